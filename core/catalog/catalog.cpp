@@ -1,0 +1,170 @@
+#include "catalog.h"
+
+#include <fmt/format.h>
+#include <scorelab/error.h>
+#include <scorelab/version.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+
+#include "catalog/sha256.h"
+
+namespace scorelab::catalog {
+namespace {
+
+/// Size, time and inode: a file with the same of these has the same contents.
+std::string identity(const fs::path& file) {
+  struct stat s {};
+  if (stat(file.c_str(), &s) != 0) return "";
+  return fmt::format("{}:{}.{}:{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ino);
+}
+
+Json stamp_to_json(const Stamp& s) {
+  return {{"kind", s.kind}, {"name", s.name}, {"version", s.version}, {"summary", s.summary}, {"api", s.api},
+          {"torch", s.torch}, {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi}, {"compiler", s.compiler}, {"source", s.source}};
+}
+Stamp stamp_from_json(const Json& j) {
+  return {j.at("kind"), j.at("name"), j.at("version"), j.at("summary"), j.at("api"), j.at("torch"), j.at("cxx11abi"), j.at("gxxabi"), j.at("compiler"), j.at("source")};
+}
+
+Described described_from_json(const Json& j) {
+  Described d;
+  d.error = j.value("error", "");
+  if (j.contains("schema")) d.schema = schema::from_json(j["schema"]);
+  if (j.contains("as_sampler")) d.as_sampler = schema::from_json(j["as_sampler"]);
+  return d;
+}
+
+}  // namespace
+
+fs::path cache_folder() {
+  if (const char* set = std::getenv("SCORELAB_CACHE"); set && *set) return set;
+  if (const char* set = std::getenv("XDG_CACHE_HOME"); set && *set) return fs::path(set) / "scorelab";
+  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache/scorelab";
+  return fs::temp_directory_path() / fmt::format("scorelab-{}", getuid());
+}
+
+fs::path program_folder() { return fs::read_symlink("/proc/self/exe").parent_path(); }
+
+fs::path built_in_plugins() {
+  const fs::path root = program_folder().parent_path();
+  return fs::exists(root / "lib/scorelab/plugins") ? root / "lib/scorelab/plugins" : root / "plugins";
+}
+
+Catalog::Catalog(std::vector<fs::path> folders, fs::path built_in, Ask ask) : folders_(std::move(folders)), ask_(std::move(ask)) {
+  load();
+  for (const auto& folder : folders_) scan(folder, false);
+  scan(built_in, true);
+  folders_.push_back(std::move(built_in));
+}
+
+Catalog::~Catalog() {
+  try {
+    save();
+  } catch (const std::exception&) {  // a cache that cannot be written is a slower start, nothing else
+  }
+}
+
+void Catalog::load() {
+  files_ = schemas_ = answers_ = Json::object();
+  std::ifstream in(cache_folder() / "plugins.json");
+  if (!in) return;
+  const Json all = Json::parse(in, nullptr, false);
+  if (!all.is_object() || all.value("version", "") != SCORELAB_VERSION) return;
+  files_ = all["files"], schemas_ = all["schemas"], answers_ = all["answers"];
+}
+
+void Catalog::save() {
+  if (!dirty_) return;
+  std::erase_if(files_.get_ref<Json::object_t&>(), [](const auto& item) { return !fs::exists(item.first); });
+  const fs::path folder = cache_folder(), temporary = folder / fmt::format("plugins.{}.tmp", getpid());
+  fs::create_directories(folder);
+  std::ofstream(temporary) << Json{{"version", SCORELAB_VERSION}, {"files", files_}, {"schemas", schemas_}, {"answers", answers_}}.dump();
+  fs::rename(temporary, folder / "plugins.json");
+}
+
+void Catalog::scan(const fs::path& folder, bool built_in) {
+  std::error_code none;
+  std::vector<fs::path> files;
+  for (const auto& item : fs::directory_iterator(folder, none))
+    if (item.path().extension() == ".so") files.push_back(fs::absolute(item.path()));
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    const std::string id = identity(file);
+    Json& known = files_[file.string()];
+    if (!known.is_object() || known.value("id", "") != id) {
+      known = {{"id", id}};
+      dirty_ = true;
+      try {
+        known["stamp"] = stamp_to_json(read_stamp(file));
+        known["sha256"] = sha256_file(file);
+      } catch (const Error& e) {
+        known["error"] = e.what();
+      }
+    }
+    if (known.contains("error")) {
+      skipped_.push_back({file, known["error"]});
+      continue;
+    }
+    Entry entry{file, stamp_from_json(known["stamp"]), known["sha256"], "", built_in};
+    entry.mismatch = mismatch(entry.stamp);
+    if (!entry.mismatch.empty()) skipped_.push_back({file, entry.mismatch});
+    entries_.push_back(std::move(entry));
+  }
+}
+
+const Entry* Catalog::find(const std::vector<std::string>& kinds, const std::string& name) const {
+  const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
+    return e.stamp.name == name && std::find(kinds.begin(), kinds.end(), e.stamp.kind) != kinds.end();
+  });
+  return it == entries_.end() ? nullptr : &*it;
+}
+
+std::vector<const Entry*> Catalog::of_kind(const std::string& kind) const {
+  std::vector<const Entry*> out;
+  std::set<std::string> seen;
+  for (const auto& e : entries_)
+    if (e.stamp.kind == kind && seen.insert(e.stamp.name).second) out.push_back(&e);
+  std::sort(out.begin(), out.end(), [](const Entry* a, const Entry* b) { return a->stamp.name < b->stamp.name; });
+  return out;
+}
+
+void Catalog::learn(const std::vector<const Entry*>& entries) {
+  std::vector<const Entry*> missing;
+  for (const Entry* e : entries)
+    if (e->mismatch.empty() && !schemas_.contains(e->sha256)) missing.push_back(e);
+  if (missing.empty()) return;
+  std::vector<fs::path> files;
+  for (const Entry* e : missing) files.push_back(e->file);
+  const std::vector<Json> answers = ask_(files);
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    // A failure may have passing causes (a library that is missing today), so only answers are kept.
+    if (answers[i].contains("error")) described_[missing[i]->sha256] = described_from_json(answers[i]);
+    else schemas_[missing[i]->sha256] = answers[i], dirty_ = true;
+  }
+}
+
+const Described& Catalog::describe(const Entry& entry) {
+  const auto known = described_.find(entry.sha256);
+  if (known != described_.end()) return known->second;
+  learn({&entry});
+  if (schemas_.contains(entry.sha256)) described_[entry.sha256] = described_from_json(schemas_[entry.sha256]);
+  if (!entry.mismatch.empty()) described_[entry.sha256].error = entry.mismatch;
+  return described_[entry.sha256];
+}
+
+std::optional<Json> Catalog::recall(const std::string& key) const {
+  const auto it = answers_.find(key);
+  return it == answers_.end() ? std::nullopt : std::optional<Json>(*it);
+}
+
+void Catalog::remember(const std::string& key, Json value) {
+  answers_[key] = std::move(value);
+  dirty_ = true;
+}
+
+}  // namespace scorelab::catalog

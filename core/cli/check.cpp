@@ -1,0 +1,115 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "catalog/sha256.h"
+#include "cli/command.h"
+#include "cli/hosts.h"
+#include "cli/terminal.h"
+#include "manifest/read.h"
+
+namespace scorelab::cli {
+namespace {
+
+/// What the host says about files; one that crashes it is asked alone, so that its neighbours are not blamed.
+std::vector<Json> ask_schemas(const std::vector<fs::path>& files) {
+  std::vector<std::string> arguments{"describe"};
+  for (const auto& f : files) arguments.push_back(f.string());
+  int code = 0;
+  const auto lines = ask_host(arguments, "", code);
+  std::vector<Json> out;
+  for (const auto& line : lines)
+    if (Json j = Json::parse(line, nullptr, false); j.is_object() && !j.contains("event")) out.push_back(std::move(j));
+  if (out.size() == files.size()) return out;
+  if (files.size() == 1) return {Json{{"error", fmt::format("crashes when it is loaded or made (the host ended with code {})", code)}}};
+  out.clear();
+  for (const auto& f : files) out.push_back(ask_schemas({f}).front());
+  return out;
+}
+
+/// Whether parameters go together only the plugin can say; its verdicts are kept like schemas.
+void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog& catalog, std::vector<manifest::Diagnostic>& problems) {
+  Json unknown = Json::array();
+  std::vector<std::string> keys;
+  for (const auto& d : doubts) {
+    keys.push_back("verdict:" + sha256(d.component["sha256"].get<std::string>() + d.component["params"].dump()));
+    if (!catalog.recall(keys.back())) unknown.push_back(d.component);
+  }
+  if (!unknown.empty()) {
+    int code = 0;
+    const auto lines = ask_host({"check"}, unknown.dump(), code);
+    const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < doubts.size(); ++i) {
+      if (catalog.recall(keys[i])) continue;
+      if (answers.is_array() && next < answers.size()) catalog.remember(keys[i], answers[next++]);
+    }
+    if (!answers.is_array()) problems.push_back({doubts.front().at, fmt::format("a plugin crashed while its parameters were checked (the host ended with code {})", code), "", {}, true});
+  }
+  for (std::size_t i = 0; i < doubts.size(); ++i) {
+    const auto verdict = catalog.recall(keys[i]);
+    if (!verdict || *verdict == "") continue;
+    problems.push_back({doubts[i].at, fmt::format("the parameters of {} `{}` do not go together", doubts[i].component["kind"].get<std::string>(), schema::text(doubts[i].component)), verdict->get<std::string>(), {}});
+  }
+}
+
+int report(const std::vector<manifest::Diagnostic>& problems, const manifest::Sources& sources, bool json) {
+  bool only_unavailable = true;
+  Json list = Json::array();
+  for (const auto& p : problems) {
+    only_unavailable = only_unavailable && p.unavailable;
+    std::string text = render(p, sources);
+    if (colours(STDERR_FILENO) && text.rfind("error:", 0) == 0) text = red("error:", STDERR_FILENO) + text.substr(6);
+    if (json) list.push_back({{"message", p.message}, {"hint", p.hint}, {"notes", p.notes}, {"line", p.at.line}, {"column", p.at.column}, {"file", p.at.source >= 0 ? sources.name(p.at.source) : ""}});
+    else std::cerr << text;
+  }
+  if (json) std::cout << Json{{"schema", 1}, {"ok", false}, {"problems", list}}.dump(1) << "\n";
+  else std::cerr << fmt::format("{} {}; nothing was started\n", problems.size(), problems.size() == 1 ? "error" : "errors");
+  return only_unavailable ? unavailable : usage;
+}
+
+}  // namespace
+
+catalog::Catalog open_catalog(const std::vector<fs::path>& folders) { return catalog::Catalog(folders, catalog::built_in_plugins(), ask_schemas); }
+
+void ManifestArguments::add(CLI::App& verb) {
+  verb.add_option("manifest", file, "the experiment's TOML file")->required();
+  verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4")->allow_extra_args(false);
+}
+
+int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
+  std::vector<manifest::Diagnostic> problems;
+  auto root = manifest::read_file(arguments.file, out.sources, problems);
+  for (const auto& argument : arguments.overrides) {
+    const auto over = manifest::read_override(argument, out.sources, problems);
+    if (root && over) merge(*root, *over);
+  }
+  if (!root) return report(problems, out.sources, json);
+  const fs::path folder = fs::path(arguments.file).parent_path();
+  auto catalog = open_catalog(manifest::plugin_folders(*root, folder));
+  auto checked = manifest::check(*root, catalog, folder, fs::path(arguments.file).stem().string());
+  problems.insert(problems.end(), checked.problems.begin(), checked.problems.end());
+  if (!checked.doubts.empty()) resolve_doubts(checked.doubts, catalog, problems);
+  if (!problems.empty()) return report(problems, out.sources, json);
+  out.text = out.sources.text(0);
+  out.root = std::move(*root);
+  out.experiment = std::move(*checked.experiment);
+  return done;
+}
+
+void add_check(CLI::App& app, int& code) {
+  auto* verb = app.add_subcommand("check", "check a manifest to the last key; nothing is started");
+  auto arguments = std::make_shared<ManifestArguments>();
+  auto json = std::make_shared<bool>(false);
+  arguments->add(*verb);
+  verb->add_flag("--json", *json, "problems as JSON on stdout");
+  verb->callback([=, &code] {
+    Loaded loaded;
+    code = load_manifest(*arguments, *json, loaded);
+    if (code != done) return;
+    if (*json) std::cout << Json{{"schema", 1}, {"ok", true}, {"problems", Json::array()}}.dump(1) << "\n";
+    else std::cout << fmt::format("{}: no problems\n", arguments->file);
+  });
+}
+
+}  // namespace scorelab::cli

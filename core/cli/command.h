@@ -1,0 +1,46 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "manifest/check.h"
+
+namespace scorelab::cli {
+
+namespace fs = std::filesystem;
+using schema::Json;
+
+/// Exit codes: part of the interface.
+enum Exit { done = 0, failed = 1, usage = 2, internal = 3, unavailable = 4, empty = 5, stopped = 75, interrupted = 130 };
+
+/// Each adds one verb: its flags, and what it does. `code` is the exit code.
+using Add = void (*)(CLI::App& app, int& code);
+void add_check(CLI::App& app, int& code);
+void add_run(CLI::App& app, int& code);
+void add_show(CLI::App& app, int& code);
+void add_ls(CLI::App& app, int& code);
+void add_list(CLI::App& app, int& code);
+void add_doctor(CLI::App& app, int& code);
+
+/// A manifest with its overrides, read, merged and checked; problems are printed on stderr.
+struct Loaded {
+  manifest::Sources sources;
+  manifest::Node root;
+  std::string text;  ///< the manifest's source
+  manifest::Experiment experiment;
+};
+struct ManifestArguments {
+  std::string file;
+  std::vector<std::string> overrides;
+  void add(CLI::App& verb);
+};
+/// The exit code if there are problems: 2, or 4 where only plugins are unavailable. `json` prints them as JSON on stdout.
+int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out);
+
+/// The catalog of the built-in plugins and these folders; schemas are learnt from the host.
+catalog::Catalog open_catalog(const std::vector<fs::path>& folders);
+
+}  // namespace scorelab::cli

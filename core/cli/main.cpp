@@ -1,0 +1,67 @@
+#include <fmt/format.h>
+#include <scorelab/error.h>
+#include <scorelab/version.h>
+
+#include <iostream>
+
+#include "cli/command.h"
+#include "manifest/diagnostic.h"
+
+namespace {
+
+using namespace scorelab::cli;
+
+const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"run", add_run}, {"show", add_show}, {"ls", add_ls}, {"list", add_list}, {"doctor", add_doctor}};
+
+/// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
+int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  std::vector<std::string> names;
+  for (const auto& [name, add] : verbs) names.emplace_back(name);
+  const std::string verb = argc > 1 ? argv[1] : "";
+  const CLI::App* command = nullptr;
+  for (const auto* sub : app.get_subcommands({}))
+    if (sub->get_name() == verb) command = sub;
+  if (!command && !verb.empty() && verb[0] != '-') {
+    const std::string near = scorelab::manifest::nearest(verb, names);
+    std::cerr << fmt::format("error: there is no command `{}`{}\nhelp: scorelab --help\n", verb, near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
+    return usage;
+  }
+  std::cerr << fmt::format("error: {}\n", error.what());
+  if (command) {
+    std::vector<std::string> flags;
+    for (const auto* option : command->get_options())
+      for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+    for (int i = 2; i < argc; ++i) {
+      const std::string flag = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+      if (flag.rfind("--", 0) != 0 || std::find(flags.begin(), flags.end(), flag) != flags.end()) continue;
+      if (const std::string near = scorelab::manifest::nearest(flag, flags); !near.empty()) std::cerr << fmt::format("help: did you mean `{}`?\n", near);
+    }
+  }
+  std::cerr << fmt::format("help: scorelab {}--help\n", command ? verb + " " : "");
+  return usage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"scorelab: experiments with diffusion and score-based models, from a manifest to a verdict"};
+  app.set_version_flag("--version", SCORELAB_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 a run failed, 2 manifest or usage, 3 internal, 4 plugin or device unavailable,\n5 nothing selected, 75 stopped and resumable, 130 interrupted.");
+  int code = 0;
+  for (const auto& [name, add] : verbs) add(app, code);
+  try {
+    app.parse(argc, argv);
+    return code;
+  } catch (const CLI::Success& e) {
+    return app.exit(e) == 0 ? done : usage;
+  } catch (const CLI::ParseError& e) {
+    return usage_error(app, e, argc, argv);
+  } catch (const scorelab::Error& e) {
+    std::cerr << "error: " << e.what() << "\n";
+    return failed;
+  } catch (const std::exception& e) {
+    std::cerr << "error: internal: " << e.what() << "\nhelp: this is a fault in scorelab; please report it with the command and the manifest\n";
+    return internal;
+  }
+}

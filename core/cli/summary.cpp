@@ -1,0 +1,55 @@
+#include "cli/summary.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cli/terminal.h"
+#include "record/files.h"
+
+namespace scorelab::cli {
+
+std::string stage_text(const Json& d) {
+  const std::string kind = d["stage"], time = duration(d["seconds"]);
+  if (kind == "train") return fmt::format("{} steps, {} parameters, {}", d["steps"].dump(), d["parameters"].dump(), time);
+  if (kind == "sample") return fmt::format("{} samples, {} network evaluations each, {}", d["count"].dump(), figure(d["nfe"]), time);
+  std::string out;
+  for (const auto& v : d["values"]) {
+    const std::string goal = v["goal"], unit = v["unit"];
+    out += fmt::format("{}{} {}{}{}", out.empty() ? "" : "; ", v["name"].get<std::string>(), v["value"].is_number() ? figure(v["value"]) : v["value"].get<std::string>(),
+                       unit == "1" ? "" : " " + unit, goal == "min" ? " (lower is better)" : goal == "max" ? " (higher is better)" : "");
+  }
+  return out;
+}
+
+std::string summary(const Launched& l, double seconds) {
+  std::string out = fmt::format("{}: done in {}\n", bold(l.name, STDOUT_FILENO), duration(seconds));
+  if (!l.question.empty()) out += l.question + "\n";
+  for (const auto& cell : l.cells) {
+    if (l.cells.size() > 1) out += fmt::format("seed {}\n", cell.seed);
+    for (const auto& s : cell.stages) {
+      const Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
+      if (!d.is_null()) out += fmt::format("  {:<28} {}\n", s.label.substr(0, s.label.rfind(" s")), stage_text(d));
+    }
+    const fs::path folder = l.folder(cell);
+    if (fs::exists(folder / "grid.png")) out += fmt::format("  {:<28} the samples as a picture\n", (folder / "grid.png").string());
+    out += fmt::format("  {:<28} everything: config, provenance, metrics, samples (h5py, xarray, HDFView)\n", (folder / "run.h5").string());
+    out += fmt::format("  {:<28} every row and event as JSON lines\n", (folder / "run.jsonl").string());
+  }
+  out += fmt::format("next: scorelab show {0}    scorelab run {1} -s KEY=VALUE    scorelab list\n", l.name, l.manifest_file);
+  return out;
+}
+
+Json summary_json(const Launched& l) {
+  Json cells = Json::array();
+  for (const auto& cell : l.cells) {
+    Json stages = Json::array();
+    for (const auto& s : cell.stages) {
+      Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
+      stages.push_back({{"label", s.label}, {"kind", s.kind}, {"key", s.key}, {"done", !d.is_null()}, {"result", d}});
+    }
+    cells.push_back({{"seed", cell.seed}, {"folder", l.folder(cell).string()}, {"state", state_of(l, cell)}, {"stages", stages}, {"metrics", measured(l, cell)}});
+  }
+  return {{"schema", 1}, {"name", l.name}, {"question", l.question}, {"cells", cells}, {"provenance", l.provenance}};
+}
+
+}  // namespace scorelab::cli

@@ -1,0 +1,13 @@
+#pragma once
+#include <scorelab/dataset.h>
+#include <scorelab/metric.h>
+
+#include <vector>
+
+namespace scorelab {
+
+/// A metric of samples ([N, ..] float64, data units) against as many fresh draws of the data. The draws depend on the seed alone, so
+/// that variants are compared with the same ones.
+std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const at::Tensor& samples, std::uint64_t seed);
+
+}  // namespace scorelab

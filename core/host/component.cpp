@@ -1,0 +1,95 @@
+#include "host/component.h"
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include "host/crash.h"
+#include "host/load.h"
+#include "model/step_sampler.h"
+
+namespace scorelab::host {
+
+PluginError::PluginError(const std::string& plugin, const std::string& message) : Error(fmt::format("{}: {}", plugin, message)), plugin(plugin) {}
+PluginError::~PluginError() = default;
+
+std::string title(const Json& config) { return fmt::format("{} `{}`", config.at("kind").get<std::string>(), config.at("plugin").get<std::string>()); }
+
+void call(const std::string& plugin, const std::function<void()>& body) {
+  const auto space = plugin.find(' ');
+  const Entering entering(plugin.substr(0, space), space == plugin.npos ? "" : plugin.substr(space + 2, plugin.size() - space - 3));
+  try {
+    body();
+  } catch (const Stopped&) {
+    throw;
+  } catch (const PluginError&) {
+    throw;  // a slot's component, named already
+  } catch (const c10::Error& e) {
+    throw PluginError(plugin, e.what_without_backtrace());
+  } catch (const std::exception& e) {
+    throw PluginError(plugin, e.what());
+  } catch (...) {
+    throw PluginError(plugin, "threw something that is no std::exception");
+  }
+}
+
+namespace {
+
+void read_params(Component& component, const Json& values) {
+  Params p;
+  component.params(p);
+  for (const auto& spec : p.specs)
+    if (values.contains(spec->name)) schema::assign(*spec, values[spec->name], [](const std::string&, const Json& config) { return make(config); });
+}
+
+std::shared_ptr<Component> bare(const Json& config) {
+  const Plugin& plugin = load(config.at("file").get<std::string>());
+  if (plugin.stamp.kind != config.at("kind") || plugin.stamp.name != config.at("plugin"))
+    throw Error(fmt::format("{} is {} `{}`, not {}", plugin.file.string(), plugin.stamp.kind, plugin.stamp.name, title(config)));
+  return create(plugin);
+}
+
+/// Does `f` for each component that a slot of this one holds.
+void for_slots(Component& component, const Json& config, const std::function<void(Component&, const Json&)>& f) {
+  Params p;
+  component.params(p);
+  for (const auto& spec : p.specs)
+    if (auto* slot = std::get_if<SlotBase*>(&spec->target); slot && (*slot)->component()) f(*(*slot)->component(), config.at("params").at(spec->name));
+}
+
+void check_tree(Component& component, const Json& config) {
+  call(title(config), [&] { component.check(); });
+  for_slots(component, config, check_tree);
+}
+
+}  // namespace
+
+std::shared_ptr<Component> make(const Json& config) {
+  std::shared_ptr<Component> out;
+  call(title(config), [&] {
+    out = bare(config);
+    read_params(*out, config.at("params"));
+  });
+  return out;
+}
+
+std::shared_ptr<Sampler> make_sampler(const Json& config) {
+  if (config.at("kind") == "sampler") return make_as<Sampler>(config);
+  std::shared_ptr<Sampler> out;
+  call(title(config), [&] {
+    out = std::make_shared<StepSampler>(std::dynamic_pointer_cast<Step>(bare(config)));
+    read_params(*out, config.at("params"));
+  });
+  return out;
+}
+
+void check_all(const Json& config) {
+  if (config.at("kind") == "step") return call(title(config), [&] { make_sampler(config)->check(); });
+  check_tree(*make(config), config);
+}
+
+void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting) {
+  call(title(config), [&] { component->prepare(setting); });
+  for_slots(*component, config, [&](Component& inner, const Json& inner_config) { call(title(inner_config), [&] { inner.prepare(setting); }); });
+}
+
+}  // namespace scorelab::host

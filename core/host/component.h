@@ -1,0 +1,47 @@
+#pragma once
+#include <scorelab/sampler.h>
+#include <scorelab/scheduler.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "params/schema.h"
+
+namespace scorelab::host {
+
+using schema::Json;
+
+/// What a plugin threw, with its kind and name in front; `plugin` is "sampler `ancestral`".
+class PluginError : public Error {
+ public:
+  PluginError(const std::string& plugin, const std::string& message);
+  ~PluginError() override;
+  std::string plugin;
+};
+
+/// Makes the component of a resolved config, {"plugin", "kind", "file", "params", ..}, with the components in its slots: loaded,
+/// parameters read, not prepared. Throws PluginError.
+std::shared_ptr<Component> make(const Json& config);
+
+/// The same as a sampler: a bare step is wrapped with the shared time grid.
+std::shared_ptr<Sampler> make_sampler(const Json& config);
+
+template <class T>
+std::shared_ptr<T> make_as(const Json& config) {
+  auto out = std::dynamic_pointer_cast<T>(make(config));
+  if (!out) throw Error("`" + config.at("plugin").get<std::string>() + "` is no " + T::kind);
+  return out;
+}
+
+/// Calls check() of a component and of what its slots hold.
+void check_all(const Json& config);
+
+/// Prepares a component and what its slots hold.
+void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting);
+
+/// Runs a plugin's code: a crash names it, an exception becomes a PluginError (Stopped passes).
+void call(const std::string& plugin, const std::function<void()>& body);
+std::string title(const Json& config);
+
+}  // namespace scorelab::host

@@ -1,0 +1,51 @@
+#include "host/crash.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+namespace scorelab::host {
+namespace {
+
+thread_local char current[96] = "";
+
+/// Only what is safe in a signal handler: fixed buffers and write(2).
+void put(char*& to, char* end, const char* text) {
+  while (*text && to < end) *to++ = *text++;
+}
+
+void on_crash(int signal) {
+  const char* name = signal == SIGSEGV ? "SIGSEGV" : signal == SIGBUS ? "SIGBUS" : signal == SIGFPE ? "SIGFPE" : signal == SIGILL ? "SIGILL" : "SIGABRT";
+  char line[256], *to = line, *end = line + sizeof line;
+  put(to, end, "\n{\"event\":\"crash\",\"signal\":\"");
+  put(to, end, name);
+  put(to, end, "\",\"plugin\":\"");
+  put(to, end, current);
+  put(to, end, "\"}\n");
+  [[maybe_unused]] const auto written = write(STDOUT_FILENO, line, static_cast<std::size_t>(to - line));
+  raise(signal);  // SA_RESETHAND has put back the default action
+}
+
+}  // namespace
+
+Entering::Entering(const std::string& kind, const std::string& name) {
+  std::memcpy(before_, current, sizeof current);
+  std::snprintf(current, sizeof current, "%s `%s`", kind.c_str(), name.c_str());
+}
+Entering::~Entering() { std::memcpy(current, before_, sizeof current); }
+
+void report_crashes() {
+  static char stack[65536];
+  stack_t alternative{};
+  alternative.ss_sp = stack;
+  alternative.ss_size = sizeof stack;
+  sigaltstack(&alternative, nullptr);  // a stack overflow needs another stack to report from
+  struct sigaction action {};
+  action.sa_handler = on_crash;
+  action.sa_flags = SA_RESETHAND | SA_ONSTACK | SA_NODEFER;
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
+}
+
+}  // namespace scorelab::host

@@ -1,0 +1,12 @@
+#pragma once
+#include "host/component.h"
+
+namespace scorelab::host {
+
+/// The schema of a plugin's file as JSON: {"schema", "as_sampler" (of a step)} or {"error"}.
+Json describe(const std::string& file);
+
+/// For each component: "" or what its own check() says.
+Json verdicts(const Json& components);
+
+}  // namespace scorelab::host

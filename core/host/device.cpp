@@ -1,0 +1,40 @@
+#include "host/device.h"
+
+#include <ATen/ATen.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace scorelab::host {
+
+int cuda_devices(std::string& why) {
+  static void* library = [] {
+    // Loaded before the first CUDA query: LibTorch's hooks stay stubs for ever otherwise.
+    void* found = dlopen("libscorelab_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+    if (found) reinterpret_cast<void (*)()>(dlsym(found, "scorelab_cuda_attach"))();
+    return found;
+  }();
+  if (!library) {
+    why = fmt::format("libscorelab_cuda.so does not load: {}", dlerror());
+    return 0;
+  }
+  if (!at::globalContext().hasCUDA()) {
+    why = "LibTorch sees no CUDA device (is the driver loaded?)";
+    return 0;
+  }
+  return static_cast<int>(at::detail::getCUDAHooks().deviceCount());
+}
+
+at::Device resolve_device(const std::string& asked) {
+  if (asked == "cpu") return at::kCPU;
+  if (asked == "auto" && !std::filesystem::exists("/dev/nvidiactl")) return at::kCPU;
+  std::string why = "there are too few devices";
+  const int count = cuda_devices(why);
+  const int index = asked.rfind("cuda:", 0) == 0 ? std::stoi(asked.substr(5)) : 0;
+  if (index < count) return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+  if (asked == "auto") return at::kCPU;
+  throw DeviceUnavailable(fmt::format("run.device = \"{}\", but this machine has {} CUDA devices: {}; set run.device = \"cpu\" or \"auto\"", asked, count, why));
+}
+
+}  // namespace scorelab::host

@@ -1,0 +1,43 @@
+#pragma once
+#include <scorelab/dataset.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include "host/component.h"
+#include "params/tables.h"
+#include "sample/sampling.h"
+
+namespace scorelab::host {
+
+/// Reads one of the manifest's own tables from its resolved form.
+template <class Options>
+Options read_table(const Json& values) {
+  Options options;
+  Params p;
+  options.params(p);
+  if (!values.is_null())
+    for (const auto& spec : p.specs)
+      if (values.contains(spec->name)) schema::assign(*spec, values[spec->name], {});
+  return options;
+}
+
+/// The parts of an experiment that every stage needs, made from a stage's spec and prepared on one device.
+struct Setup {
+  Setup(const Json& spec, at::Device device, bool with_network);
+
+  std::shared_ptr<Scheduler> scheduler;
+  std::shared_ptr<DataSet> data;
+  std::shared_ptr<Network> network;
+  std::optional<Law> law;
+  at::TensorOptions tensors;
+
+  Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr}; }
+  /// A model of the network for this spec's output.
+  std::shared_ptr<Model::State> model(const Json& spec, const std::atomic<bool>& stop) const;
+  /// A sampling with the sampler and options given, of this model's network.
+  Sampling sampling(const Json& sampler, const SampleOptions& options, const Json& spec, const std::atomic<bool>& stop) const;
+};
+
+}  // namespace scorelab::host

@@ -1,0 +1,63 @@
+#include "host/load.h"
+
+#include <fmt/format.h>
+
+#include <boost/dll/shared_library.hpp>
+#include <map>
+#include <mutex>
+
+#include "host/crash.h"
+
+namespace scorelab::host {
+namespace {
+
+/// Boost appends the errno text of an unrelated call to the loader's.
+std::string loader_text(const std::string& what) {
+  std::string out = what;
+  const auto begin = out.find("): ");
+  if (const auto cut = out.rfind(": Bad file descriptor"); cut != out.npos) out.erase(cut);
+  if (begin != out.npos && out.rfind("boost", 0) == 0) out.erase(0, begin + 3);
+  return out;
+}
+
+}  // namespace
+
+const Plugin& load(const std::filesystem::path& file) {
+  static std::mutex mutex;
+  // Leaked on purpose, the libraries with it.
+  static auto& loaded = *new std::map<std::string, std::pair<Plugin, boost::dll::shared_library>>;
+  const std::lock_guard lock(mutex);
+  const std::string name = std::filesystem::absolute(file).string();
+  if (const auto it = loaded.find(name); it != loaded.end()) return it->second.first;
+  const auto fail = [&](const std::string& why) { return Error(fmt::format("{}\n  file: {}", why, name)); };
+  catalog::Stamp stamp;
+  try {
+    stamp = catalog::read_stamp(file);
+  } catch (const Error& e) {
+    throw fail(e.what());
+  }
+  if (const std::string why = catalog::mismatch(stamp); !why.empty()) throw fail(why);
+  boost::dll::shared_library library;
+  try {
+    const Entering entering(stamp.kind, stamp.name);
+    library.load(name, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    Plugin plugin{std::move(stamp), file, nullptr};
+    plugin.create = &library.get<Component*()>("scorelab_create");
+    return loaded.emplace(name, std::pair(std::move(plugin), std::move(library))).first->second.first;
+  } catch (const boost::system::system_error& e) {
+    throw fail("will not load: " + loader_text(e.what()));
+  }
+}
+
+std::shared_ptr<Component> create(const Plugin& plugin) {
+  const Entering entering(plugin.stamp.kind, plugin.stamp.name);
+  try {
+    return std::shared_ptr<Component>(plugin.create());
+  } catch (const std::exception& e) {
+    throw Error(fmt::format("throws when it is made: {}\n  file: {}", e.what(), plugin.file.string()));
+  } catch (...) {
+    throw Error(fmt::format("throws when it is made, something that is no std::exception\n  file: {}", plugin.file.string()));
+  }
+}
+
+}  // namespace scorelab::host

@@ -1,0 +1,65 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <iostream>
+#include <thread>
+
+#include "host/crash.h"
+#include "host/describe.h"
+#include "host/device.h"
+#include "host/worker.h"
+
+/// scorelab-host: run by scorelab, not by people.
+///   describe FILE..        one JSON line for each plugin file
+///   check                  components as JSON on stdin, their verdicts on stdout
+///   devices                one JSON line
+///   work RESULTS KEY..     runs stages; the end of stdin means that the front end is gone
+namespace {
+
+std::atomic<bool> stop{false};
+
+void on_stop(int) { stop.store(true); }
+
+void watch_front_end() {
+  std::thread([] {
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+    stop.store(true);
+  }).detach();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using scorelab::host::Json;
+  const std::string verb = argc > 1 ? argv[1] : "";
+  scorelab::host::report_crashes();
+  int code = 2;
+  if (verb == "describe") {
+    for (int i = 2; i < argc; ++i) std::cout << scorelab::host::describe(argv[i]).dump() << std::endl;
+    code = 0;
+  } else if (verb == "check") {
+    std::cout << scorelab::host::verdicts(Json::parse(std::cin)).dump() << std::endl;
+    code = 0;
+  } else if (verb == "devices") {
+    std::string why;
+    const int count = scorelab::host::cuda_devices(why);
+    std::cout << Json{{"cuda", count}, {"why", why}}.dump() << std::endl;
+    code = 0;
+  } else if (verb == "work" && argc > 3) {
+    std::signal(SIGTERM, on_stop);
+    std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
+    std::signal(SIGPIPE, SIG_IGN);
+    watch_front_end();
+    code = scorelab::host::work(argv[2], {argv + 3, argv + argc}, stop);
+  } else {
+    std::cerr << "scorelab-host is started by scorelab: try scorelab --help\n";
+  }
+  std::cout.flush();
+  // Plugins stay loaded and LibTorch's threads may still run: no destructor of a library is worth waiting for.
+  _exit(code);
+}

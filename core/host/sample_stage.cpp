@@ -1,0 +1,102 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <thread>
+
+#include "host/experiment.h"
+#include "host/stage.h"
+#include "record/checkpoint.h"
+#include "record/files.h"
+#include "record/samples.h"
+
+namespace scorelab::host {
+namespace {
+
+/// Puts the stored weights that the stage asks for into the network.
+void load_weights(const StageRun& run, Network& network, double ema) {
+  const auto folder = record::stage_folder(run.results, run.spec["trained"]);
+  const auto found = record::load_checkpoint(folder, [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
+  if (!found) throw Error("the training's checkpoint is gone: " + (folder / "checkpoint.h5").string());
+  if (found->step != record::read_json(folder / "spec.json").at("train").at("steps"))
+    throw Error(fmt::format("the training's last checkpoint is damaged (what is left is of step {}); remove {} to train again", found->step, (folder / "stage.json").string()));
+  const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
+  NamedTensors parameters = network.parameters();
+  const auto& stored = found->groups.at(group);
+  if (stored.size() != parameters.size()) throw Error("the checkpoint is of another network");
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const at::Tensor value = to_tensor(stored[i].second);
+    if (stored[i].first != parameters[i].first || value.sizes() != parameters[i].second.sizes()) throw Error("the checkpoint is of another network: " + stored[i].first);
+    parameters[i].second.set_data(value.to(parameters[i].second.options()));
+  }
+}
+
+/// The faster of one thread and all of them for a network evaluation of one chunk.
+std::int64_t measure_threads(const Sampling& s) {
+  if (s.model->network->parameters().empty() || !s.tensors.device().is_cpu()) return 1;
+  const int all = at::get_num_threads() > 1 ? at::get_num_threads() : static_cast<int>(std::thread::hardware_concurrency());
+  std::vector<std::int64_t> shape{s.model->chunk};
+  for (const auto n : s.data->shape()) shape.push_back(n);
+  const at::Tensor x = at::zeros(shape, s.tensors);
+  Model model(s.model);
+  const auto seconds = [&](int threads) {
+    at::set_num_threads(threads);
+    double best = 1e9;
+    for (int i = 0; i < 4; ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      model(x, s.model->scheduler->t_max());
+      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    return best;
+  };
+  const double one = seconds(1), many = seconds(all);
+  return many < 0.9 * one ? all : 1;
+}
+
+}  // namespace
+
+Json run_sample(StageRun& run) {
+  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
+  const auto options = read_table<SampleOptions>(run.spec["sample"]);
+  Sampling sampling = setup.sampling(run.spec["sampler"], options, run.spec, run.stop);
+  if (run.spec["trained"] != "") load_weights(run, *setup.network, options.ema);
+  if (!run.resolved.contains("threads")) {
+    const c10::AutoGradMode no_grad(false);
+    run.resolved["threads"] = measure_threads(sampling);
+    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+  }
+  at::set_num_threads(run.resolved["threads"]);
+  run.journal.declare("sample", {{"seconds", "s", "none", "time of the call"}, {"nfe_mean", "1", "none", "network evaluations of a sample, mean"}, {"nfe_max", "1", "none", "network evaluations of a sample, largest"}});
+  std::vector<std::int64_t> nfe;
+  double total = 0;
+  const auto folder = run.folder / "samples";
+  for (std::int64_t first = 0; first < options.count; first += sampling.rows()) {
+    const std::int64_t n = std::min(sampling.rows(), options.count - first);
+    if (!record::has_samples(folder, first, n)) {
+      const auto begin = std::chrono::steady_clock::now();
+      std::int64_t step = 0;
+      sampling.observe = [&](const Times& t, const at::Tensor&) {
+        run.progress(first, options.count, {{"unit", "samples"}, {"t", t.max_value()}, {"step", ++step}});
+      };
+      Sampled drawn;
+      call(title(run.spec["sampler"]), [&] { drawn = draw_samples(sampling, first, n); });
+      record::save_samples(folder, {first, to_array(drawn.x), drawn.nfe, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()});
+    }
+    const record::SampleChunk stored = record::load_chunk(folder, first);
+    nfe.insert(nfe.end(), stored.nfe.begin(), stored.nfe.begin() + n);
+    total += stored.seconds;
+    const auto own = nfe.end() - n;
+    run.journal.row("sample", first + n, total, {{"seconds", stored.seconds}, {"nfe_mean", std::accumulate(own, nfe.end(), 0.0) / static_cast<double>(n)},
+                                                 {"nfe_max", static_cast<double>(*std::max_element(own, nfe.end()))}});
+    run.progress(first + n, options.count, {{"unit", "samples"}});
+  }
+  const double mean = std::accumulate(nfe.begin(), nfe.end(), 0.0) / static_cast<double>(nfe.size());
+  return {{"count", options.count}, {"nfe", mean}, {"sampling_seconds", total}};
+}
+
+}  // namespace scorelab::host

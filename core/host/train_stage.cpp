@@ -1,0 +1,153 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include "host/experiment.h"
+#include "host/stage.h"
+#include "record/checkpoint.h"
+#include "record/files.h"
+#include "record/samples.h"
+#include "train/trainer.h"
+
+namespace scorelab::host {
+namespace {
+
+record::NamedArrays to_arrays(const NamedTensors& tensors) {
+  record::NamedArrays out;
+  for (const auto& [name, tensor] : tensors) out.emplace_back(name, to_array(tensor));
+  return out;
+}
+NamedTensors to_tensors(const record::NamedArrays& arrays) {
+  NamedTensors out;
+  for (const auto& [name, array] : arrays) out.emplace_back(name, to_tensor(array));
+  return out;
+}
+
+std::string group_of(double rate) { return fmt::format("ema/{}", rate); }
+
+class Port final : public TrainPort {
+ public:
+  Port(StageRun& run, Trainer& trainer, const Setup& setup) : run_(run), trainer_(trainer), setup_(setup), begin_(clock::now()) {}
+
+  void resume() {
+    auto found = record::load_checkpoint(run_.folder, [&](const std::string& why) { run_.journal.event("damaged-checkpoint", 0, why + "; the one before it is used"); });
+    if (!found) return;
+    for (const auto& [rate, average] : trainer_.averages)
+      if (!found->groups.contains(group_of(rate))) return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
+    trainer_.arena.fill(trainer_.arena.values, to_tensors(found->groups["parameters"]));
+    trainer_.arena.fill(trainer_.moment1, to_tensors(found->groups["optimizer/exp_avg"]));
+    trainer_.arena.fill(trainer_.moment2, to_tensors(found->groups["optimizer/exp_avg_sq"]));
+    for (auto& [rate, average] : trainer_.averages) trainer_.arena.fill(average, to_tensors(found->groups[group_of(rate)]));
+    const auto& sums = found->groups["since_last_row"].front().second;
+    trainer_.loss_sum = sums.as<double>()[0], trainer_.norm_sum = sums.as<double>()[1];
+    trainer_.rows_since = static_cast<std::int64_t>(sums.as<double>()[2]);
+    trainer_.step = found->step;
+    before_ = found->wall;
+    run_.journal.event("resume", found->step, fmt::format("from the checkpoint of step {}", found->step));
+  }
+
+  void row(const std::string& stream, std::int64_t step, const Values& values) override {
+    Values all = values;
+    if (stream == "train") {
+      const double now = wall(), rate = static_cast<double>(step - rate_step_) / std::max(1e-9, now - rate_wall_);
+      if (rate_step_ >= 0) all.emplace_back("rate", rate);
+      rate_step_ = step, rate_wall_ = now;
+    }
+    declare(stream, all);
+    run_.journal.row(stream, step, wall(), all);
+  }
+
+  void progress(std::int64_t step, double loss) override { run_.progress(step, run_.spec["train"]["steps"], {{"loss", loss}, {"unit", "steps"}}); }
+
+  void checkpoint() override {
+    record::Checkpoint c;
+    c.step = trainer_.step;
+    c.wall = wall();
+    c.resolved = run_.resolved;
+    const Arena& arena = trainer_.arena;
+    c.groups["parameters"] = to_arrays(arena.views(arena.values));
+    c.groups["optimizer/exp_avg"] = to_arrays(arena.views(trainer_.moment1));
+    c.groups["optimizer/exp_avg_sq"] = to_arrays(arena.views(trainer_.moment2));
+    for (const auto& [rate, average] : trainer_.averages) c.groups[group_of(rate)] = to_arrays(arena.views(average));
+    c.groups["since_last_row"] = {{"loss_norm_count", record::Array::of(std::vector<double>{trainer_.loss_sum, trainer_.norm_sum, static_cast<double>(trainer_.rows_since)})}};
+    run_.journal.sync();
+    record::save_checkpoint(run_.folder, c);
+  }
+
+  void preview(std::int64_t step) override {
+    if (!run_.spec.contains("preview")) return;
+    const Json& p = run_.spec["preview"];
+    Sampling sampling = setup_.sampling(p["sampler"], read_table<SampleOptions>(p["sample"]), run_.spec, run_.stop);
+    sampling.stream = "preview";
+    const std::int64_t n = std::min(run_.spec["train"]["preview_count"].get<std::int64_t>(), sampling.rows());
+    const Sampled drawn = draw_samples(sampling, 0, n);
+    const auto folder = run_.folder / "previews" / fmt::format("{:08}", step);
+    record::save_samples(folder, {0, to_array(drawn.x), drawn.nfe, 0});
+  }
+
+  double wall() const { return before_ + std::chrono::duration<double>(clock::now() - begin_).count(); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  void declare(const std::string& stream, const Values& values) {
+    if (!declared_.insert(stream).second) return;
+    std::vector<record::Column> columns;
+    if (stream == "train") {
+      columns = {{"loss", "1", "min", "mean training loss since the row before"},
+                 {"grad_norm", "1", "none", "mean norm of the gradient before clipping"},
+                 {"lr", "1", "none", "learning rate"},
+                 {"rate", "1/s", "none", "optimiser steps a second"}};
+    } else {
+      for (const auto& [name, value] : values) columns.push_back({name, "1", "min", name == "loss" ? "loss on fixed draws" : "loss on fixed draws with the weights' average"});
+    }
+    run_.journal.declare(stream, columns);
+  }
+
+  StageRun& run_;
+  Trainer& trainer_;
+  const Setup& setup_;
+  clock::time_point begin_;
+  double before_ = 0, rate_wall_ = 0;
+  std::int64_t rate_step_ = -1;
+  std::set<std::string> declared_;
+};
+
+/// The faster of one thread and all of them, measured on a few steps.
+std::int64_t measure_threads(Trainer& trainer) {
+  const int all = static_cast<int>(std::thread::hardware_concurrency());
+  if (all < 2) return 1;
+  const auto seconds = [&](int threads) {
+    at::set_num_threads(threads);
+    trainer.rehearse(2);
+    return std::min(trainer.rehearse(3), trainer.rehearse(3));
+  };
+  const double one = seconds(1), many = seconds(all);
+  return many < 0.9 * one ? all : 1;
+}
+
+}  // namespace
+
+Json run_train(StageRun& run) {
+  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
+  auto objective = make_as<Objective>(run.spec["objective"]);
+  prepare(objective, run.spec["objective"], setup.setting());
+  std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
+  Trainer trainer(setup.model(run.spec, run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema, run.spec["seed"], setup.tensors, run.stop);
+  if (!run.resolved.contains("threads")) {
+    run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
+    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+  }
+  at::set_num_threads(run.resolved["threads"]);
+  Port port(run, trainer, setup);
+  port.resume();
+  call(title(run.spec["objective"]), [&] { trainer.run(port); });
+  return {{"ema", ema}, {"steps", trainer.step}, {"parameters", trainer.arena.values.numel()}};
+}
+
+}  // namespace scorelab::host

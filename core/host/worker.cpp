@@ -1,0 +1,107 @@
+#include "host/worker.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "host/component.h"
+#include "host/device.h"
+#include "host/stage.h"
+
+namespace scorelab::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+void say(const Json& line) {
+  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  [[maybe_unused]] const auto written = write(STDOUT_FILENO, text.data(), text.size());
+}
+
+double peak_memory() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+/// `auto` is resolved once a stage and kept, so that a stage that goes on has the arithmetic it began with.
+Json resolve(const fs::path& folder, const Json& spec) {
+  Json known = record::read_json(folder / "resolved.json");
+  const std::string asked = spec.at("run").at("device");
+  if (known.is_null()) {
+    known = {{"device", resolve_device(asked).str()}};
+    const Json& threads = spec.at("run").at("threads");
+    if (threads.is_number()) known["threads"] = threads.get<std::int64_t>();
+    record::write_whole(folder / "resolved.json", known.dump());
+  } else {
+    resolve_device(known["device"]);
+  }
+  at::set_num_threads(known.value("threads", 1));
+  return known;
+}
+
+int run_stage(const fs::path& results, const std::string& key, const std::atomic<bool>& stop) {
+  const fs::path folder = record::stage_folder(results, key);
+  const record::Claim claim(folder);
+  if (!claim.held()) return say({{"event", "busy"}, {"stage", key}}), 0;
+  const auto begin = std::chrono::steady_clock::now();
+  try {
+    const Json spec = record::read_json(folder / "spec.json");
+    if (spec.is_null()) throw Error((folder / "spec.json").string() + " is missing");
+    say({{"event", "start"}, {"stage", key}});
+    record::Journal journal(folder / "journal.jsonl");
+    StageRun run{results, folder, spec, journal, stop, {}, {}};
+    auto last = begin - std::chrono::hours(1);
+    run.progress = [&](std::int64_t done, std::int64_t total, Json more) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - last < std::chrono::milliseconds(100) && done < total) return;
+      last = now;
+      more.update({{"event", "progress"}, {"stage", key}, {"done", done}, {"total", total}});
+      say(more);
+    };
+    fs::remove(folder / "failure.json");
+    run.resolved = resolve(folder, spec);
+    const std::string kind = spec.at("stage");
+    Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
+    result.update({{"stage", kind}, {"key", key}, {"label", spec.at("label")}, {"finished", record::now()}, {"resolved", run.resolved},
+                   {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()}, {"peak_memory", peak_memory()}});
+    journal.sync();
+    record::write_whole(folder / "stage.json", result.dump(1));
+    say({{"event", "done"}, {"stage", key}, {"result", result}});
+    return 0;
+  } catch (const Stopped&) {
+    say({{"event", "stopped"}, {"stage", key}});
+    return 75;
+  } catch (const DeviceUnavailable& e) {
+    say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 4}});
+    return 4;
+  } catch (const c10::Error& e) {
+    record::write_whole(folder / "failure.json", Json{{"message", e.what_without_backtrace()}, {"time", record::now()}}.dump());
+    say({{"event", "failed"}, {"stage", key}, {"message", e.what_without_backtrace()}, {"exit", 1}});
+  } catch (const std::exception& e) {
+    record::write_whole(folder / "failure.json", Json{{"message", e.what()}, {"time", record::now()}}.dump());
+    say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 1}});
+  }
+  return 1;
+}
+
+}  // namespace
+
+int work(const fs::path& results, const std::vector<std::string>& keys, std::atomic<bool>& stop) {
+  int worst = 0;
+  for (const auto& key : keys) {
+    if (stop.load()) return 75;
+    const int code = run_stage(results, key, stop);
+    if (code == 75) return code;
+    if (code != 0) return code;  // later stages may need this one
+    worst = std::max(worst, code);
+  }
+  return worst;
+}
+
+}  // namespace scorelab::host

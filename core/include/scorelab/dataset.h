@@ -1,0 +1,62 @@
+#pragma once
+#include <scorelab/law.h>
+#include <scorelab/network.h>
+#include <scorelab/noise.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace scorelab {
+
+/// model value = scale * data value + shift.
+struct Affine {
+  double scale = 1, shift = 0;
+};
+
+/// Where samples come from. Values are in data units (images: [0, 1]); the host maps them to the model's range.
+class DataSet : public Component {
+ public:
+  static constexpr const char* kind = "dataset";
+  ~DataSet() override;
+  /// The number of items; 0: drawn afresh for ever.
+  virtual std::int64_t size() const = 0;
+  /// The shape of one item: [D] or [C, H, W].
+  virtual std::vector<std::int64_t> shape() const = 0;
+  /// The items of these indices (not used where size() is 0) as [B, ..], float64 or float32, on the CPU. `noise` has a row for each: for
+  /// drawing, dequantising, flipping. Labels go into `condition`.
+  virtual at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const = 0;
+  /// The law, where it is a Gaussian mixture.
+  virtual std::optional<Law> exact() const;
+  virtual Affine to_model() const;
+};
+
+/// Stored images: a shared group of parameters (range, flip, dequantise) and what they do.
+class Images {
+ public:
+  void params(Params& p);
+  /// bytes: [N, C, H, W] of 0 .. top.
+  void store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top);
+  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const;
+  std::int64_t size() const { return bytes_.size(0); }
+  std::vector<std::int64_t> shape() const { return bytes_.sizes().slice(1).vec(); }
+  Affine to_model() const { return {range_[1] - range_[0], range_[0]}; }
+  void check() const;
+
+ private:
+  std::vector<double> range_{-1, 1};
+  bool flip_ = false, dequantise_ = false;
+  at::Tensor bytes_;
+  std::vector<std::int64_t> labels_;
+  std::int64_t top_ = 255;
+};
+
+/// The folder `name` in the data path (SCORELAB_DATA, a colon-separated list; by default data, then ../shared/data; last, what
+/// scorelab ships); throws, naming the
+/// folders searched.
+std::filesystem::path find_data(const std::string& name);
+/// The bytes of a file, decompressed if it is gzip.
+std::string read_bytes(const std::filesystem::path& file);
+
+}  // namespace scorelab

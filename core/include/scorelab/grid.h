@@ -1,0 +1,38 @@
+#pragma once
+#include <scorelab/scheduler.h>
+
+#include <string>
+#include <vector>
+
+namespace scorelab {
+
+/// One interval of a time grid, from t down to s.
+struct Interval {
+  std::int64_t i;
+  double t, s;
+};
+
+/// The time grid, a shared group of parameters: `grid_.params(p)` declares steps, spacing, refine, from and to.
+///
+/// S steps have S + 1 times from `from` down to `to`. A grid that ends at 0 goes to the clean end of the range (t_min, the first
+/// level) in S - 1 steps and takes the last from there. On a discrete process with S <= N, times are rounded to levels.
+class Grid {
+ public:
+  /// The specs declared, so that a sampler may say when they are active.
+  struct Group {
+    std::vector<Spec*> specs;
+    Group& when(const std::string& key, const std::vector<std::string>& values);
+  };
+  Group params(Params& p);
+  std::vector<Interval> steps(const Scheduler& scheduler, bool reaches_zero) const;
+  /// The time where it ends: 0, t_min or the number given.
+  double end(const Scheduler& scheduler, bool reaches_zero) const;
+  double start(const Scheduler& scheduler) const;
+
+ private:
+  std::int64_t steps_ = 0, refine_ = 1;
+  std::string spacing_ = "uniform";
+  NumberOrWord from_ = "t_max", to_ = "auto";
+};
+
+}  // namespace scorelab

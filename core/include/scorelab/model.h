@@ -1,0 +1,81 @@
+#pragma once
+#include <scorelab/scheduler.h>
+#include <scorelab/times.h>
+
+#include <memory>
+
+namespace scorelab {
+
+/// What can be said about x_t; each is a linear map of (x0, eps).
+///   eps:      the noise, x_t = alpha x0 + sigma eps
+///   x0:       the clean sample (Tweedie: (x + sigma^2 score)/alpha)
+///   score:    grad log p_t(x) = -eps/sigma
+///   v:        alpha eps - sigma x0 (Salimans & Ho 2022)
+///   velocity: alpha' x0 + sigma' eps, the right-hand side of the probability-flow ODE
+enum class Quantity { x0, eps, score, v, velocity };
+
+/// One network evaluation at (x, t), read as any quantity at no further cost. Rows that were off answer 0 in every quantity.
+class Prediction {
+ public:
+  Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quantity quantity, at::Tensor value, PerRow active = 1);
+
+  at::Tensor x0() const { return as(Quantity::x0); }
+  at::Tensor eps() const { return as(Quantity::eps); }
+  at::Tensor score() const { return as(Quantity::score); }
+  at::Tensor v() const { return as(Quantity::v); }
+  at::Tensor velocity() const { return as(Quantity::velocity); }
+  /// In x's shape, dtype and device. The stated quantity comes back as it is; another is solved for. Nothing divides by alpha
+  /// unless x0 is asked of eps or score.
+  at::Tensor as(Quantity quantity) const;
+  /// Another answer at the same point: guides, training targets.
+  Prediction with(Quantity quantity, at::Tensor value) const;
+
+  Quantity stated() const { return quantity_; }
+  const at::Tensor& x() const { return x_; }
+  const Times& t() const { return t_; }
+
+ private:
+  struct Pair {
+    PerRow x0, eps;  // coefficients of a quantity
+  };
+  Pair coefficients(Quantity quantity) const;
+  at::Tensor masked(at::Tensor value) const;
+
+  const Scheduler* scheduler_;
+  at::Tensor x_, value_;
+  Times t_;
+  Quantity quantity_;
+  PerRow active_;
+};
+
+struct Vjp {
+  Prediction prediction;
+  at::Tensor product;  ///< v^T d(quantity)/dx, in x's shape
+};
+
+/// Network + scheduler + output: the only way to evaluate a network. Counts evaluations of each row, throws Stopped once the run was
+/// asked to stop, refuses t = 0 and cuts large batches into chunks of one fixed size, the last one padded, so that bits do not
+/// depend on how many samples are asked for. A light handle: copies share one counted model.
+class Model {
+ public:
+  struct State;
+  explicit Model(std::shared_ptr<State> state, PerRow active = 1);
+
+  /// One evaluation. x: [B, ..]; t: shared or one a row, in (0, t_max].
+  Prediction operator()(const at::Tensor& x, const Times& t);
+  /// One evaluation and one reverse sweep. v has x's shape. In training the result can be differentiated again.
+  Vjp vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
+  /// d(quantity)/dx v, by two reverse sweeps (the linear map of the first is differentiated).
+  at::Tensor jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
+  /// What the network itself states, by its output.
+  Quantity stated() const;
+  /// The same model for the rows that are not 0: the others answer 0 and are not counted.
+  Model rows(const PerRow& active) const;
+  const Scheduler& scheduler() const;
+
+ private:
+  std::shared_ptr<State> state_;
+  PerRow active_;
+};
+
+}  // namespace scorelab

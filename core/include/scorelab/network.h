@@ -1,0 +1,51 @@
+#pragma once
+#include <scorelab/law.h>
+#include <scorelab/model.h>
+#include <scorelab/noise.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace scorelab {
+
+/// Named tensors that a network may use beside x and t: labels [B], later tokens. Bound by the host; samplers never see them.
+using Condition = std::map<std::string, at::Tensor>;
+
+/// What surrounds a component: handed to prepare.
+struct Setting {
+  const Scheduler& scheduler;
+  at::TensorOptions options;          ///< dtype and device of x
+  std::vector<std::int64_t> shape;    ///< of one sample
+  const Law* law = nullptr;           ///< the data set's own, where it has one
+};
+
+struct Input {
+  const at::Tensor& x;                ///< [B, ..]
+  at::Tensor time;                    ///< [B], the scheduler's conditioning
+  at::Tensor alpha, sigma;            ///< [B]
+  const Condition& condition;
+  Noise* noise;                       ///< for dropout; null when sampling
+};
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A network: a function of (x, time), with parameters that the host owns once prepared (optimiser, averages, checkpoints).
+class Network : public Component {
+ public:
+  static constexpr const char* kind = "network";
+  ~Network() override;
+  /// [B, ..] -> [B, ..]. No draws from a default generator; no state between calls.
+  virtual at::Tensor forward(const Input& input) = 0;
+  /// The parameters under their state-dict names, in a fixed order. The host may replace their storage, not their shapes.
+  virtual NamedTensors parameters();
+  /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for matrices and kernels; 1 for the weights
+  /// and 0 for the biases of a norm or a linear map.
+  virtual void initialise(const std::string& name, at::Tensor& parameter, Noise& noise);
+  /// What forward returns, where the network states that itself; otherwise the manifest's `output` says it.
+  virtual std::optional<Quantity> states() const;
+};
+
+}  // namespace scorelab

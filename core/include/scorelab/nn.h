@@ -1,0 +1,48 @@
+#pragma once
+#include <scorelab/network.h>
+
+/// Network blocks on plain ATen. torch::nn is not used: its constructors draw from the default generator (the host draws the first
+/// weights by name instead), and its header costs 20 s a file.
+namespace scorelab::nn {
+
+/// The parameters of a network, under PyTorch's state-dict names.
+class Weights {
+ public:
+  explicit Weights(at::TensorOptions options) : options_(options.requires_grad(true)) {}
+  at::Tensor add(const std::string& name, std::vector<std::int64_t> shape);
+  NamedTensors list;
+
+ private:
+  at::TensorOptions options_;
+};
+
+struct Linear {
+  Linear() = default;
+  Linear(Weights& w, const std::string& name, std::int64_t in, std::int64_t out);
+  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor weight, bias;
+};
+
+struct Conv2d {
+  Conv2d() = default;
+  Conv2d(Weights& w, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1);
+  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor weight, bias;
+  std::int64_t stride = 1;
+};
+
+struct GroupNorm {
+  GroupNorm() = default;
+  GroupNorm(Weights& w, const std::string& name, std::int64_t groups, std::int64_t channels);
+  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor weight, bias;
+  std::int64_t groups = 1;
+};
+
+/// [B] -> [B, features]: sines, then cosines, of time * w with w geometric from 1 to 1/max_period (Ho et al. 2020).
+at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period = 10000);
+
+/// Inverted dropout with the host's noise; the identity when sampling.
+at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise);
+
+}  // namespace scorelab::nn

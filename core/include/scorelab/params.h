@@ -1,0 +1,112 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace scorelab {
+
+class Component;
+class SlotBase;
+
+/// A parameter that is a number or one of the words that `one_of` names.
+using NumberOrWord = std::variant<double, std::string>;
+
+/// Where a parameter is stored. Its value before reading is the default, which is said nowhere else.
+using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<double>*, std::vector<std::int64_t>*,
+                            std::vector<std::string>*, std::vector<std::vector<double>>*, NumberOrWord*, SlotBase*>;
+
+/// A parameter or capability is active while `key` has one of `values` (compared as text), or exceeds `above`.
+struct When {
+  std::string key;
+  std::vector<std::string> values;
+  std::optional<double> above;
+};
+
+/// One declared parameter.
+class Spec {
+ public:
+  Spec(std::string name, std::string doc, Target target);
+
+  Spec& range(double low, double high);  ///< both ends allowed; for lists, each element
+  Spec& one_of(std::vector<std::string> words);
+  Spec& unit(std::string unit);
+  Spec& file();      ///< the path of a file, relative to the manifest; its contents count, not its name
+  Spec& required();  ///< the default is no value; a manifest must give one
+  Spec& reporting(); ///< changes what is reported, never a result: no part of a stage's key
+  Spec& when(std::string key, std::vector<std::string> values);
+  Spec& above(std::string key, double bound);
+
+  std::string name, doc, unit_name;
+  Target target;
+  std::optional<double> low, high;
+  std::vector<std::string> words;
+  std::vector<When> whens;
+  bool is_file = false, is_required = false, is_reporting = false;
+};
+
+/// Something that a component needs of, or gives to, the other parts of an experiment.
+class Capability {
+ public:
+  Capability(bool needed, std::string name, std::string reason);
+  Capability& when(std::string key, std::vector<std::string> values);
+  Capability& above(std::string key, double bound);
+  Capability& as(std::string role);  ///< counts in this role only: "sampler" for a step that stands alone
+
+  bool needed;
+  std::string name, reason, role;
+  std::vector<When> whens;
+};
+
+/// Collects what a component declares. Reading, listing and recording are functions over these lists.
+///
+///     void params(Params& p) override {
+///       p("snr", snr_, "r of the step-size rule, algorithm 4").range(0, 10);
+///       p.needs("levels", "its steps are those of the discrete process");
+///     }
+class Params {
+ public:
+  /// Declares a parameter; a key said twice throws.
+  Spec& operator()(std::string name, Target target, std::string doc);
+  template <class T>
+  Spec& operator()(std::string name, T& member, std::string doc) {
+    return (*this)(std::move(name), Target(&member), std::move(doc));
+  }
+  /// Names in use: levels, path, noise (schedulers); gaussian-law, mixture-law, density, bounds, images (data sets);
+  /// trains, exact, second-order (networks); one-level (schedulers).
+  Capability& needs(std::string name, std::string reason);
+  Capability& gives(std::string name);
+
+  std::vector<std::unique_ptr<Spec>> specs;
+  std::vector<std::unique_ptr<Capability>> capabilities;
+};
+
+/// A parameter that is another component: a name, or a table with `plugin`. "none" is the empty slot.
+class SlotBase {
+ public:
+  SlotBase(std::string kind, std::string name);
+  virtual ~SlotBase();
+  SlotBase(const SlotBase&) = delete;
+  SlotBase& operator=(const SlotBase&) = delete;
+
+  const std::string& kind() const { return kind_; }
+  const std::string& initial() const { return initial_; }   ///< the default component's name
+  const std::string& key() const { return key_; }           ///< the parameter's name: also that of the noise stream
+  const std::shared_ptr<Component>& component() const { return component_; }
+  void bind(std::string key, std::shared_ptr<Component> component);  ///< by the host; throws for another kind
+  void name_key(std::string key) { key_ = std::move(key); }
+
+ protected:
+  virtual bool accepts(Component* component) const = 0;
+
+ private:
+  std::string kind_, initial_, key_;
+  std::shared_ptr<Component> component_;
+};
+
+}  // namespace scorelab

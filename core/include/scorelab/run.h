@@ -1,0 +1,50 @@
+#pragma once
+#include <scorelab/component.h>
+#include <scorelab/model.h>
+#include <scorelab/noise.h>
+
+#include <functional>
+#include <memory>
+#include <typeinfo>
+
+namespace scorelab {
+
+class Step;
+
+/// What a sampler works with during one sampling call.
+class Run {
+ public:
+  struct State;
+  Run(Model model, const Scheduler& scheduler, Noise noise, std::shared_ptr<State> state);
+  Run(Run&&) noexcept;
+  ~Run();
+
+  Model model;
+  const Scheduler& scheduler;
+  Noise noise;
+
+  /// Runs a slot's step from t to s with the slot's own noise stream (named after its key) and memory; checks shape and dtype of
+  /// what comes back. An empty slot returns x.
+  at::Tensor step(const Slot<Step>& slot, at::Tensor x, const Times& t, const Times& s);
+  /// The 2-norm of each sample, [B, 1, .., 1]; of its group where the manifest sets sample.group.
+  at::Tensor norm(const at::Tensor& x) const;
+  /// The same over the square root of the number of elements.
+  at::Tensor rms(const at::Tensor& x) const;
+  /// The same run for the rows that are not 0: model and noise answer 0 elsewhere, at no cost; tensors keep their full shape.
+  Run rows(const PerRow& active) const;
+  /// Says where the samples are, once a step. May throw Stopped.
+  void observe(const Times& t, const at::Tensor& x);
+  /// History that lives for one sampling call, one object a slot, default-constructed at first use.
+  template <class T>
+  T& memory() {
+    auto& cell = cell_for(typeid(T));
+    if (!cell) cell = std::make_shared<T>();
+    return *static_cast<T*>(cell.get());
+  }
+
+ private:
+  std::shared_ptr<void>& cell_for(const std::type_info& type);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace scorelab

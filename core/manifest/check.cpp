@@ -1,0 +1,311 @@
+#include "check.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "manifest/values.h"
+#include "params/tables.h"
+
+namespace scorelab::manifest {
+namespace {
+
+using Kind = Node::Kind;
+
+template <class Options>
+schema::Schema table_schema() {
+  Options options;
+  Params p;
+  options.params(p);
+  return schema::of(p);
+}
+
+/// Which part of an experiment gives a capability.
+const std::map<std::string, std::string> giver_of{{"levels", "scheduler"}, {"path", "scheduler"}, {"noise", "scheduler"}, {"one-level", "scheduler"},
+    {"gaussian-law", "dataset"}, {"mixture-law", "dataset"}, {"density", "dataset"}, {"bounds", "dataset"}, {"images", "dataset"},
+    {"trains", "network"}, {"exact", "network"}, {"second-order", "network"}};
+
+struct Part {
+  Json component;
+  Position at;
+  schema::Schema schema;
+  std::string role;
+};
+
+class Checker {
+ public:
+  Checker(const Node& root, catalog::Catalog& catalog, const std::filesystem::path& folder) : root_(root), catalog_(catalog), reader_(out_.problems, folder) {}
+
+  Checked run(const std::string& name) {
+    Experiment& e = experiment_;
+    e.name = name;
+    top_level();
+    learn_schemas();
+    e.scheduler = required("scheduler");
+    e.dataset = required("dataset");
+    e.network = required("network");
+    if (root_.find("objective")) e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
+    if (root_.find("sampler")) e.sampler = component("sampler", {"sampler", "step"}, *root_.find("sampler"), "sampler");
+    metrics();
+    e.output = table<OutputOptions>("output");
+    e.train = table<TrainOptions>("train");
+    e.sample = table<SampleOptions>("sample");
+    e.run = table<RunOptions>("run");
+    parts_that_go_together();
+    if (out_.problems.empty()) out_.experiment = std::move(experiment_);
+    std::stable_sort(out_.problems.begin(), out_.problems.end(), [](const Diagnostic& a, const Diagnostic& b) {
+      return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
+    });
+    return std::move(out_);
+  }
+
+ private:
+  void problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes = {}, bool unavailable = false) {
+    out_.problems.push_back({at, std::move(message), std::move(hint), std::move(notes), unavailable});
+  }
+
+  Position key_at(const std::string& key) const {
+    for (const auto& m : root_.members)
+      if (m.key == key) return m.key_at;
+    return root_.at;
+  }
+
+  void top_level() {
+    static const std::vector<std::string> known{"name", "question", "seeds", "plugins", "dataset", "scheduler", "network", "output", "objective", "train", "sampler", "sample", "metrics", "run"};
+    static const std::vector<std::string> later{"extends", "variants", "sweep", "models", "paper", "claims", "figures", "compare"};
+    for (const auto& m : root_.members) {
+      if (std::find(known.begin(), known.end(), m.key) != known.end()) continue;
+      if (std::find(later.begin(), later.end(), m.key) != later.end()) {
+        problem(m.key_at, fmt::format("`{}` belongs to comparisons, which this version does not run", m.key), "remove it, or run one experiment a manifest");
+        continue;
+      }
+      const std::string near = nearest(m.key, known);
+      problem(m.key_at, fmt::format("a manifest has no key `{}`", m.key), near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), {fmt::format("keys: {}", fmt::join(known, ", "))});
+    }
+    text("name", experiment_.name);
+    text("question", experiment_.question);
+    if (experiment_.name.empty() || experiment_.name[0] == '.' || experiment_.name.find('/') != std::string::npos)
+      problem(root_.find("name") ? root_.find("name")->at : root_.at, "`name` is the name of a folder under results", "no slash, no dot in front, not empty");
+    if (const Node* seeds = root_.find("seeds")) read_seeds(*seeds);
+    if (const Node* plugins = root_.find("plugins")) {
+      bool good = plugins->kind == Kind::array;
+      for (const auto& item : plugins->items) good = good && item.kind == Kind::string;
+      if (!good) problem(plugins->at, "`plugins` lists folders", "expected an array of strings, such as [\"build\"]");
+    }
+  }
+
+  void text(const std::string& key, std::string& out) {
+    const Node* node = root_.find(key);
+    if (!node) return;
+    if (node->kind == Kind::string) out = node->string;
+    else problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()), "expected a string");
+  }
+
+  void read_seeds(const Node& seeds) {
+    auto& out = experiment_.seeds;
+    out.clear();
+    if (seeds.kind == Kind::integer && seeds.integer >= 1 && seeds.integer <= 100000) {
+      for (std::int64_t s = 0; s < seeds.integer; ++s) out.push_back(s);
+      return;
+    }
+    bool good = seeds.kind == Kind::array && !seeds.items.empty();
+    for (const auto& item : seeds.items) {
+      good = good && item.kind == Kind::integer && item.integer >= 0 && std::find(out.begin(), out.end(), item.integer) == out.end();
+      if (good) out.push_back(item.integer);
+    }
+    if (!good) problem(seeds.at, "`seeds` is neither a count nor a list of seeds", "expected a number of seeds, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]");
+  }
+
+  /// One start of the host for all the schemas that this manifest needs.
+  void learn_schemas() {
+    std::vector<const catalog::Entry*> named;
+    collect(root_, named);
+    catalog_.learn(named);
+    for (int depth = 0; depth < 4; ++depth) {  // slots have defaults, whose slots have defaults
+      std::vector<const catalog::Entry*> more;
+      for (const auto* entry : named) {
+        for (const auto& p : catalog_.describe(*entry).schema.params) {
+          if (p.type != "slot") continue;
+          if (const auto* e = catalog_.find({p.slot}, p.initial.get<std::string>()); e && std::find(named.begin(), named.end(), e) == named.end()) more.push_back(e);
+        }
+      }
+      if (more.empty()) break;
+      catalog_.learn(more);
+      named.insert(named.end(), more.begin(), more.end());
+    }
+  }
+
+  void collect(const Node& node, std::vector<const catalog::Entry*>& out) const {
+    if (node.kind == Kind::string)
+      for (const auto& e : catalog_.entries())
+        if (e.stamp.name == node.string) out.push_back(&e);
+    for (const auto& item : node.items) collect(item, out);
+    for (const auto& m : node.members) collect(m.value, out);
+  }
+
+  Json required(const std::string& key) {
+    const Node* node = root_.find(key);
+    if (node) return component(key, {key}, *node, key);
+    problem(root_.at, fmt::format("the manifest names no {}", key), fmt::format("such as {} = \"{}\"; scorelab list {}", key, example(key), key));
+    return {};
+  }
+
+  std::string example(const std::string& kind) const {
+    const auto entries = catalog_.of_kind(kind);
+    return entries.empty() ? "NAME" : entries.front()->stamp.name;
+  }
+
+  /// A name or a table with `plugin`, read against the plugin's schema. Null where it is "none" or wrong.
+  Json component(const std::string& what, const std::vector<std::string>& kinds, const Node& node, const std::string& role) {
+    const Node* name = node.kind == Kind::table ? node.find("plugin") : &node;
+    if (!name || name->kind != Kind::string) {
+      problem(name ? name->at : node.at, fmt::format("`{}` is {}", what, name ? name->kind_name() : "a table without `plugin`"), "expected a plugin's name, or a table with `plugin`");
+      return {};
+    }
+    const catalog::Entry* entry = catalog_.find(kinds, name->string);
+    if (!entry) return unknown(kinds, *name), Json();
+    const std::string owner = fmt::format("{} `{}`", kinds[0], entry->stamp.name);
+    const auto& described = catalog_.describe(*entry);
+    if (!described.error.empty()) {
+      problem(name->at, fmt::format("{} cannot be used", owner), "its library " + described.error.substr(0, described.error.find('\n')), {fmt::format("file: {}", entry->file.string())}, true);
+      return {};
+    }
+    const schema::Schema& s = role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
+    auto read = reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner, fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
+                             [&](const Node& inner, const std::string& kind) -> Json {
+                               if (inner.kind == Kind::string && inner.string == "none") return {};
+                               return component(kind, {kind}, inner, kind);
+                             });
+    const std::string id = entry->built_in ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version) : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
+    Json out{{"plugin", entry->stamp.name}, {"kind", entry->stamp.kind}, {"version", entry->stamp.version}, {"id", id}, {"file", entry->file.string()},
+             {"sha256", entry->sha256}, {"params", std::move(read.values)}, {"key", std::move(read.key)}};
+    parts_.push_back({out, name->at, s, role});
+    out_.doubts.push_back({out, name->at});
+    return out;
+  }
+
+  void unknown(const std::vector<std::string>& kinds, const Node& name) {
+    for (const auto& skipped : catalog_.skipped())
+      if (skipped.file.stem() == name.string || skipped.file.stem() == "lib" + name.string)
+        return problem(name.at, fmt::format("{} `{}` cannot be used", kinds[0], name.string), "its file " + skipped.reason, {fmt::format("file: {}", skipped.file.string())}, true);
+    std::vector<std::string> names, notes;
+    for (const auto& kind : kinds)
+      for (const auto* e : catalog_.of_kind(kind)) names.push_back(e->stamp.name);
+    for (const auto& e : catalog_.entries())
+      if (e.stamp.name == name.string) return problem(name.at, fmt::format("`{}` is a {}", name.string, e.stamp.kind), fmt::format("expected a {}", kinds[0]), {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
+    const std::string near = nearest(name.string, names);
+    notes.push_back(fmt::format("{}s: {}", kinds[0], fmt::join(names, ", ")));
+    std::vector<std::string> folders;
+    for (const auto& f : catalog_.folders()) folders.push_back(f == catalog_.folders().back() ? "scorelab's own" : f.string());
+    notes.push_back(fmt::format("folders searched: {}", fmt::join(folders, ", ")));
+    for (const auto& skipped : catalog_.skipped()) notes.push_back(fmt::format("skipped: {} {}", skipped.file.filename().string(), skipped.reason));
+    problem(name.at, fmt::format("there is no {} `{}`", kinds[0], name.string), near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
+  }
+
+  void metrics() {
+    const Node* node = root_.find("metrics");
+    if (!node) return;
+    const auto add = [&](const std::string& label, const Node& value) {
+      if (experiment_.metrics.contains(label)) return problem(value.at, fmt::format("the metric `{}` is named twice", label), "give one a label: metrics = { label = .. }");
+      if (Json c = component("metric", {"metric"}, value, "metric"); !c.is_null()) experiment_.metrics[label] = std::move(c);
+    };
+    if (node->kind == Kind::array) {
+      for (const auto& item : node->items) {
+        const Node* name = item.kind == Kind::table ? item.find("plugin") : &item;
+        add(name && name->kind == Kind::string ? name->string : "?", item);
+      }
+    } else if (node->kind == Kind::table) {
+      for (const auto& m : node->members) add(m.key, m.value);
+    } else {
+      problem(node->at, fmt::format("`metrics` is {}", node->kind_name()), "expected names, such as [\"mmd\"], or a table of labels");
+    }
+  }
+
+  template <class Options>
+  Json table(const std::string& key) {
+    const Node* node = root_.find(key);
+    if (node && node->kind != Kind::table) {
+      problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()), "expected a table");
+      node = nullptr;
+    }
+    static const schema::Schema s = table_schema<Options>();
+    auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), {});
+    experiment_.keys[key] = std::move(read.key);
+    return std::move(read.values);
+  }
+
+  bool gives(const std::string& provider, const std::string& capability) const {
+    for (const auto& part : parts_) {
+      if (part.role != provider) continue;
+      for (const auto& g : part.schema.gives)
+        if (g.name == capability && schema::holds(g.whens, part.component["params"])) return true;
+    }
+    return false;
+  }
+  const Part* part(const std::string& role) const {
+    for (const auto& p : parts_)
+      if (p.role == role) return &p;
+    return nullptr;
+  }
+
+  void parts_that_go_together() {
+    for (const auto& p : parts_) {
+      for (const auto& need : p.schema.needs) {
+        if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
+        const auto giver = giver_of.find(need.name);
+        const Part* provider = giver == giver_of.end() ? nullptr : part(giver->second);
+        if (!provider || gives(giver->second, need.name)) continue;
+        problem(p.at, fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second, schema::text(provider->component)), need.reason,
+                {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
+      }
+    }
+    const Part* network = part("network");
+    if (!network) return;
+    const bool trains = gives("network", "trains");
+    if (trains && !root_.find("objective"))
+      problem(network->at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network->component)), "such as objective = \"denoising-score-matching\"");
+    if (!trains) {
+      for (const char* key : {"objective", "train", "output"})
+        if (root_.find(key)) problem(key_at(key), fmt::format("`{}` has no effect with network `{}`", key, schema::text(network->component)), "it is exact: nothing is trained; remove this");
+      if (const Node* sample = root_.find("sample"))
+        for (const auto& m : sample->members)
+          if (m.key == "ema") problem(m.key_at, fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)), "it is exact and has no weights");
+      experiment_.objective = experiment_.train = experiment_.output = nullptr;
+      experiment_.sample["ema"] = 0.0;
+    }
+    if (!root_.find("sampler")) {
+      for (const char* key : {"sample", "metrics"})
+        if (root_.find(key)) problem(key_at(key), fmt::format("`{}` needs samples, but the manifest names no sampler", key), "such as sampler = \"ancestral\"");
+      if (!trains) problem(network->at, "there is nothing to do: nothing is trained, and the manifest names no sampler", "such as sampler = \"ancestral\"");
+    }
+    const Json& device = experiment_.run["device"];
+    const std::string d = device.is_string() ? device.get<std::string>() : "";
+    const bool indexed = d.rfind("cuda:", 0) == 0 && d.size() > 5 && d.find_first_not_of("0123456789", 5) == std::string::npos;
+    if (d != "auto" && d != "cpu" && d != "cuda" && !indexed) problem(root_.find("run")->find("device")->at, fmt::format("`device` cannot be \"{}\"", d), "expected auto, cpu, cuda or cuda:i");
+  }
+
+  const Node& root_;
+  catalog::Catalog& catalog_;
+  Checked out_;
+  TableReader reader_;
+  Experiment experiment_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace
+
+Checked check(const Node& root, catalog::Catalog& catalog, const std::filesystem::path& folder, const std::string& name) {
+  return Checker(root, catalog, folder).run(name);
+}
+
+std::vector<std::filesystem::path> plugin_folders(const Node& root, const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> out;
+  if (const Node* plugins = root.find("plugins"))
+    for (const auto& item : plugins->items)
+      if (item.kind == Kind::string) out.push_back((folder / item.string).lexically_normal());
+  return out;
+}
+
+}  // namespace scorelab::manifest

@@ -1,0 +1,71 @@
+#include "diagnostic.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace scorelab::manifest {
+
+int Sources::add(std::string name, std::string text) {
+  files_.push_back({std::move(name), std::move(text)});
+  return static_cast<int>(files_.size()) - 1;
+}
+
+std::string Sources::place(const Position& at) const { return fmt::format("{}:{}:{}", name(at.source), at.line, at.column); }
+
+std::string Sources::line(const Position& at) const {
+  std::istringstream in(text(at.source));
+  std::string line;
+  for (int i = 0; i < at.line && std::getline(in, line); ++i) {
+  }
+  return line;
+}
+
+std::string render(const Diagnostic& d, const Sources& sources) {
+  std::string out = fmt::format("error: {}\n", d.message);
+  if (d.at.source >= 0) {
+    std::string line = sources.line(d.at);
+    std::replace(line.begin(), line.end(), '\t', ' ');
+    const std::string number = std::to_string(d.at.line), margin(number.size(), ' ');
+    const auto column = static_cast<std::size_t>(std::max(1, d.at.column));
+    const auto room = line.size() >= column ? line.size() - column + 1 : 1;
+    const std::string caret(std::clamp<std::size_t>(d.at.length, 1, room), '^');
+    out += fmt::format("{}--> {}\n{} | {}\n{} | {}{}{}{}\n", std::string(number.size() + 1, ' '), sources.place(d.at), number, line, margin,
+                       std::string(column - 1, ' '), caret, d.hint.empty() ? "" : " ", d.hint);
+    for (const auto& note : d.notes) out += fmt::format("{} = {}\n", margin, note);
+    return out;
+  }
+  if (!d.hint.empty()) out += fmt::format("  = {}\n", d.hint);
+  for (const auto& note : d.notes) out += fmt::format("  = {}\n", note);
+  return out;
+}
+
+namespace {
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  }
+  return d[a.size()][b.size()];
+}
+}  // namespace
+
+std::string nearest(const std::string& name, const std::vector<std::string>& names) {
+  std::string best;
+  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+  for (const auto& candidate : names) {
+    const std::size_t d = distance(name, candidate);
+    if (d < best_distance && d < candidate.size()) best = candidate, best_distance = d;
+  }
+  return best;
+}
+
+}  // namespace scorelab::manifest

@@ -1,0 +1,44 @@
+#pragma once
+#include <string>
+#include <vector>
+
+namespace scorelab::manifest {
+
+/// A place in a source: a manifest, or an argument of the command line.
+struct Position {
+  int source = -1;  ///< index into Sources; -1: nowhere
+  int line = 0, column = 0, length = 1;
+};
+
+/// The texts that positions point into.
+class Sources {
+ public:
+  int add(std::string name, std::string text);
+  const std::string& name(int source) const { return files_[source].name; }
+  const std::string& text(int source) const { return files_[source].text; }
+  /// `train.toml:3:8`.
+  std::string place(const Position& at) const;
+  std::string line(const Position& at) const;
+
+ private:
+  struct File {
+    std::string name, text;
+  };
+  std::vector<File> files_;
+};
+
+struct Diagnostic {
+  Position at;
+  std::string message;
+  std::string hint;                ///< behind the caret: `did you mean ..?`, what is allowed
+  std::vector<std::string> notes;  ///< further lines, each after `= `
+  bool unavailable = false;        ///< a plugin or device that cannot be used here, not a mistake in the manifest
+};
+
+/// A problem as the user reads it: message, place, the source line, a caret, the hint, the notes.
+std::string render(const Diagnostic& diagnostic, const Sources& sources);
+
+/// The nearest of some names (Damerau-Levenshtein distance at most 2, or a third of the length), or nothing.
+std::string nearest(const std::string& name, const std::vector<std::string>& names);
+
+}  // namespace scorelab::manifest

@@ -1,0 +1,50 @@
+#include "tree.h"
+
+#include <algorithm>
+
+namespace scorelab::manifest {
+
+const Node* Node::find(const std::string& key) const {
+  const auto it = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
+  return it == members.end() ? nullptr : &it->value;
+}
+
+Node::Member* Node::member(const std::string& key) {
+  const auto it = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
+  return it == members.end() ? nullptr : &*it;
+}
+
+const char* Node::kind_name() const {
+  switch (kind) {
+    case Kind::boolean: return "a boolean";
+    case Kind::integer: return "an integer";
+    case Kind::number: return "a number";
+    case Kind::string: return "a string";
+    case Kind::array: return "an array";
+    case Kind::table: return "a table";
+    case Kind::other: return string.c_str();
+  }
+  return "nothing";
+}
+
+void merge(Node& base, const Node& over) {
+  for (const auto& m : over.members) {
+    Node::Member* own = base.member(m.key);
+    if (!own) {
+      base.members.push_back(m);
+      continue;
+    }
+    own->key_at = m.key_at;
+    // A bare name in front of a table of its parameters: the name is the plugin, the parameters stay.
+    if (own->value.kind == Node::Kind::string && m.value.kind == Node::Kind::table && !m.value.find("plugin")) {
+      Node table;
+      table.at = m.value.at;
+      table.members.push_back({"plugin", own->key_at, own->value});
+      own->value = std::move(table);
+    }
+    if (own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::table) merge(own->value, m.value);
+    else own->value = m.value;
+  }
+}
+
+}  // namespace scorelab::manifest

@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "manifest/diagnostic.h"
+
+namespace scorelab::manifest {
+
+/// One value of a manifest with its place; tables keep the order of the source.
+struct Node {
+  enum class Kind { boolean, integer, number, string, array, table, other };
+  struct Member;
+
+  Kind kind = Kind::table;
+  bool boolean = false;
+  std::int64_t integer = 0;
+  double number = 0;
+  std::string string;  ///< of a string; of `other`, the TOML type's name
+  std::vector<Node> items;
+  std::vector<Member> members;
+  Position at;
+
+  const Node* find(const std::string& key) const;
+  Member* member(const std::string& key);
+  const char* kind_name() const;
+};
+
+struct Node::Member {
+  std::string key;
+  Position key_at;
+  Node value;
+};
+
+/// Merges `over` into `base`: tables deeply, everything else replaces; the overriding side's places win.
+void merge(Node& base, const Node& over);
+
+}  // namespace scorelab::manifest

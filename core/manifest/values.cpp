@@ -1,0 +1,154 @@
+#include "values.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "catalog/sha256.h"
+
+namespace scorelab::manifest {
+namespace {
+
+using Kind = Node::Kind;
+
+std::string expected(const schema::Param& p) {
+  static const std::map<std::string, std::string> words{{"bool", "true or false"}, {"int", "an integer"}, {"float", "a number"}, {"string", "a string"},
+      {"floats", "an array of numbers"}, {"ints", "an array of integers"}, {"strings", "an array of strings"}, {"matrix", "an array of arrays of numbers"},
+      {"number-or-word", "a number"}, {"slot", "a plugin's name, or a table with `plugin`"}};
+  if (!p.words.empty() && p.type == "string") return fmt::format("one of \"{}\"", fmt::join(p.words, "\", \""));
+  if (p.type == "number-or-word") return fmt::format("a number or \"{}\"", fmt::join(p.words, "\", \""));
+  return words.at(p.type);
+}
+
+bool is_number(const Node& n) { return n.kind == Kind::number || n.kind == Kind::integer; }
+double number_of(const Node& n) { return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number; }
+
+}  // namespace
+
+void TableReader::problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes) {
+  problems_.push_back({at, std::move(message), std::move(hint), std::move(notes)});
+}
+
+bool TableReader::in_range(const Node& node, const schema::Param& p, double number) {
+  if (std::isnan(number) || (p.low && (number < *p.low || number > *p.high))) {
+    problem(node.at, fmt::format("`{}` is out of range", p.name), p.low ? fmt::format("from {} to {}", *p.low, *p.high) : "a number", {p.doc});
+    return false;
+  }
+  return true;
+}
+
+bool TableReader::value(const Node& n, const schema::Param& p, const std::string& owner, Json& out) {
+  const auto wrong = [&] {
+    problem(n.at, fmt::format("`{}` of {} is {}", p.name, owner, n.kind_name()), "expected " + expected(p), {p.doc});
+    return false;
+  };
+  const auto list = [&](auto&& element) {
+    if (n.kind != Kind::array) return wrong();
+    out = Json::array();
+    for (const auto& item : n.items) {
+      Json one;
+      if (!element(item, one)) return false;
+      out.push_back(std::move(one));
+    }
+    return true;
+  };
+  const auto real = [&](const Node& item, Json& to) {
+    if (!is_number(item)) return wrong();
+    if (!in_range(item, p, number_of(item))) return false;
+    to = number_of(item);
+    return true;
+  };
+  const auto whole = [&](const Node& item, Json& to) {
+    if (item.kind != Kind::integer) return wrong();
+    if (!in_range(item, p, number_of(item))) return false;
+    to = item.integer;
+    return true;
+  };
+  if (p.type == "bool") return n.kind == Kind::boolean ? (out = n.boolean, true) : wrong();
+  if (p.type == "int") return whole(n, out);
+  if (p.type == "float") return real(n, out);
+  if (p.type == "floats") return list(real);
+  if (p.type == "ints") return list(whole);
+  if (p.type == "strings") return list([&](const Node& item, Json& to) { return item.kind == Kind::string ? (to = item.string, true) : wrong(); });
+  if (p.type == "matrix") {
+    if (n.kind != Kind::array) return wrong();
+    out = Json::array();
+    for (const auto& row : n.items) {
+      if (row.kind != Kind::array) return wrong();
+      Json numbers = Json::array();
+      for (const auto& item : row.items) {
+        Json one;
+        if (!real(item, one)) return false;
+        numbers.push_back(std::move(one));
+      }
+      out.push_back(std::move(numbers));
+    }
+    return true;
+  }
+  if (p.type == "number-or-word" && is_number(n)) return real(n, out);
+  if (n.kind != Kind::string) return wrong();
+  if (!p.words.empty() && std::find(p.words.begin(), p.words.end(), n.string) == p.words.end()) {
+    const std::string near = nearest(n.string, p.words);
+    problem(n.at, fmt::format("`{}` cannot be \"{}\"", p.name, n.string), (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "expected " + expected(p), {p.doc});
+    return false;
+  }
+  out = n.string;
+  if (p.file) {
+    const auto path = folder_ / n.string;
+    if (!std::filesystem::is_regular_file(path)) return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
+    out = std::filesystem::absolute(path).lexically_normal().string();
+  }
+  return true;
+}
+
+TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot) {
+  Result out;
+  std::vector<std::string> names;
+  for (const auto& p : schema.params) names.push_back(p.name);
+  if (table) {
+    for (const auto& m : table->members) {
+      if (m.key == "plugin" || schema.find(m.key)) continue;
+      const std::string near = nearest(m.key, names);
+      std::vector<std::string> notes{names.empty() ? "it has no parameters" : fmt::format("parameters: {}", fmt::join(names, ", "))};
+      if (!help.empty()) notes.push_back("help: " + help);
+      problem(m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key), near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), notes);
+    }
+  }
+  std::map<std::string, Json> keys;
+  for (const auto& p : schema.params) {
+    const Node* given = table ? table->find(p.name) : nullptr;
+    Json value = p.initial, key;
+    if (p.type == "slot") {
+      Node initial;
+      initial.kind = Kind::string;
+      initial.string = p.initial.get<std::string>();
+      if (table) initial.at = table->at;
+      value = slot(given ? *given : initial, p.slot);
+      const bool as_default = value.is_object() ? value["plugin"] == p.initial && value["key"].empty() : p.initial == "none";
+      if (!as_default) key = value.is_object() ? Json{{"id", value["id"]}, {"params", value["key"]}} : Json("none");
+    } else if (given && this->value(*given, p, owner, value)) {
+      if (value != p.initial) key = p.file ? Json(sha256_file(value.get<std::string>())) : value;
+    } else if (!given && p.required && table) {
+      problem(table->at, fmt::format("{} needs `{}`", owner, p.name), expected(p), {p.doc});
+    }
+    out.values[p.name] = std::move(value);
+    if (!key.is_null() && !p.reporting) keys[p.name] = std::move(key);
+  }
+  for (const auto& p : schema.params) {
+    const bool active = schema::holds(p.whens, out.values);
+    if (active && keys.contains(p.name)) out.key[p.name] = keys[p.name];
+    if (active || !table) continue;
+    const auto m = std::find_if(table->members.begin(), table->members.end(), [&](const auto& x) { return x.key == p.name; });
+    if (m == table->members.end()) continue;
+    std::vector<std::string> now;
+    for (const auto& w : p.whens)
+      if (out.values.contains(w.key)) now.push_back(fmt::format("{} = {}", w.key, out.values[w.key].is_object() ? "\"" + schema::text(out.values[w.key]) + "\"" : out.values[w.key].dump()));
+    problem(m->key_at, fmt::format("`{}` has no effect in {}", p.name, owner), "it needs " + schema::words(p.whens), {fmt::format("here {}", fmt::join(now, ", ")), p.doc});
+  }
+  return out;
+}
+
+}  // namespace scorelab::manifest

@@ -1,0 +1,73 @@
+#include <ATen/ATen.h>
+#include <scorelab/dataset.h>
+#include <scorelab/metric.h>
+#include <zlib.h>
+
+#include <cstdlib>
+#include <sstream>
+
+namespace scorelab {
+
+DataSet::~DataSet() = default;
+std::optional<Law> DataSet::exact() const { return {}; }
+Affine DataSet::to_model() const { return {}; }
+Metric::~Metric() = default;
+
+void Images::params(Params& p) {
+  p("range", range_, "what black and white are for the model; samples and metrics are in data units, [0, 1]");
+  p("flip", flip_, "mirrors half of the training images left to right");
+  p("dequantise", dequantise_, "adds uniform noise of one grey level: (byte + u)/levels");
+  p.gives("bounds");
+  p.gives("images");
+}
+
+void Images::check() const {
+  if (range_.size() != 2 || !(range_[0] < range_[1])) throw Error("`range` takes two increasing numbers, such as [-1.0, 1.0]");
+}
+
+void Images::store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top) {
+  bytes_ = std::move(bytes);
+  labels_ = std::move(labels);
+  top_ = top;
+}
+
+at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const {
+  const at::Tensor rows = at::tensor(index, at::kLong);
+  at::Tensor x = bytes_.index_select(0, rows).to(at::kFloat);
+  if (dequantise_) {
+    x = (x + noise.uniform(x)) / static_cast<double>(top_ + 1);
+  } else {
+    x = x / static_cast<double>(top_);
+  }
+  if (flip_) x = at::where(noise.sign(x.flatten(1).narrow(1, 0, 1)).view({-1, 1, 1, 1}) > 0, x, x.flip({3}));
+  if (!labels_.empty()) condition["label"] = at::tensor(labels_, at::kLong).index_select(0, rows);
+  return x;
+}
+
+std::filesystem::path find_data(const std::string& name) {
+  const char* set = std::getenv("SCORELAB_DATA");
+  const auto shipped = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/scorelab/data";
+  std::stringstream list((set && *set ? std::string(set) : "data:../shared/data") + ":" + shipped.string());
+  std::string folder, searched;
+  while (std::getline(list, folder, ':')) {
+    if (folder.empty()) continue;
+    if (std::filesystem::exists(std::filesystem::path(folder) / name)) return std::filesystem::path(folder) / name;
+    searched += (searched.empty() ? "" : ", ") + (std::filesystem::path(folder) / name).string();
+  }
+  throw Error("the data set's files were not found; searched " + searched + "; set SCORELAB_DATA to the folder that holds " + name);
+}
+
+std::string read_bytes(const std::filesystem::path& file) {
+  gzFile in = gzopen(file.c_str(), "rb");
+  if (!in) throw Error("cannot open " + file.string());
+  std::string out;
+  char buffer[1 << 16];
+  int n = 0;
+  while ((n = gzread(in, buffer, sizeof buffer)) > 0) out.append(buffer, static_cast<std::size_t>(n));
+  const bool ok = n == 0 && gzeof(in);
+  gzclose(in);
+  if (!ok) throw Error(file.string() + " is damaged: it does not decompress to its end");
+  return out;
+}
+
+}  // namespace scorelab

@@ -1,0 +1,97 @@
+#include <fmt/format.h>
+#include <scorelab/error.h>
+#include <scorelab/grid.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace scorelab {
+
+Grid::Group Grid::params(Params& p) {
+  Group group;
+  group.specs = {
+      &p("steps", steps_, "number of steps; 0: one a level, or 1000 where the process is continuous").range(0, 1e7),
+      &p("spacing", spacing_,
+         "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/7) (Karras et al. 2022); "
+         "leading, trailing: integer strides over the levels (Lin et al. 2024)")
+           .one_of({"uniform", "quadratic", "log-snr", "karras", "leading", "trailing"}),
+      &p("refine", refine_, "steps for each level").range(1, 1000).when("steps", {"0"}),
+      &p("from", from_, "the time to start at").one_of({"t_max"}),
+      &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others").one_of({"auto", "t_min"})};
+  return group;
+}
+
+Grid::Group& Grid::Group::when(const std::string& key, const std::vector<std::string>& values) {
+  for (Spec* spec : specs) spec->when(key, values);
+  return *this;
+}
+
+double Grid::start(const Scheduler& q) const {
+  if (const auto* number = std::get_if<double>(&from_)) return *number;
+  return q.t_max();
+}
+
+double Grid::end(const Scheduler& q, bool reaches_zero) const {
+  if (const auto* number = std::get_if<double>(&to_)) return *number;
+  return std::get<std::string>(to_) == "auto" && reaches_zero ? 0 : q.t_min();
+}
+
+namespace {
+
+/// n + 1 times from `high` down to `low`, both on the process.
+std::vector<double> spaced(const Scheduler& q, const std::string& spacing, double high, double low, std::int64_t n) {
+  const auto ratio = [&q](double t) { return q.sigma(t).one() / q.alpha(t).one(); };
+  std::vector<double> out(n + 1);
+  for (std::int64_t k = 0; k <= n; ++k) {
+    const double u = n == 0 ? 1 : static_cast<double>(k) / static_cast<double>(n);
+    double t = high + (low - high) * u;
+    if (spacing == "quadratic") t = std::pow(std::sqrt(high) + (std::sqrt(low) - std::sqrt(high)) * u, 2);
+    if (spacing == "log-snr") t = q.t_of(std::log(1 / ratio(high)) + (std::log(1 / ratio(low)) - std::log(1 / ratio(high))) * u);
+    if (spacing == "karras") {
+      const double a = std::pow(ratio(high), 1 / 7.0), b = std::pow(ratio(low), 1 / 7.0);
+      t = q.t_of(-7 * std::log(a + (b - a) * u));
+    }
+    out[k] = std::clamp(t, low, high);
+  }
+  out.front() = high;
+  out.back() = low;
+  return out;
+}
+
+}  // namespace
+
+std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
+  const double from = start(q), to = end(q, reaches_zero), low = std::max(to, q.t_min());
+  const std::int64_t levels = q.levels();
+  std::int64_t n = steps_;
+  if (n == 0) {
+    const std::int64_t span = levels == 0 ? 1000 : std::max<std::int64_t>(1, std::llround((from - to) * static_cast<double>(levels)));
+    n = span * refine_;
+  }
+  const bool strided = spacing_ == "leading" || spacing_ == "trailing";
+  if (strided && (levels == 0 || n > levels))
+    throw Error(fmt::format("`spacing = \"{}\"` strides over levels: it needs a discrete process with at least `steps` levels; this one has {}", spacing_, levels));
+  std::vector<double> times;
+  if (q.t_min() == q.t_max()) {
+    times.assign(n + 1, q.t_max());  // one level: every step is made there
+  } else if (to == 0 && levels > 0 && n <= levels && (spacing_ == "uniform" || strided)) {
+    const double stride = from * static_cast<double>(levels) / static_cast<double>(n);
+    const double whole = std::floor(stride);
+    for (std::int64_t k = 0; k < n; ++k) {
+      double level = from * static_cast<double>(levels) - stride * static_cast<double>(k);
+      if (spacing_ == "leading") level = 1 + whole * static_cast<double>(n - 1 - k);
+      times.push_back(std::nearbyint(level) / static_cast<double>(levels));
+    }
+    times.push_back(0);
+  } else {
+    times = spaced(q, spacing_, from, low, to < low ? n - 1 : n);
+    if (levels > 0 && n < levels)
+      for (double& t : times) t = std::max(1.0, std::nearbyint(t * static_cast<double>(levels))) / static_cast<double>(levels);
+    if (to < low) times.push_back(0);
+  }
+  std::vector<Interval> out;
+  for (std::int64_t i = 0; i < n; ++i) out.push_back({i, times[i], times[i + 1]});
+  return out;
+}
+
+}  // namespace scorelab

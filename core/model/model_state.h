@@ -1,0 +1,34 @@
+#pragma once
+#include <scorelab/network.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "output.h"
+
+namespace scorelab {
+
+/// NFE of each row of one sampling call (or of training: of the whole batch, in row 0's place).
+struct Counts {
+  std::vector<std::int64_t> evaluations, vjps, jvps;
+  void reset(std::int64_t rows);
+};
+
+/// What stands behind the Model handles of one stage. Made and owned by the host.
+struct Model::State {
+  std::shared_ptr<Network> network;
+  std::shared_ptr<Scheduler> scheduler;
+  Output output;
+  Condition condition;
+  std::int64_t chunk = 0;            ///< rows of one network evaluation when sampling; 0: the batch as it is
+  std::int64_t max_nfe = 0;          ///< of a row; 0: no bound
+  Noise* noise = nullptr;            ///< for dropout in training
+  const std::atomic<bool>* stop = nullptr;
+  Counts counts;
+  /// Tells the host whose code runs, so that a crash names the plugin; set by the host.
+  std::function<at::Tensor(Network&, const Input&)> call;
+};
+
+}  // namespace scorelab

@@ -1,0 +1,58 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <scorelab/nn.h>
+
+#include <cmath>
+
+namespace scorelab {
+
+Network::~Network() = default;
+NamedTensors Network::parameters() { return {}; }
+std::optional<Quantity> Network::states() const { return {}; }
+
+void Network::initialise(const std::string&, at::Tensor& parameter, Noise& noise) {
+  const c10::NoGradGuard guard;
+  if (parameter.dim() < 2) return;  // 1 for the weights of a norm, 0 for biases: as they were made
+  const double bound = 1 / std::sqrt(static_cast<double>(parameter.numel() / parameter.size(0)));
+  parameter.copy_((noise.uniform(parameter.unsqueeze(0)).squeeze(0) * 2 - 1) * bound);
+}
+
+namespace nn {
+
+at::Tensor Weights::add(const std::string& name, std::vector<std::int64_t> shape) {
+  const bool scale = shape.size() == 1 && name.size() > 7 && name.substr(name.size() - 7) == ".weight";
+  at::Tensor tensor = (scale ? at::ones(shape, options_.requires_grad(false)) : at::zeros(shape, options_.requires_grad(false)));
+  tensor.requires_grad_(true);
+  list.emplace_back(name, tensor);
+  return tensor;
+}
+
+Linear::Linear(Weights& w, const std::string& name, std::int64_t in, std::int64_t out)
+    : weight(w.add(name + ".weight", {out, in})), bias(w.add(name + ".bias", {out})) {}
+at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+
+Conv2d::Conv2d(Weights& w, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride)
+    : weight(w.add(name + ".weight", {out, in, kernel, kernel})), bias(w.add(name + ".bias", {out})), stride(stride) {}
+at::Tensor Conv2d::operator()(const at::Tensor& x) const {
+  const std::int64_t pad = (weight.size(2) - 1) / 2;
+  return at::conv2d(x, weight, bias, {stride, stride}, {pad, pad});
+}
+
+GroupNorm::GroupNorm(Weights& w, const std::string& name, std::int64_t groups, std::int64_t channels)
+    : weight(w.add(name + ".weight", {channels})), bias(w.add(name + ".bias", {channels})), groups(groups) {}
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return at::group_norm(x, groups, weight, bias); }
+
+at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period) {
+  const std::int64_t half = features / 2;
+  const at::Tensor w = at::exp(at::arange(half, time.options()) * (-std::log(max_period) / static_cast<double>(half - 1)));
+  const at::Tensor angle = time.unsqueeze(1) * w.unsqueeze(0);
+  return at::cat({angle.sin(), angle.cos()}, 1);
+}
+
+at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise) {
+  if (!noise || rate == 0) return x;
+  return x * (noise->uniform(x) >= rate).to(x.scalar_type()) * (1 / (1 - rate));
+}
+
+}  // namespace nn
+}  // namespace scorelab

@@ -1,0 +1,123 @@
+#include "noise.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <scorelab/error.h>
+#include <scorelab/noise.h>
+#include <scorelab/philox.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+namespace scorelab {
+namespace noise {
+
+DrawCuda draw_cuda = nullptr;
+
+namespace {
+template <class T>
+void draw_row(const Draw& d, std::int64_t row) {
+  T* out = static_cast<T*>(d.out) + row * d.width;
+  if (d.active && !d.active[row]) {
+    std::fill(out, out + d.width, T(0));
+    return;
+  }
+  const std::uint32_t count = d.counts ? d.counts[row] : d.count;
+  double four[4];
+  for (std::int64_t e = 0; e < d.width; e += 4) {
+    philox::values(philox::words(d.key, static_cast<std::uint32_t>(e / 4), count, static_cast<std::uint64_t>(d.first + row)),
+                   static_cast<philox::Law>(d.law), four);
+    const std::int64_t n = std::min<std::int64_t>(4, d.width - e);
+    for (std::int64_t i = 0; i < n; ++i) out[e + i] = static_cast<T>(four[i]);
+  }
+}
+}  // namespace
+
+void draw_cpu(const Draw& d) {
+  const std::int64_t grain = std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, d.width));
+  at::parallel_for(0, d.rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) d.dtype == 8 ? draw_row<double>(d, r) : draw_row<float>(d, r);
+  });
+}
+
+}  // namespace noise
+
+namespace {
+
+std::uint64_t mix(std::uint64_t z) {  // SplitMix64's finaliser
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
+std::uint64_t hash(std::uint64_t seed, std::string_view text) {  // FNV-1a, started and ended by the mixer
+  std::uint64_t h = 0xCBF29CE484222325ull ^ mix(seed + 0x9E3779B97F4A7C15ull);
+  for (const unsigned char c : text) h = (h ^ c) * 0x100000001B3ull;
+  return mix(h);
+}
+
+}  // namespace
+
+struct Noise::State {
+  std::uint64_t seed = 0;
+  std::string path;
+  std::uint64_t key = 0;
+  std::int64_t first = 0;
+  std::uint32_t shared_count = 0;      // draws made by every row,
+  std::vector<std::uint32_t> counts;   // or, once rows differ, by each
+  std::set<std::string> opened;
+};
+
+Noise::Noise(std::uint64_t seed, std::string_view path, std::int64_t first) : state_(std::make_shared<State>()) {
+  state_->seed = seed;
+  state_->path = std::string(path);
+  state_->key = hash(seed, path);
+  state_->first = first;
+}
+Noise::Noise(std::shared_ptr<State> state, PerRow active) : state_(std::move(state)), active_(std::move(active)) {}
+Noise::Noise(Noise&&) noexcept = default;
+Noise& Noise::operator=(Noise&&) noexcept = default;
+Noise::~Noise() = default;
+
+Noise Noise::stream(std::string_view name, std::int64_t index) const {
+  std::string path = state_->path + "/" + std::string(name) + "#" + std::to_string(index);
+  if (!state_->opened.insert(path).second) throw Error("the noise stream \"" + path + "\" was opened twice");
+  return Noise(state_->seed, path, state_->first);
+}
+
+Noise Noise::rows(const PerRow& active) const { return Noise(state_, active_ * active); }
+
+at::Tensor Noise::draw(const at::Tensor& like, Law law) {
+  const auto dtype = like.scalar_type();
+  if (dtype != at::kFloat && dtype != at::kDouble) throw Error("noise is drawn in float32 or float64");
+  at::Tensor out = at::empty(like.sizes(), like.options().requires_grad(false).memory_format(at::MemoryFormat::Contiguous));
+  const std::int64_t rows = like.dim() == 0 ? 1 : like.size(0);
+  State& s = *state_;
+  std::vector<std::uint8_t> active;
+  if (!active_.shared() || active_.one() == 0) {
+    active.resize(rows);
+    for (std::int64_t r = 0; r < rows; ++r) active[r] = active_[r] != 0;
+  }
+  if (!active.empty() && s.counts.empty()) s.counts.assign(rows, s.shared_count);
+  if (!s.counts.empty() && static_cast<std::int64_t>(s.counts.size()) != rows)
+    throw Error("one noise stream drew for " + std::to_string(s.counts.size()) + " and for " + std::to_string(rows) + " rows");
+  const noise::Draw draw{s.key, s.first, rows, rows ? like.numel() / rows : 0, s.counts.empty() ? nullptr : s.counts.data(),
+                         active.empty() ? nullptr : active.data(), s.shared_count, static_cast<int>(law),
+                         dtype == at::kDouble ? 8 : 4, out.data_ptr()};
+  if (like.is_cuda()) {
+    if (!noise::draw_cuda) throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
+    noise::draw_cuda(draw);
+  } else {
+    noise::draw_cpu(draw);
+  }
+  if (s.counts.empty()) ++s.shared_count;
+  for (std::int64_t r = 0; r < static_cast<std::int64_t>(s.counts.size()); ++r) s.counts[r] += active.empty() || active[r];
+  return out;
+}
+
+at::Tensor Noise::normal(const at::Tensor& like) { return draw(like, Law::normal); }
+at::Tensor Noise::uniform(const at::Tensor& like) { return draw(like, Law::uniform); }
+at::Tensor Noise::sign(const at::Tensor& like) { return draw(like, Law::sign); }
+
+}  // namespace scorelab

@@ -1,0 +1,44 @@
+#include "output.h"
+
+#include <ATen/ATen.h>
+
+namespace scorelab {
+
+at::Tensor Output::input(const Scheduler& q, const at::Tensor& x, const Times& t) const {
+  if (options_.predict != "edm") return x;
+  const PerRow ratio = q.sigma(t) / q.alpha(t);
+  const double sd = options_.sigma_data;
+  return x / (q.alpha(t) * sqrt(square(ratio) + sd * sd));  // c_in, with x / alpha as EDM's x
+}
+
+PerRow Output::time(const Scheduler& q, const Times& t) const {
+  if (options_.predict == "edm") return 0.25 * log(q.sigma(t) / q.alpha(t));  // c_noise
+  return t.map([&q](double x) { return q.conditioning(x); });
+}
+
+Quantity Output::states() const {
+  if (options_.predict == "eps" || options_.predict == "score-over-sigma") return Quantity::eps;
+  if (options_.predict == "v") return Quantity::v;
+  if (options_.predict == "velocity") return Quantity::velocity;
+  if (options_.predict == "score") return Quantity::score;
+  return Quantity::x0;
+}
+
+Prediction Output::read(const Scheduler& q, const at::Tensor& x, const Times& t, const at::Tensor& F, const PerRow& active) const {
+  at::Tensor value = F;
+  if (options_.predict == "score-over-sigma") value = -F;
+  if (options_.predict == "mean") {  // F = A x0 + B x, the mean of q(x_s | x_t, x_0), one level below
+    const Times s = t.map([&q](double u) { return q.level_below(u); });
+    const auto [alpha, beta] = q.kernel(s, t);
+    const PerRow A = q.alpha(s) * beta / square(q.sigma(t)), B = alpha * square(q.sigma(s) / q.sigma(t));
+    value = (F - B * x) / A;
+  }
+  if (options_.predict == "edm") {
+    const double sd = options_.sigma_data;
+    const PerRow ratio = q.sigma(t) / q.alpha(t), total = square(ratio) + sd * sd;
+    value = (sd * sd / (total * q.alpha(t))) * x + (ratio * sd / sqrt(total)) * F;  // c_skip, c_out
+  }
+  return Prediction(q, x, t, states(), value, active);
+}
+
+}  // namespace scorelab

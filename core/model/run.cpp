@@ -1,0 +1,70 @@
+#include "run_state.h"
+
+#include <ATen/ATen.h>
+#include <scorelab/sampler.h>
+
+namespace scorelab {
+
+Step::~Step() = default;
+bool Step::reaches_zero() const { return true; }
+Sampler::~Sampler() = default;
+
+Run::Run(Model model, const Scheduler& scheduler, Noise noise, std::shared_ptr<State> state)
+    : model(std::move(model)), scheduler(scheduler), noise(std::move(noise)), state_(std::move(state)) {}
+Run::Run(Run&&) noexcept = default;
+Run::~Run() = default;
+
+at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const Times& s) {
+  if (!slot) return x;
+  auto& place = state_->slots[slot.key()];
+  if (!place.noise) {
+    place.noise = std::make_unique<Noise>(noise.stream(slot.key()));
+    place.state = std::make_shared<State>();
+    place.state->group = state_->group;
+    place.state->observe = state_->observe;
+    place.state->call = state_->call;
+  }
+  Run inner(model, scheduler, place.noise->rows(1), place.state);
+  at::Tensor y;
+  const auto body = [&] { y = slot->step(inner, x, t, s); };
+  state_->call ? state_->call(*slot.component(), body) : body();
+  if (!y.defined() || y.sizes() != x.sizes() || y.scalar_type() != x.scalar_type()) {
+    const std::string got = y.defined() ? c10::str("shape ", y.sizes(), " of ", y.scalar_type()) : "an undefined tensor";
+    throw Error(c10::str("the step in `", slot.key(), "` returned ", got, " for x of shape ", x.sizes(), " of ", x.scalar_type(),
+                         "; a step keeps shape and dtype"));
+  }
+  return y;
+}
+
+at::Tensor Run::norm(const at::Tensor& x) const {
+  const std::int64_t rows = x.size(0), group = state_->group;
+  at::Tensor square = row_dot(x, x);
+  if (group > 1) {
+    TORCH_CHECK(rows % group == 0, "a sampling call holds whole groups of sample.group = ", group, " samples; got ", rows);
+    // The mean of the norms, as in the paper's code, not the norm of the whole.
+    at::Tensor means = square.sqrt().view({rows / group, group});
+    means = (means.size(0) == 1 ? at::cat({means, means}).mean(1).narrow(0, 0, 1) : means.mean(1));
+    square = means.repeat_interleave(group).square();
+  }
+  std::vector<std::int64_t> shape(x.dim(), 1);
+  shape[0] = rows;
+  return square.sqrt().view(shape);
+}
+
+at::Tensor Run::rms(const at::Tensor& x) const {
+  return norm(x) / std::sqrt(static_cast<double>(x.numel() / x.size(0)));
+}
+
+Run Run::rows(const PerRow& active) const { return Run(model.rows(active), scheduler, noise.rows(active), state_); }
+
+void Run::observe(const Times& t, const at::Tensor& x) {
+  if (state_->observe) state_->observe(t, x);
+}
+
+std::shared_ptr<void>& Run::cell_for(const std::type_info& type) {
+  if (state_->memory_type && *state_->memory_type != type) throw Error("a component's memory has one type");
+  state_->memory_type = &type;
+  return state_->memory;
+}
+
+}  // namespace scorelab

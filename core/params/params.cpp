@@ -1,0 +1,69 @@
+#include <scorelab/component.h>
+
+#include <algorithm>
+
+namespace scorelab {
+
+Error::Error(const std::string& message) : std::runtime_error(message) {}
+Error::~Error() = default;
+Stopped::~Stopped() = default;
+const char* Stopped::what() const noexcept { return "stopped"; }
+
+Component::Component() = default;
+Component::~Component() = default;
+void Component::params(Params&) {}
+void Component::check() const {}
+void Component::prepare(const Setting&) {}
+
+Spec::Spec(std::string name, std::string doc, Target target)
+    : name(std::move(name)), doc(std::move(doc)), target(target) {}
+
+Spec& Spec::range(double l, double h) { return low = l, high = h, *this; }
+Spec& Spec::one_of(std::vector<std::string> w) { return words = std::move(w), *this; }
+Spec& Spec::unit(std::string u) { return unit_name = std::move(u), *this; }
+Spec& Spec::file() { return is_file = true, *this; }
+Spec& Spec::required() { return is_required = true, *this; }
+Spec& Spec::reporting() { return is_reporting = true, *this; }
+Spec& Spec::when(std::string key, std::vector<std::string> values) {
+  whens.push_back({std::move(key), std::move(values), {}});
+  return *this;
+}
+Spec& Spec::above(std::string key, double bound) {
+  whens.push_back({std::move(key), {}, bound});
+  return *this;
+}
+
+Capability::Capability(bool needed, std::string name, std::string reason)
+    : needed(needed), name(std::move(name)), reason(std::move(reason)) {}
+Capability& Capability::when(std::string key, std::vector<std::string> values) {
+  whens.push_back({std::move(key), std::move(values), {}});
+  return *this;
+}
+Capability& Capability::above(std::string key, double bound) {
+  whens.push_back({std::move(key), {}, bound});
+  return *this;
+}
+Capability& Capability::as(std::string r) { return role = std::move(r), *this; }
+
+Spec& Params::operator()(std::string name, Target target, std::string doc) {
+  for (const auto& spec : specs)
+    if (spec->name == name) throw Error("the parameter \"" + name + "\" is declared twice");
+  if (auto* slot = std::get_if<SlotBase*>(&target)) (*slot)->name_key(name);
+  return *specs.emplace_back(std::make_unique<Spec>(std::move(name), std::move(doc), target));
+}
+Capability& Params::needs(std::string name, std::string reason) {
+  return *capabilities.emplace_back(std::make_unique<Capability>(true, std::move(name), std::move(reason)));
+}
+Capability& Params::gives(std::string name) {
+  return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), ""));
+}
+
+SlotBase::SlotBase(std::string kind, std::string name) : kind_(std::move(kind)), initial_(std::move(name)) {}
+SlotBase::~SlotBase() = default;
+void SlotBase::bind(std::string key, std::shared_ptr<Component> component) {
+  if (component && !accepts(component.get())) throw Error("\"" + key + "\" takes a " + kind_);
+  key_ = std::move(key);
+  component_ = std::move(component);
+}
+
+}  // namespace scorelab

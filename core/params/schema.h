@@ -1,0 +1,51 @@
+#pragma once
+#include <scorelab/component.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What a component declared, as data: the form in which schemas are cached, listed and checked without loading a plugin.
+namespace scorelab::schema {
+
+using Json = nlohmann::json;
+
+struct Param {
+  std::string name, doc, type, unit, slot;  ///< type: bool int float string floats ints strings matrix number-or-word slot
+  Json initial;                             ///< the default; null where one must be given
+  std::optional<double> low, high;
+  std::vector<std::string> words;
+  std::vector<When> whens;
+  bool file = false, required = false, reporting = false;
+};
+
+struct Ability {
+  std::string name, reason, role;
+  std::vector<When> whens;
+};
+
+struct Schema {
+  std::vector<Param> params;
+  std::vector<Ability> needs, gives;
+  const Param* find(const std::string& name) const;
+};
+
+/// Reads what a component declares; its members hold the defaults.
+Schema of(const Params& params);
+Json to_json(const Schema& schema);
+Schema from_json(const Json& json);
+
+/// Writes a value of the declared type into a member; `component` makes what a slot holds. Throws Error.
+using MakeComponent = std::function<std::shared_ptr<Component>(const std::string& kind, const Json& config)>;
+void assign(Spec& spec, const Json& value, const MakeComponent& component);
+
+/// A value as conditions compare it: words as they are, a slot by its plugin's name, the rest as JSON.
+std::string text(const Json& value);
+/// Whether all conditions hold, given the values of the other parameters.
+bool holds(const std::vector<When>& whens, const Json& values);
+/// The conditions in words: `solver = "rk45"`.
+std::string words(const std::vector<When>& whens);
+
+}  // namespace scorelab::schema

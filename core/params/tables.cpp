@@ -1,0 +1,48 @@
+#include "tables.h"
+
+namespace scorelab {
+
+void OutputOptions::params(Params& p) {
+  p("predict", predict,
+    "what the network's output F means: eps, x0, v, velocity or score itself; score-over-sigma: score = F/sigma (NCSNv2, technique 3); "
+    "mean: that of x one level below, given x (DDPM); edm: the preconditioning of Karras et al. 2022, table 1")
+      .one_of({"eps", "x0", "v", "velocity", "score", "score-over-sigma", "mean", "edm"});
+  p("sigma_data", sigma_data, "standard deviation of the data in the edm preconditioning").range(1e-6, 1e6).when("predict", {"edm"});
+}
+
+void TrainOptions::params(Params& p) {
+  p("steps", steps, "optimiser steps").range(1, 1e9);
+  p("batch", batch, "samples a step").range(1, 1e6);
+  p("lr", lr, "learning rate after the warm-up").range(1e-12, 100);
+  p("optimizer", optimizer, "Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019)").one_of({"adam", "adamw"});
+  p("beta1", beta1, "decay of the first moment").range(0, 0.9999999);
+  p("beta2", beta2, "decay of the second moment").range(0, 0.9999999);
+  p("eps", eps, "added to the root of the second moment").range(0, 1);
+  p("weight_decay", weight_decay, "decoupled weight decay").range(0, 100).when("optimizer", {"adamw"});
+  p("warmup", warmup, "steps over which the learning rate rises linearly; step n of them has lr n/warmup").range(0, 1e9);
+  p("decay", decay, "share of the steps, at the end, over which the learning rate falls linearly to 0").range(0, 1);
+  p("clip", clip, "largest norm of the gradient; 0: no clipping").range(0, 1e9);
+  p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
+  p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
+  p("evaluate_every", evaluate_every, "steps between rows of the stream `evaluate`: the loss on fixed draws, with each average's weights; 0: never").range(0, 1e9).reporting();
+  p("preview_every", preview_every, "steps between sample pictures; 0: never").range(0, 1e9).reporting();
+  p("preview_count", preview_count, "samples in such a picture").range(1, 1024).reporting();
+  p("checkpoint_every", checkpoint_every, "steps between checkpoints").range(1, 1e9).reporting();
+}
+
+void SampleOptions::params(Params& p) {
+  p("count", count, "number of samples; more go on where fewer are stored").range(1, 1e9).reporting();
+  p("ema", ema, "which average of the weights is sampled; 0: the weights themselves").range(0, 0.9999999);
+  p("initial", initial, "what the sampler starts from: the prior, the data diffused to t_max, or the data").one_of({"prior", "marginal", "data"});
+  p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
+  p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();
+}
+
+void RunOptions::params(Params& p) {
+  p("device", device, "auto, cpu, cuda or cuda:i").reporting();
+  p("dtype", dtype, "of samples, weights and the network").one_of({"float32", "float64"});
+  p("threads", threads, "CPU threads; auto measures one against all, once a stage").one_of({"auto"}).range(1, 1024).reporting();
+  p("chunk", chunk, "samples in one network evaluation").range(1, 1e6);
+}
+
+}  // namespace scorelab

@@ -1,0 +1,42 @@
+#pragma once
+#include <scorelab/params.h>
+
+#include <cstdint>
+#include <string>
+
+/// The manifest's own tables, declared as components declare theirs.
+namespace scorelab {
+
+/// `output`: what a network's output means.
+struct OutputOptions {
+  void params(Params& p);
+  std::string predict = "eps";
+  double sigma_data = 0.5;
+};
+
+/// `train`.
+struct TrainOptions {
+  void params(Params& p);
+  std::int64_t steps = 10000, batch = 128, warmup = 0, log_every = 50, evaluate_every = 0, preview_every = 0, preview_count = 16, checkpoint_every = 1000;
+  std::string optimizer = "adam";
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0;
+  bool ema_warmup = true;
+};
+
+/// `sample`.
+struct SampleOptions {
+  void params(Params& p);
+  std::int64_t count = 1000, group = 1, max_nfe = 100000;
+  double ema = 0.999;
+  std::string initial = "prior";
+};
+
+/// `run`.
+struct RunOptions {
+  void params(Params& p);
+  std::string device = "auto", dtype = "float32";
+  NumberOrWord threads = "auto";
+  std::int64_t chunk = 256;
+};
+
+}  // namespace scorelab

@@ -1,0 +1,26 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "record/hdf5.h"
+
+namespace scorelab::record {
+
+/// A training's state. In the file: /parameters/NAME, /ema/RATE/NAME, /optimizer/{exp_avg, exp_avg_sq}/NAME, under state-dict names.
+struct Checkpoint {
+  std::int64_t step = 0;
+  double wall = 0;
+  Json resolved = Json::object();           ///< what `auto` became: threads, device
+  std::map<std::string, NamedArrays> groups;  ///< "parameters", "ema/0.999", "optimizer/exp_avg", ..
+};
+
+/// Writes `folder`/checkpoint.h5 whole and keeps the one before as checkpoint.previous.h5. The SHA-256 of the HDF5 part stands in the
+/// file's user block (its first 512 bytes, which HDF5 readers skip).
+void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint);
+
+/// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not used.
+std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string& why)>& damaged);
+
+}  // namespace scorelab::record

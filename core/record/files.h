@@ -1,0 +1,39 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "params/schema.h"
+
+namespace scorelab::record {
+
+namespace fs = std::filesystem;
+using schema::Json;
+
+/// Writes a file whole: under a temporary name, synced, renamed, the folder synced. Throws Error.
+void write_whole(const fs::path& file, const std::string& bytes);
+/// The same for a file that `write` makes under the name it is given.
+void replace_whole(const fs::path& file, const std::function<void(const fs::path& temporary)>& write);
+
+Json read_json(const fs::path& file);  ///< throws Error; null where there is no file
+
+/// A stage's folder in a results folder.
+fs::path stage_folder(const fs::path& results, const std::string& key);
+
+/// The claim on a stage: a lock on a file that stays while the folder lives. The kernel frees it when its process ends.
+class Claim {
+ public:
+  explicit Claim(const fs::path& stage_folder);
+  ~Claim();
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+  bool held() const { return held_; }
+
+ private:
+  int fd_ = -1;
+  bool held_ = false;
+};
+
+/// The time now, ISO 8601 in UTC.
+std::string now();
+
+}  // namespace scorelab::record

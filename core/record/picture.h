@@ -1,0 +1,13 @@
+#pragma once
+#include <filesystem>
+
+#include "record/hdf5.h"
+
+namespace scorelab::record {
+
+/// Whether samples of this shape, [n, C, H, W] with 1 or 3 channels, are images.
+bool is_images(const std::vector<std::int64_t>& shape);
+/// Up to `most` images of values in [0, 1] (others are clipped) as one PNG, in rows, each pixel enlarged.
+void write_grid(const fs::path& file, const Array& images, std::int64_t most = 64);
+
+}  // namespace scorelab::record

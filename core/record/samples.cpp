@@ -1,0 +1,65 @@
+#include "samples.h"
+
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <algorithm>
+
+namespace scorelab::record {
+namespace {
+
+fs::path file_of(const fs::path& folder, std::int64_t first) { return folder / fmt::format("{:08}.h5", first); }
+
+SampleChunk load(const fs::path& file) {
+  const Handle h5 = open_file(file);
+  SampleChunk c;
+  c.first = read_integer(h5, "first");
+  c.seconds = read_number(h5, "seconds");
+  c.x = read(h5, "x");
+  const Array nfe = read(h5, "nfe");
+  c.nfe.assign(nfe.as<std::int64_t>(), nfe.as<std::int64_t>() + nfe.count());
+  return c;
+}
+
+}  // namespace
+
+void save_samples(const fs::path& folder, const SampleChunk& chunk) {
+  replace_whole(file_of(folder, chunk.first), [&](const fs::path& temporary) {
+    const Handle h5 = create_file(temporary);
+    attribute(h5, "first", chunk.first);
+    attribute(h5, "seconds", chunk.seconds);
+    write(h5, "x", chunk.x);
+    write(h5, "nfe", Array::of(chunk.nfe));
+  });
+}
+
+bool has_samples(const fs::path& folder, std::int64_t first, std::int64_t n) {
+  if (!fs::exists(file_of(folder, first))) return false;
+  try {
+    return static_cast<std::int64_t>(load(file_of(folder, first)).nfe.size()) >= n;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+SampleChunk load_chunk(const fs::path& folder, std::int64_t first) { return load(file_of(folder, first)); }
+
+SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
+  SampleChunk all;
+  std::int64_t have = 0;
+  while (have < count) {
+    if (!fs::exists(file_of(folder, have))) throw Error(fmt::format("{} samples were asked for, {} holds {}", count, folder.string(), have));
+    SampleChunk next = load(file_of(folder, have));
+    const auto n = std::min<std::int64_t>(count - have, static_cast<std::int64_t>(next.nfe.size()));
+    const std::size_t row = next.x.bytes.size() / next.nfe.size();
+    if (have == 0) all.x.type = next.x.type, all.x.shape = next.x.shape;
+    all.x.bytes.insert(all.x.bytes.end(), next.x.bytes.begin(), next.x.bytes.begin() + static_cast<std::ptrdiff_t>(row) * n);
+    all.nfe.insert(all.nfe.end(), next.nfe.begin(), next.nfe.begin() + n);
+    all.seconds += next.seconds;
+    have += n;
+  }
+  if (!all.x.shape.empty()) all.x.shape[0] = have;
+  return all;
+}
+
+}  // namespace scorelab::record

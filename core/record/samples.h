@@ -1,0 +1,23 @@
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "record/hdf5.h"
+
+namespace scorelab::record {
+
+/// The samples of one sampling call, in data units, and what each cost. Files are numbered by their first sample.
+struct SampleChunk {
+  std::int64_t first = 0;
+  Array x;                        ///< [n, ..]
+  std::vector<std::int64_t> nfe;  ///< [n]
+  double seconds = 0;
+};
+
+void save_samples(const fs::path& folder, const SampleChunk& chunk);
+bool has_samples(const fs::path& folder, std::int64_t first, std::int64_t n);  ///< whether a whole, readable file of them is there
+SampleChunk load_chunk(const fs::path& folder, std::int64_t first);
+/// The first `count` samples of a folder.
+SampleChunk load_samples(const fs::path& folder, std::int64_t count);
+
+}  // namespace scorelab::record

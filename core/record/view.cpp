@@ -1,0 +1,171 @@
+#include "view.h"
+
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "record/hdf5.h"
+#include "record/journal.h"
+#include "record/picture.h"
+#include "record/samples.h"
+
+namespace scorelab::record {
+namespace {
+
+/// {"train": {"lr": 1}} as train.lr = 1; components leave out what is not theirs to say.
+void flatten(const Json& value, const std::string& path, const std::function<void(const std::string&, const Json&)>& leaf) {
+  if (value.is_object() && value.contains("plugin") && value.contains("params")) {
+    leaf(path + ".plugin", value["plugin"]);
+    for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, leaf);
+  } else if (value.is_object()) {
+    for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, leaf);
+  } else {
+    leaf(path, value);
+  }
+}
+
+void write_config(hid_t file, const View& v) {
+  const Handle config = create_group(file, "config");
+  attribute(config, "source", v.manifest);
+  attribute(config, "resolved", v.resolved.dump(1));
+  const Handle flat = create_group(config, "flat");
+  flatten(v.resolved, "", [&](const std::string& key, const Json& value) { attribute(flat, key, value); });
+}
+
+void write_provenance(hid_t file, const View& v) {
+  const Handle group = create_group(file, "provenance");
+  for (const auto& [name, value] : v.provenance.items()) attribute(group, name, value);
+}
+
+void write_stream(hid_t metrics, const std::string& name, const Stream& s) {
+  const Handle group = create_group(metrics, name);
+  const Handle step = write(group, "step", Array::of(s.steps));
+  make_scale(step, "step");
+  attribute(step, "units", std::string("1"));
+  attribute(step, "long_name", std::string(name == "train" || name == "evaluate" ? "optimiser step" : name == "sample" ? "samples drawn" : "step"));
+  const auto column = [&](const Column& c, const std::vector<double>& values) {
+    const Handle data = write(group, c.name, Array::of(values));
+    attach_scale(data, step);
+    attribute(data, "units", c.unit);
+    attribute(data, "long_name", c.long_name.empty() ? c.name : c.long_name);
+    attribute(data, "goal", c.goal);
+  };
+  column({"wall", "s", "none", "seconds since the stage began"}, s.wall);
+  for (const auto& c : s.columns) column(c, s.values.at(c.name));
+}
+
+void write_samples(hid_t file, const View& v, const View::Source& s) {
+  const fs::path folder = stage_folder(v.results, s.key);
+  const SampleChunk all = load_samples(folder / "samples", s.spec["sample"]["count"]);
+  const Handle group = create_group(file, "samples");
+  const Handle x = write(group, "x", all.x);
+  attribute(x, "units", std::string("data"));
+  attribute(x, "long_name", std::string("samples, in data units"));
+  if (is_images(all.x.shape)) {
+    attribute(x, "layout", std::string("NCHW"));
+    attribute(x, "range", Json{0.0, 1.0});
+  }
+  const Handle nfe = write(group, "nfe", Array::of(all.nfe));
+  attribute(nfe, "units", std::string("1"));
+  attribute(nfe, "long_name", std::string("network evaluations of each sample"));
+  if (is_images(all.x.shape)) write_grid(v.folder / "grid.png", all.x);
+}
+
+void write_previews(const View& v, const View::Source& s) {
+  const fs::path folder = stage_folder(v.results, s.key) / "previews";
+  if (!fs::exists(folder)) return;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const fs::path picture = v.folder / "previews" / (entry.path().filename().string() + ".png");
+    if (fs::exists(picture) || entry.path().filename().string()[0] == '.') continue;
+    const Array x = load_chunk(entry.path(), 0).x;
+    if (is_images(x.shape)) write_grid(picture, x);
+  }
+}
+
+void write_events(hid_t file, const Events& e) {
+  const Handle group = create_group(file, "events");
+  write(group, "time", e.time);
+  write(group, "event", e.name);
+  write(group, "message", e.message);
+  write(group, "step", Array::of(e.step));
+}
+
+void write_summary(hid_t file, const View& v, const std::map<std::string, Stream>& streams) {
+  const Handle group = create_group(file, "summary");
+  for (const auto& [name, s] : streams) {
+    for (const auto& c : s.columns) {
+      const auto& values = s.values.at(c.name);
+      if (values.empty()) continue;
+      attribute(group, fmt::format("{}.{}.last", name, c.name), values.back());
+      if (c.goal == "none" || values.size() < 2) continue;
+      const auto best = c.goal == "min" ? std::min_element(values.begin(), values.end()) : std::max_element(values.begin(), values.end());
+      attribute(group, fmt::format("{}.{}.best", name, c.name), *best);
+      attribute(group, fmt::format("{}.{}.best_step", name, c.name), s.steps[static_cast<std::size_t>(best - values.begin())]);
+    }
+  }
+  for (const auto& s : v.sources) {
+    const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
+    if (done.is_null()) continue;
+    for (const char* field : {"seconds", "peak_memory", "nfe", "steps", "parameters", "count"})
+      if (done.contains(field)) attribute(group, fmt::format("{}.{}", s.label.substr(0, s.label.rfind(" s")), field), done[field]);
+  }
+}
+
+}  // namespace
+
+void write_view(const View& v) {
+  fs::create_directories(v.folder);
+  Story story;
+  std::string lines;
+  for (const auto& s : v.sources) {
+    const fs::path journal = stage_folder(v.results, s.key) / "journal.jsonl";
+    std::ifstream in(journal);
+    for (std::string line; std::getline(in, line);) {
+      Json j = Json::parse(line, nullptr, false);
+      if (!j.is_object()) continue;
+      j["stage"] = s.label;
+      lines += j.dump() + "\n";
+    }
+    Story one = read_journal(journal);
+    for (auto& [name, stream] : one.streams) {
+      if (!story.streams.contains(name)) {
+        story.streams[name] = std::move(stream);
+        continue;
+      }
+      Stream& all = story.streams[name];  // several metrics are one stream of one row
+      for (const auto& c : stream.columns) all.columns.push_back(c), all.values[c.name] = stream.values[c.name];
+      for (const auto& c : all.columns) all.values[c.name].resize(all.steps.size(), std::numeric_limits<double>::quiet_NaN());
+    }
+    for (std::size_t i = 0; i < one.events.name.size(); ++i) {
+      story.events.time.push_back(one.events.time[i]), story.events.name.push_back(one.events.name[i]);
+      story.events.message.push_back(one.events.message[i]), story.events.step.push_back(one.events.step[i]);
+    }
+  }
+  write_whole(v.folder / "run.jsonl", lines);
+  replace_whole(v.folder / "run.h5", [&](const fs::path& temporary) {
+    const Handle file = create_file(temporary);
+    attribute(file, "format", std::string("scorelab-run"));
+    attribute(file, "format_version", std::string("1.0"));
+    attribute(file, "experiment", v.experiment);
+    attribute(file, "seed", v.seed);
+    write_config(file, v);
+    write_provenance(file, v);
+    const Handle metrics = create_group(file, "metrics");
+    for (const auto& [name, stream] : story.streams)
+      if (!stream.steps.empty()) write_stream(metrics, name, stream);
+    for (const auto& s : v.sources) {
+      if (s.kind == "sample" && s.done) write_samples(file, v, s);
+      if (s.kind == "train") write_previews(v, s);
+    }
+    write_events(file, story.events);
+    write_summary(file, v, story.streams);
+    const Handle status = create_group(file, "status");
+    attribute(status, "state", v.state);
+    attribute(status, "written", now());
+  });
+}
+
+}  // namespace scorelab::record

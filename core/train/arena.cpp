@@ -1,0 +1,51 @@
+#include "train/arena.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+namespace scorelab {
+
+Arena::Arena(Network& network, std::uint64_t seed) {
+  const c10::AutoGradMode no_grad(false);
+  NamedTensors parameters = network.parameters();
+  if (parameters.empty()) throw Error("the network has no parameters to train");
+  constexpr std::int64_t alignment = 16;  // elements: matrix kernels are faster on whole cache lines
+  std::int64_t total = 0;
+  for (const auto& [name, p] : parameters) {
+    places_.push_back({name, p.sizes().vec(), total, p.numel()});
+    total += (p.numel() + alignment - 1) / alignment * alignment;
+  }
+  const auto options = parameters.front().second.options().requires_grad(false);
+  values = at::zeros({total}, options);
+  gradients = at::zeros({total}, options);
+  const NamedTensors value_views = views(values), gradient_views = views(gradients);
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    auto& [name, p] = parameters[i];
+    value_views[i].second.copy_(p);
+    p.set_data(value_views[i].second);
+    Noise noise(seed, "initialise/" + name);
+    network.initialise(name, p, noise);
+    p.mutable_grad() = gradient_views[i].second;
+  }
+}
+
+NamedTensors Arena::views(const at::Tensor& flat) const {
+  NamedTensors out;
+  for (const auto& p : places_) out.emplace_back(p.name, flat.narrow(0, p.offset, p.count).view(p.shape));
+  return out;
+}
+
+void Arena::fill(at::Tensor& flat, const NamedTensors& from) const {
+  const c10::AutoGradMode no_grad(false);
+  const NamedTensors to = views(flat);
+  if (from.size() != to.size()) throw Error(fmt::format("{} stored tensors meet a network of {}", from.size(), to.size()));
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (from[i].first != to[i].first || from[i].second.sizes() != to[i].second.sizes())
+      throw Error(c10::str("the stored tensor ", from[i].first, " ", from[i].second.sizes(), " meets the network's ", to[i].first, " ", to[i].second.sizes()));
+    to[i].second.copy_(from[i].second);
+  }
+}
+
+}  // namespace scorelab

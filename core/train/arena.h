@@ -1,0 +1,31 @@
+#pragma once
+#include <scorelab/network.h>
+
+#include <string>
+#include <vector>
+
+namespace scorelab {
+
+/// A network's parameters as views of one flat tensor, so that the optimiser, averages, clipping and checkpoints are each one operation.
+class Arena {
+ public:
+  /// Takes over the storage of the parameters and gives each a gradient; first values by Network::initialise, from (seed, name).
+  Arena(Network& network, std::uint64_t seed);
+  Arena(const Arena&) = delete;
+
+  at::Tensor values, gradients;
+  /// The named views of any tensor laid out as `values` is.
+  NamedTensors views(const at::Tensor& flat) const;
+  /// Writes named tensors into a flat tensor; throws Error for a name or shape that does not fit.
+  void fill(at::Tensor& flat, const NamedTensors& from) const;
+
+ private:
+  struct Place {
+    std::string name;
+    std::vector<std::int64_t> shape;
+    std::int64_t offset, count;
+  };
+  std::vector<Place> places_;
+};
+
+}  // namespace scorelab

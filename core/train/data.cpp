@@ -1,0 +1,40 @@
+#include "train/data.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace scorelab {
+
+at::Tensor draw_data(const DataSet& data, std::int64_t rows, Noise& noise, const at::TensorOptions& options, Condition& condition) {
+  std::vector<std::int64_t> index(rows, 0);
+  if (const auto size = data.size(); size > 0) {
+    Noise indices = noise.stream("index");
+    const at::Tensor u = indices.uniform(at::empty({rows, 1}, at::kDouble));
+    for (std::int64_t r = 0; r < rows; ++r) index[r] = std::min(size - 1, static_cast<std::int64_t>(std::floor(u.const_data_ptr<double>()[r] * static_cast<double>(size))));
+  }
+  Noise own = noise.stream("data");
+  const at::Tensor x = data.get(index, own, condition);
+  const Affine map = data.to_model();
+  return (x * map.scale + map.shift).to(options);
+}
+
+at::Tensor draw_reference(const DataSet& data, std::int64_t rows, Noise& noise) {
+  std::vector<std::int64_t> index(rows, 0);
+  if (const auto size = data.size(); size > 0) {
+    Noise order = noise.stream("order");
+    const at::Tensor key = order.uniform(at::empty({1, size}, at::kDouble)).squeeze(0);
+    const double* keys = key.const_data_ptr<double>();
+    index.resize(size);
+    std::iota(index.begin(), index.end(), 0);
+    std::sort(index.begin(), index.end(), [keys](std::int64_t a, std::int64_t b) { return keys[a] < keys[b]; });
+    index.resize(std::min(rows, size));
+  }
+  Noise own = noise.stream("data");
+  Condition condition;
+  return data.get(index, own, condition).to(at::kDouble);
+}
+
+}  // namespace scorelab

@@ -1,0 +1,34 @@
+#include <ATen/ATen.h>
+#include <scorelab/metric.h>
+#include <scorelab/plugin.h>
+
+namespace {
+using namespace scorelab;
+
+/// How far the samples' mean and covariance are from the data's: the norm of the difference of the means, and the Frobenius norm of that
+/// of the covariances. The data's own are exact where its law is known, and those of the reference draws elsewhere.
+class Moments final : public Metric {
+ public:
+  std::vector<Measurement> measure(const Measured& m) const override {
+    const at::Tensor x = m.samples.flatten(1);
+    const auto [mean, covariance] = m.law ? exact(*m.law) : empirical(m.reference.flatten(1));
+    const auto [own_mean, own_covariance] = empirical(x);
+    return {{"mean", (own_mean - mean).norm().item<double>(), "data", "min", "distance of the means"},
+            {"covariance", (own_covariance - covariance).norm().item<double>(), "data^2", "min", "Frobenius distance of the covariances"},
+            {"std", x.std(0, true).mean().item<double>(), "data", "none", "standard deviation of the samples, mean over the dimensions"}};
+  }
+
+ private:
+  using Pair = std::pair<at::Tensor, at::Tensor>;
+  static Pair empirical(const at::Tensor& x) {
+    const at::Tensor mean = x.mean(0), centred = x - mean;
+    return {mean, centred.t().matmul(centred) / static_cast<double>(x.size(0) - 1)};
+  }
+  static Pair exact(const Law& law) {
+    const at::Tensor w = law.weights.unsqueeze(1), mean = (w * law.means).sum(0), off = law.means - mean;
+    at::Tensor within = law.bases.defined() ? law.bases.matmul(law.variances.unsqueeze(-1) * law.bases.transpose(1, 2)) : law.variances.diag_embed();
+    return {mean, (within * w.unsqueeze(2)).sum(0) + off.t().matmul(w * off)};
+  }
+};
+}  // namespace
+SCORELAB_PLUGIN(Moments, metric, "moments", "1.0.0", "errors of mean and covariance")

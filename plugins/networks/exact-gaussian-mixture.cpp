@@ -1,0 +1,26 @@
+#include <scorelab/network.h>
+#include <scorelab/plugin.h>
+
+namespace {
+using namespace scorelab;
+
+/// The score of a Gaussian mixture in closed form, at every t: what a perfectly trained network would answer. Nothing is trained.
+class ExactGaussianMixture final : public Network {
+ public:
+  void params(Params& p) override {
+    p.needs("mixture-law", "its score is that of a Gaussian mixture");
+    p.gives("exact");
+    p.gives("second-order");
+  }
+  void prepare(const Setting& setting) override {
+    if (!setting.law) throw Error("the data set states no law, so that there is no exact score");
+    law_ = setting.law->like(at::empty({0}, setting.options));
+  }
+  at::Tensor forward(const Input& in) override { return law_.score(in.x, in.alpha, in.sigma); }
+  std::optional<Quantity> states() const override { return Quantity::score; }
+
+ private:
+  Law law_;
+};
+}  // namespace
+SCORELAB_PLUGIN(ExactGaussianMixture, network, "exact-gaussian-mixture", "1.0.0", "the exact score of a Gaussian mixture")

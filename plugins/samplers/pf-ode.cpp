@@ -1,0 +1,93 @@
+#include <scorelab/plugin.h>
+#include <scorelab/sampler.h>
+
+namespace {
+using namespace scorelab;
+
+/// The probability-flow ODE, dx/dt = velocity: Song et al. 2021, section 4.3. Euler, Heun and RK4 on the shared time grid; rk45 is Dormand
+/// & Prince's adaptive 5(4) pair, where each sample has its own steps (sample.group: each group).
+class PfOde final : public Sampler {
+ public:
+  void params(Params& p) override {
+    p("solver", solver_, "order 1, 2 or 4 on the grid, or adaptive").one_of({"euler", "heun", "rk4", "rk45"});
+    grid_.params(p).when("solver", {"euler", "heun", "rk4"});
+    p("rtol", rtol_, "relative tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
+    p("atol", atol_, "absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
+    p("first", first_, "first step tried, as a share of the whole").range(1e-6, 1).when("solver", {"rk45"});
+    p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation");
+    p.needs("path", "it integrates an ODE from noise to data");
+  }
+  at::Tensor sample(Run& run, at::Tensor x) const override {
+    double end = run.scheduler.t_min();
+    if (solver_ == "rk45") {
+      x = adaptive(run, x);
+    } else {
+      for (const auto& [i, t, s] : grid_.steps(run.scheduler, false)) {
+        x = step(run, x, t, s);
+        run.observe(end = s, x);
+      }
+    }
+    return denoise_ && end > 0 ? run.model(x, end).x0() : x;
+  }
+
+ private:
+  /// A step to s = 0, where there is no velocity, is Euler's.
+  at::Tensor step(Run& run, const at::Tensor& x, double t, double s) const {
+    const double h = s - t;
+    const at::Tensor k1 = run.model(x, t).velocity();
+    if (solver_ == "euler" || s == 0) return x + h * k1;
+    if (solver_ == "heun") return x + (0.5 * h) * (k1 + run.model(x + h * k1, s).velocity());
+    const double middle = 0.5 * (t + s);
+    const at::Tensor k2 = run.model(x + (0.5 * h) * k1, middle).velocity();
+    const at::Tensor k3 = run.model(x + (0.5 * h) * k2, middle).velocity();
+    const at::Tensor k4 = run.model(x + h * k3, s).velocity();
+    return x + (h / 6) * (k1 + 2 * k2 + 2 * k3 + k4);
+  }
+
+  at::Tensor adaptive(Run& run, at::Tensor x) const {
+    const double start = run.scheduler.t_max(), end = run.scheduler.t_min();
+    Times t(std::vector<double>(x.size(0), start));
+    PerRow h = first_ * (start - end);
+    at::Tensor k[7] = {run.model(x, t).velocity()};
+    while ((t > end).any()) {
+      const Times next = max(t - h, end);  // a row that has arrived makes steps of length 0
+      Run live = run.rows(t > end);        // and costs no evaluation
+      at::Tensor y, error;
+      for (int j = 1; j < 7; ++j) {
+        y = x;
+        for (int i = 0; i < j; ++i) y = y + (a[j][i] * (next - t)) * k[i];
+        k[j] = live.model(y, lerp(t, next, c[j])).velocity();
+      }
+      for (int j = 0; j < 7; ++j) {
+        const at::Tensor part = (e[j] * (next - t)) * k[j];
+        error = j == 0 ? part : error + part;
+      }
+      const PerRow err = PerRow::from(run.rms(error / (atol_ + rtol_ * larger(x.abs(), y.abs()))));
+      const PerRow accept = err <= 1;
+      x = where(accept, y, x);            // y is the fifth-order solution, and
+      k[0] = where(accept, k[6], k[0]);   // its slope begins the next step
+      t = where(accept, next, t);
+      h = h * min(max(0.9 * pow(max(err, 1e-10), -0.2), 0.2), where(accept, 5, 1));
+      run.observe(t, x);
+    }
+    return x;
+  }
+  static at::Tensor larger(const at::Tensor& a, const at::Tensor& b) { return a.maximum(b); }
+
+  static constexpr double c[7] = {0, 1 / 5., 3 / 10., 4 / 5., 8 / 9., 1, 1};
+  static constexpr double a[7][6] = {{},
+                                     {1 / 5.},
+                                     {3 / 40., 9 / 40.},
+                                     {44 / 45., -56 / 15., 32 / 9.},
+                                     {19372 / 6561., -25360 / 2187., 64448 / 6561., -212 / 729.},
+                                     {9017 / 3168., -355 / 33., 46732 / 5247., 49 / 176., -5103 / 18656.},
+                                     {35 / 384., 0, 500 / 1113., 125 / 192., -2187 / 6784., 11 / 84.}};
+  static constexpr double e[7] = {71 / 57600., 0, -71 / 16695., 71 / 1920., -17253 / 339200., 22 / 525., -1 / 40.};
+
+  std::string solver_ = "heun";
+  Grid grid_;
+  double rtol_ = 1e-5, atol_ = 1e-5, first_ = 0.01;
+  bool denoise_ = false;
+};
+}  // namespace
+SCORELAB_PLUGIN(PfOde, sampler, "pf-ode", "1.0.0", "the probability-flow ODE: Euler, Heun, RK4, adaptive RK45")

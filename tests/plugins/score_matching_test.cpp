@@ -1,0 +1,158 @@
+#include <gtest/gtest.h>
+
+#include "objectives_testing.h"
+
+namespace scorelab::test {
+namespace {
+
+const at::Tensor A = at::tensor({1.3, 0.4, -0.2, 0.1, 0.8, 0.3, 0.5, -0.6, 2.0}, at::kDouble).view({3, 3});
+const at::Tensor S = at::tensor({1.0, 0.3, 0.0, 0.3, 0.5, -0.2, 0.0, -0.2, 2.0}, at::kDouble).view({3, 3});  // the data's covariance
+
+/// The network's score is -A x: at one level with this noise (0: clean data).
+World linear_score(double sigma, double curve = 0, std::vector<std::int64_t> shape = {3}) {
+  OutputOptions output;
+  output.predict = "score";
+  return world(plugin("scheduler", "one-level", {{"sigma", sigma}}), std::make_shared<TinyNetwork>(-A, at::zeros({3}, at::kDouble), curve), std::move(shape),
+               at::kDouble, output);
+}
+
+at::Tensor data(std::int64_t rows) { return Noise(3, "data").normal(at::empty({rows, 3}, at::kDouble)).matmul(at::linalg_cholesky(S).t()); }
+
+double quadratic() { return 0.5 * A.matmul(S).matmul(A.t()).trace().item<double>(); }
+double trace(const at::Tensor& M) { return M.trace().item<double>(); }
+
+struct Variant {
+  const char* law;
+  bool reduced;
+};
+const Variant variants[] = {{"rademacher", false}, {"gaussian", false}, {"unit-norm", false}, {"rademacher", true}, {"gaussian", true}};
+
+Json sliced(const Variant& v, int projections = 1) {
+  Json params{{"law", v.law}, {"projections", projections}};
+  if (v.reduced) params["variance_reduced"] = true;
+  return params;
+}
+
+TEST(SlicedScoreMatching, IsEquations7And8OfEachSampleByReplayedDirections) {
+  const World w = linear_score(0);
+  const at::Tensor x = data(6);
+  for (const Variant& kind : variants) {
+    const at::Tensor got = loss(w, *objective("sliced-score-matching", sliced(kind, 2)), {x, at::zeros_like(x), x, 1.0});
+    Noise noise(22, "training");
+    at::Tensor expected = at::zeros({6}, at::kDouble);
+    for (int m = 0; m < 2; ++m) {
+      at::Tensor v = kind.law == std::string("rademacher") ? noise.sign(x) : noise.normal(x);
+      if (kind.law == std::string("unit-norm")) v = v / v.norm(2, 1, true);
+      const at::Tensor s = -x.matmul(A.t()), vJv = -(v.matmul(A) * v).sum(1);
+      expected = expected + 0.5 * (vJv + 0.5 * (kind.reduced ? s.square().sum(1) : (v * s).sum(1).square()));
+    }
+    expect_close(got.detach(), expected);
+  }
+}
+
+TEST(SlicedScoreMatching, HasTheClosedExpectationOnAGaussian) {  // formulas.md, 6: tr(A S A^T)/2 - tr A; over D for unit norm
+  const World w = linear_score(0);
+  const at::Tensor x = data(20000);
+  for (const Variant& kind : variants) {
+    const double expected = (quadratic() - trace(A)) / (kind.law == std::string("unit-norm") ? 3 : 1);
+    expect_mean(loss(w, *objective("sliced-score-matching", sliced(kind)), {x, at::zeros_like(x), x, 1.0}).detach(), expected);
+  }
+}
+
+TEST(SlicedScoreMatching, HasTheVariancesOfItsDirections) {  // papers.md, O15: over v, at one x; J = sym(-A), M = J + s s^T/2
+  const World w = linear_score(0);
+  const std::int64_t n = 40000;
+  const at::Tensor one = at::tensor({0.4, -0.7, 0.2}, at::kDouble), x = one.expand({n, 3}).contiguous();
+  const at::Tensor J = -0.5 * (A + A.t()), s = -A.matmul(one), M = J + 0.5 * at::outer(s, s);
+  const auto frobenius = [](const at::Tensor& m) { return m.square().sum().item<double>(); };
+  const auto off_diagonal = [&](const at::Tensor& m) { return frobenius(m) - m.diagonal().square().sum().item<double>(); };
+  const auto variance = [&](const Variant& kind) { return loss(w, *objective("sliced-score-matching", sliced(kind)), {x, at::zeros_like(x), x, 1.0}).var().item<double>(); };
+  EXPECT_NEAR(variance({"gaussian", true}) / (2 * frobenius(J)), 1, 0.08);
+  EXPECT_NEAR(variance({"gaussian", false}) / (2 * frobenius(M)), 1, 0.08);
+  EXPECT_NEAR(variance({"rademacher", true}) / (2 * off_diagonal(J)), 1, 0.04);
+  EXPECT_NEAR(variance({"rademacher", false}) / (2 * off_diagonal(M)), 1, 0.04);
+}
+
+TEST(SlicedScoreMatching, HasTheGradientsOfItsFiniteDifferences) {
+  const World w = linear_score(0.2, 0.3);
+  for (const Variant& kind : variants) expect_gradients(w, *objective("sliced-score-matching", sliced(kind, 2)), batch(w, data(5), 1.0));
+}
+
+TEST(SlicedScoreMatching, WeighsALevelBySigma2) {
+  const World w = linear_score(0.3, 0.2);
+  const TrainBatch b = batch(w, data(5), 1.0);
+  Json params = sliced(variants[0]);
+  const at::Tensor unit = loss(w, *objective("sliced-score-matching", params), b).detach();
+  params["weight"] = "sigma2";
+  expect_close(loss(w, *objective("sliced-score-matching", params), b).detach(), 0.09 * unit);
+}
+
+TEST(SlicedScoreMatching, SumsOverAllDimensionsOfAnImage) {
+  const World flat = linear_score(0.1, 0.2), image = linear_score(0.1, 0.2, {1, 3, 1});
+  for (const Variant& kind : variants) {
+    const auto of = objective("sliced-score-matching", sliced(kind));
+    const at::Tensor x = data(4);
+    const at::Tensor a = loss(flat, *of, batch(flat, x, 1.0)).detach(), b = loss(image, *of, batch(image, x.view({4, 1, 3, 1}), 1.0)).detach();
+    EXPECT_EQ(b.sizes(), at::IntArrayRef({4}));
+    expect_close(b, a);
+  }
+}
+
+TEST(DenoisingScoreMatching, IsHalfTheWeightedErrorSummedOverTheDimensions) {  // lambda/2 |s + eps/sigma|^2
+  for (const std::vector<std::int64_t>& shape : std::vector<std::vector<std::int64_t>>{{3}, {3, 1, 1}}) {
+    OutputOptions output;
+    output.predict = "score";
+    const auto network = std::make_shared<TinyNetwork>(-A, at::zeros({3}, at::kDouble));
+    const World w = world(plugin("scheduler", "vp"), network, shape, at::kDouble, output);
+    std::vector<std::int64_t> sizes{4};
+    sizes.insert(sizes.end(), shape.begin(), shape.end());
+    const std::vector<double> t{0.01, 0.3, 0.7, 1.0};
+    const TrainBatch b = batch(w, data(4).view(sizes), Times(t));
+    for (const char* weight : {"sigma2", "unit", "likelihood"}) {
+      const at::Tensor got = loss(w, *objective("denoising-score-matching", {{"weight", weight}}), b).detach();
+      for (std::size_t r = 0; r < 4; ++r) {
+        const double a = std::exp(-0.25 * t[r] * t[r] * 19.9 - 0.05 * t[r]), variance = 1 - a * a, beta = 0.1 + 19.9 * t[r];
+        const double lambda = weight == std::string("sigma2") ? variance : weight == std::string("unit") ? 1 : beta;
+        const auto i = static_cast<std::int64_t>(r);
+        const at::Tensor error = -A.matmul(b.x[i].flatten()) + b.eps[i].flatten() / std::sqrt(variance);
+        EXPECT_NEAR(got[i].item<double>() / (0.5 * lambda * error.square().sum().item<double>()), 1, 1e-10) << weight << " " << t[r];
+      }
+    }
+  }
+}
+
+TEST(DenoisingScoreMatching, HasTheGradientsOfItsFiniteDifferences) {
+  OutputOptions output;
+  output.predict = "score";
+  const auto network = std::make_shared<TinyNetwork>(-A, at::zeros({3}, at::kDouble), 0.3);
+  const World w = world(plugin("scheduler", "vp"), network, {3}, at::kDouble, output);
+  const TrainBatch b = batch(w, data(4), Times({0.05, 0.3, 0.7, 1.0}));
+  for (const char* weight : {"sigma2", "unit", "likelihood"}) expect_gradients(w, *objective("denoising-score-matching", {{"weight", weight}}), b);
+}
+
+TEST(DenoisingScoreMatching, DiffersFromExplicitScoreMatchingOfTheNoisyLawByAConstant) {
+  // Vincent 2011: at noise sigma the two have the same gradient; on a Gaussian, E DSM(A) = tr(A V A^T)/2 - tr A + D/(2 sigma^2), V = S + sigma^2.
+  const double sigma = 0.7;
+  const World w = linear_score(sigma);
+  const at::Tensor V = S + sigma * sigma * at::eye(3, at::kDouble);
+  const double expected = 0.5 * A.matmul(V).matmul(A.t()).trace().item<double>() - trace(A) + 3 / (2 * sigma * sigma);
+  expect_mean(loss(w, *objective("denoising-score-matching", {{"weight", "unit"}}), batch(w, data(20000), 1.0)).detach(), expected);
+}
+
+TEST(DenoisingScoreMatching, IsSmallestAtTheExactScore) {  // the minimiser of the expectation: -(S + sigma^2)^-1 x
+  const double sigma = 0.7;
+  const at::Tensor V = S + sigma * sigma * at::eye(3, at::kDouble);
+  OutputOptions output;
+  output.predict = "score";
+  const auto network = std::make_shared<TinyNetwork>(-V.inverse(), at::zeros({3}, at::kDouble));
+  const World w = world(plugin("scheduler", "one-level", {{"sigma", sigma}}), network, {3}, at::kDouble, output);
+  // Antithetic pairs in x0 and eps take away the part of the error that is odd.
+  const TrainBatch b = batch(w, data(40000), 1.0);
+  const at::Tensor each = loss(w, *objective("denoising-score-matching"), b);
+  each.mean().backward();
+  const at::Tensor gradient = network->parameters()[0].second.grad();
+  EXPECT_LT(gradient.abs().max().item<double>(), 4 * 2.0 / std::sqrt(40000.0));
+}
+
+}  // namespace
+}  // namespace scorelab::test
