@@ -14,10 +14,11 @@ if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES "80-real;90")  # 90: machine code and PTX, for whatever comes later
 endif()
 enable_language(CUDA)
+add_library(CUDA::nvToolsExt INTERFACE IMPORTED)  # CMake 3.25.1 asks for it, CUDA 13 has it no more
 find_package(CUDAToolkit REQUIRED)
 add_library(scorelab_cuda SHARED model/noise_cuda.cpp model/noise.cu)
-target_compile_options(scorelab_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v>)
-target_include_directories(scorelab_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+target_include_directories(scorelab_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_include_directories(scorelab_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
 target_link_libraries(scorelab_cuda PRIVATE scorelab ${torch_lib}/libtorch_cuda.so ${torch_lib}/libc10_cuda.so CUDA::cudart)
 target_link_options(scorelab_cuda PRIVATE -Wl,--no-as-needed -Wl,--allow-shlib-undefined)
 message(STATUS "libscorelab_cuda: ${CMAKE_CUDA_COMPILER} for ${CMAKE_CUDA_ARCHITECTURES}")

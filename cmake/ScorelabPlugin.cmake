@@ -4,6 +4,12 @@ function(scorelab_add_plugin name)
   set(target plugin-${name})
   set(hash ${CMAKE_CURRENT_BINARY_DIR}/${name}-source.c)
   list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE sources)
+  foreach(source ${sources})  # and every header beside them, which they may include
+    get_filename_component(folder ${source} DIRECTORY)
+    file(GLOB headers CONFIGURE_DEPENDS ${folder}/*.h ${folder}/*.hpp ${folder}/*.cuh)
+    list(APPEND sources ${headers})
+  endforeach()
+  list(REMOVE_DUPLICATES sources)
   add_custom_command(OUTPUT ${hash} COMMAND ${CMAKE_COMMAND} -DOUT=${hash} "-DSOURCES=${sources}" -P ${SCORELAB_CMAKE_DIR}/source_hash.cmake
                      DEPENDS ${sources} ${SCORELAB_CMAKE_DIR}/source_hash.cmake VERBATIM)
   add_library(${target} MODULE ${ARGN} ${hash})

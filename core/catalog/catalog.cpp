@@ -24,11 +24,12 @@ std::string identity(const fs::path& file) {
 }
 
 Json stamp_to_json(const Stamp& s) {
-  return {{"kind", s.kind}, {"name", s.name}, {"version", s.version}, {"summary", s.summary}, {"api", s.api},
-          {"torch", s.torch}, {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi}, {"compiler", s.compiler}, {"source", s.source}};
+  return {{"kind", s.kind},   {"name", s.name},         {"version", s.version}, {"summary", s.summary},   {"api", s.api},
+          {"torch", s.torch}, {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi},   {"compiler", s.compiler}, {"source", s.source}};
 }
 Stamp stamp_from_json(const Json& j) {
-  return {j.at("kind"), j.at("name"), j.at("version"), j.at("summary"), j.at("api"), j.at("torch"), j.at("cxx11abi"), j.at("gxxabi"), j.at("compiler"), j.at("source")};
+  return {j.at("kind"),  j.at("name"),     j.at("version"), j.at("summary"),  j.at("api"),
+          j.at("torch"), j.at("cxx11abi"), j.at("gxxabi"),  j.at("compiler"), j.at("source")};
 }
 
 Described described_from_json(const Json& j) {
@@ -143,8 +144,10 @@ void Catalog::learn(const std::vector<const Entry*>& entries) {
   const std::vector<Json> answers = ask_(files);
   for (std::size_t i = 0; i < missing.size(); ++i) {
     // A failure may have passing causes (a library that is missing today), so only answers are kept.
-    if (answers[i].contains("error")) described_[missing[i]->sha256] = described_from_json(answers[i]);
-    else schemas_[missing[i]->sha256] = answers[i], dirty_ = true;
+    if (answers[i].contains("error"))
+      described_[missing[i]->sha256] = described_from_json(answers[i]);
+    else
+      schemas_[missing[i]->sha256] = answers[i], dirty_ = true;
   }
 }
 

@@ -41,7 +41,8 @@ std::string sha256_file(const std::filesystem::path& file, std::size_t offset) {
   if (!in.seekg(static_cast<std::streamoff>(offset))) throw Error("cannot read " + file.string());
   Digest digest;
   std::vector<char> buffer(1 << 20);
-  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())), in.gcount() > 0) digest.add(buffer.data(), static_cast<std::size_t>(in.gcount()));
+  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())), in.gcount() > 0)
+    digest.add(buffer.data(), static_cast<std::size_t>(in.gcount()));
   if (in.bad()) throw Error("cannot read " + file.string());
   return digest.hex();
 }

@@ -8,6 +8,7 @@
 #include <scorelab/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -31,10 +32,12 @@ std::string section_text(const std::filesystem::path& path) {
   elf_version(EV_CURRENT);
   file.elf = elf_begin(file.fd, ELF_C_READ, nullptr);
   GElf_Ehdr header;
-  if (!file.elf || elf_kind(file.elf) != ELF_K_ELF || !gelf_getehdr(file.elf, &header)) throw Error("is not an ELF file: a plugin is a shared library");
+  if (!file.elf || elf_kind(file.elf) != ELF_K_ELF || !gelf_getehdr(file.elf, &header))
+    throw Error("is not an ELF file: a plugin is a shared library");
   const off_t size = lseek(file.fd, 0, SEEK_END);
   if (header.e_shoff == 0 || static_cast<off_t>(header.e_shoff + header.e_shentsize * header.e_shnum) > size)
-    throw Error(fmt::format("is truncated: its section table ends at byte {}, the file at {}; build or copy it again", header.e_shoff + header.e_shentsize * header.e_shnum, size));
+    throw Error(fmt::format("is truncated: its section table ends at byte {}, the file at {}; build or copy it again",
+                            header.e_shoff + header.e_shentsize * header.e_shnum, size));
   std::size_t names = 0;
   if (elf_getshdrstrndx(file.elf, &names) != 0) throw Error("is damaged: it has no section names");
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(file.elf, section));) {
@@ -60,15 +63,20 @@ Stamp read_stamp(const std::filesystem::path& file) {
     if (const auto equals = record.find('='); equals != record.npos) fields.emplace(record.substr(0, equals), record.substr(equals + 1));
     begin = end + 1;
   }
-  if (text.find("scorelab-plugin") == text.npos || fields["kind"].empty() || fields["name"].empty()) throw Error("has a stamp without kind or name; build it again");
-  return {fields["kind"], fields["name"], fields["version"], fields["summary"], fields["api"],
-          fields["torch"], fields["cxx11abi"], fields["gxxabi"], fields["compiler"], fields["source"]};
+  if (std::any_of(text.begin(), text.end(), [](char c) { return c != 0 && (c < 32 || c == 127); }))
+    throw Error("has a stamp with bytes that are no text (ASCII); build it again");
+  if (text.find("scorelab-plugin") == text.npos || fields["kind"].empty() || fields["name"].empty())
+    throw Error("has a stamp without kind or name; build it again");
+  return {fields["kind"],  fields["name"],     fields["version"], fields["summary"],  fields["api"],
+          fields["torch"], fields["cxx11abi"], fields["gxxabi"],  fields["compiler"], fields["source"]};
 }
 
 std::string mismatch(const Stamp& s) {
   const std::string rebuild = "; build the plugin again with this scorelab: cmake --build its build folder";
-  if (s.api != std::to_string(SCORELAB_API_VERSION)) return fmt::format("was built for plugin API {}, this scorelab has {}{}", s.api, SCORELAB_API_VERSION, rebuild);
-  if (s.torch != SCORELAB_TORCH_VERSION) return fmt::format("was built for LibTorch {}, this scorelab uses {}{}", s.torch, SCORELAB_TORCH_VERSION, rebuild);
+  if (s.api != std::to_string(SCORELAB_API_VERSION))
+    return fmt::format("was built for plugin API {}, this scorelab has {}{}", s.api, SCORELAB_API_VERSION, rebuild);
+  if (s.torch != SCORELAB_TORCH_VERSION)
+    return fmt::format("was built for LibTorch {}, this scorelab uses {}{}", s.torch, SCORELAB_TORCH_VERSION, rebuild);
   const std::string abi = std::to_string(_GLIBCXX_USE_CXX11_ABI), gxx = std::to_string(__GXX_ABI_VERSION);
   if (s.cxx11abi != abi || s.gxxabi != gxx)
     return fmt::format("was built for C++ ABI {}/{}, this scorelab has {}/{}{}", s.cxx11abi, s.gxxabi, abi, gxx, rebuild);

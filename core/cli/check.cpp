@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
+#include <tuple>
 
 #include "catalog/sha256.h"
 #include "cli/command.h"
@@ -27,29 +29,50 @@ std::vector<Json> ask_schemas(const std::vector<fs::path>& files) {
   return out;
 }
 
+/// Parameters with the plugins in their slots named by what they are, not by where they lie.
+Json without_files(Json value) {
+  if (value.is_object()) value.erase("file");
+  if (value.is_structured())
+    for (auto& inner : value) inner = without_files(inner);
+  return value;
+}
+
 /// Whether parameters go together only the plugin can say; its verdicts are kept like schemas.
 void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog& catalog, std::vector<manifest::Diagnostic>& problems) {
   Json unknown = Json::array();
-  std::vector<std::string> keys;
+  std::vector<std::string> keys, asked;
   for (const auto& d : doubts) {
-    keys.push_back("verdict:" + sha256(d.component["sha256"].get<std::string>() + d.component["params"].dump()));
-    if (!catalog.recall(keys.back())) unknown.push_back(d.component);
+    keys.push_back("verdict:" + sha256(d.component["sha256"].get<std::string>() + without_files(d.component["params"]).dump()));
+    if (catalog.recall(keys.back()) || std::find(asked.begin(), asked.end(), keys.back()) != asked.end()) continue;
+    asked.push_back(keys.back());
+    unknown.push_back(d.component);
   }
   if (!unknown.empty()) {
     int code = 0;
     const auto lines = ask_host({"check"}, unknown.dump(), code);
     const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
-    std::size_t next = 0;
-    for (std::size_t i = 0; i < doubts.size(); ++i) {
-      if (catalog.recall(keys[i])) continue;
-      if (answers.is_array() && next < answers.size()) catalog.remember(keys[i], answers[next++]);
+    if (answers.is_array() && answers.size() == asked.size()) {
+      for (std::size_t i = 0; i < asked.size(); ++i) catalog.remember(asked[i], answers[i]);
+    } else {
+      std::string who = "a plugin", signal = fmt::format("the host ended with code {}", code);
+      manifest::Position at = doubts.front().at;
+      for (const auto& line : lines)
+        if (const Json j = Json::parse(line, nullptr, false); j.is_object() && j.value("event", "") == "crash")
+          who = j["plugin"], signal = j["signal"];
+      for (const auto& d : doubts)
+        if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
+      problems.push_back(
+          {at, fmt::format("{} crashed while its parameters were checked ({})", who, signal), "a fault in its check()", {}, true});
     }
-    if (!answers.is_array()) problems.push_back({doubts.front().at, fmt::format("a plugin crashed while its parameters were checked (the host ended with code {})", code), "", {}, true});
   }
   for (std::size_t i = 0; i < doubts.size(); ++i) {
     const auto verdict = catalog.recall(keys[i]);
     if (!verdict || *verdict == "") continue;
-    problems.push_back({doubts[i].at, fmt::format("the parameters of {} `{}` do not go together", doubts[i].component["kind"].get<std::string>(), schema::text(doubts[i].component)), verdict->get<std::string>(), {}});
+    problems.push_back({doubts[i].at,
+                        fmt::format("the parameters of {} `{}` do not go together", doubts[i].component["kind"].get<std::string>(),
+                                    schema::text(doubts[i].component)),
+                        verdict->get<std::string>(),
+                        {}});
   }
 }
 
@@ -60,17 +83,28 @@ int report(const std::vector<manifest::Diagnostic>& problems, const manifest::So
     only_unavailable = only_unavailable && p.unavailable;
     std::string text = render(p, sources);
     if (colours(STDERR_FILENO) && text.rfind("error:", 0) == 0) text = red("error:", STDERR_FILENO) + text.substr(6);
-    if (json) list.push_back({{"message", p.message}, {"hint", p.hint}, {"notes", p.notes}, {"line", p.at.line}, {"column", p.at.column}, {"file", p.at.source >= 0 ? sources.name(p.at.source) : ""}});
-    else std::cerr << text;
+    if (json)
+      list.push_back({{"message", p.message},
+                      {"hint", p.hint},
+                      {"notes", p.notes},
+                      {"line", p.at.line},
+                      {"column", p.at.column},
+                      {"file", p.at.source >= 0 ? sources.name(p.at.source) : ""}});
+    else
+      std::cerr << text;
   }
-  if (json) std::cout << Json{{"schema", 1}, {"ok", false}, {"problems", list}}.dump(1) << "\n";
-  else std::cerr << fmt::format("{} {}; nothing was started\n", problems.size(), problems.size() == 1 ? "error" : "errors");
+  if (json)
+    std::cout << Json{{"schema", 1}, {"ok", false}, {"problems", list}}.dump(1) << "\n";
+  else
+    std::cerr << fmt::format("{} {}; nothing was started\n", problems.size(), problems.size() == 1 ? "error" : "errors");
   return only_unavailable ? unavailable : usage;
 }
 
 }  // namespace
 
-catalog::Catalog open_catalog(const std::vector<fs::path>& folders) { return catalog::Catalog(folders, catalog::built_in_plugins(), ask_schemas); }
+catalog::Catalog open_catalog(const std::vector<fs::path>& folders) {
+  return catalog::Catalog(folders, catalog::built_in_plugins(), ask_schemas);
+}
 
 void ManifestArguments::add(CLI::App& verb) {
   verb.add_option("manifest", file, "the experiment's TOML file")->required();
@@ -90,7 +124,14 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
   auto checked = manifest::check(*root, catalog, folder, fs::path(arguments.file).stem().string());
   problems.insert(problems.end(), checked.problems.begin(), checked.problems.end());
   if (!checked.doubts.empty()) resolve_doubts(checked.doubts, catalog, problems);
+  std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
+    return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
+  });
   if (!problems.empty()) return report(problems, out.sources, json);
+  for (const auto& d : checked.doubts)
+    out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))] =
+        fmt::format("{}, {}", d.component["file"].get<std::string>(), d.at.source >= 0 ? out.sources.place(d.at) : "a default");
+  for (const auto& key : checked.left_out) std::cerr << fmt::format("left out: {}\n", key);
   out.text = out.sources.text(0);
   out.root = std::move(*root);
   out.experiment = std::move(*checked.experiment);
@@ -107,8 +148,10 @@ void add_check(CLI::App& app, int& code) {
     Loaded loaded;
     code = load_manifest(*arguments, *json, loaded);
     if (code != done) return;
-    if (*json) std::cout << Json{{"schema", 1}, {"ok", true}, {"problems", Json::array()}}.dump(1) << "\n";
-    else std::cout << fmt::format("{}: no problems\n", arguments->file);
+    if (*json)
+      std::cout << Json{{"schema", 1}, {"ok", true}, {"problems", Json::array()}}.dump(1) << "\n";
+    else
+      std::cout << fmt::format("{}: no problems\n", arguments->file);
   });
 }
 

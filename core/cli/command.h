@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Loaded {
   manifest::Node root;
   std::string text;  ///< the manifest's source
   manifest::Experiment experiment;
+  std::map<std::string, std::string> plugins;  ///< "step `langevin`" -> its file and the manifest's line
 };
 struct ManifestArguments {
   std::string file;

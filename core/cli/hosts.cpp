@@ -26,8 +26,10 @@ std::vector<std::string> host_environment() {
   const char* torch = std::getenv("SCORELAB_TORCH");
   std::string libraries;
   for (char** e = environ; *e; ++e) {
-    if (std::strncmp(*e, "LD_LIBRARY_PATH=", 16) == 0) libraries = *e + 16;
-    else out.emplace_back(*e);
+    if (std::strncmp(*e, "LD_LIBRARY_PATH=", 16) == 0)
+      libraries = *e + 16;
+    else
+      out.emplace_back(*e);
   }
   if (torch && *torch) libraries = std::string(torch) + "/lib" + (libraries.empty() ? "" : ":" + libraries);
   if (!libraries.empty()) out.push_back("LD_LIBRARY_PATH=" + libraries);
@@ -62,7 +64,8 @@ Host::Host(const std::vector<std::string>& arguments) {
   posix_spawnattr_destroy(&attributes);
   close(to[0]), close(from[1]);
   in_ = to[1], out_ = from[0];
-  if (status != 0) throw Error(fmt::format("cannot start {}: {}", program, std::strerror(status)));
+  if (status != 0)
+    throw HostUnavailable(fmt::format("cannot start {}: {}; build or install scorelab again", program, std::strerror(status)));
 }
 
 Host::~Host() {

@@ -1,4 +1,5 @@
 #pragma once
+#include <scorelab/error.h>
 #include <sys/types.h>
 
 #include <filesystem>
@@ -11,6 +12,12 @@
 namespace scorelab::cli {
 
 using schema::Json;
+
+/// The host program cannot be started.
+class HostUnavailable : public Error {
+ public:
+  using Error::Error;
+};
 
 /// One host process: in its own process group, with a pipe to its stdin that ends when we do, and its stdout read as JSON lines.
 class Host {

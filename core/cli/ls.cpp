@@ -19,7 +19,12 @@ void add_ls(CLI::App& app, int& code) {
     for (const auto& name : experiments(*results)) {
       const Launched l = load_launched(*results, name);
       for (const auto& cell : l.cells)
-        list.push_back({{"experiment", name}, {"seed", cell.seed}, {"state", state_of(l, cell)}, {"launched", l.provenance["launched"]}, {"metrics", measured(l, cell)}, {"folder", l.folder(cell).string()}});
+        list.push_back({{"experiment", name},
+                        {"seed", cell.seed},
+                        {"state", state_of(l, cell)},
+                        {"launched", l.provenance["launched"]},
+                        {"metrics", measured(l, cell)},
+                        {"folder", l.folder(cell).string()}});
     }
     code = list.empty() ? empty : done;
     if (*json) return std::cout << Json{{"schema", 1}, {"runs", list}}.dump(1) << "\n", void();
@@ -27,8 +32,11 @@ void add_ls(CLI::App& app, int& code) {
     std::cout << fmt::format("{:<24} {:>5}  {:<8} {:<20}  metrics\n", "experiment", "seed", "state", "launched");
     for (const auto& r : list) {
       std::string metrics;
-      for (const auto& m : r["metrics"]) metrics += fmt::format("{} {}  ", m["name"].get<std::string>(), m["value"].is_number() ? figure(m["value"]) : m["value"].get<std::string>());
-      std::cout << fmt::format("{:<24} {:>5}  {:<8} {:<20}  {}\n", r["experiment"].get<std::string>(), r["seed"].dump(), r["state"].get<std::string>(), r["launched"].get<std::string>(), metrics);
+      for (const auto& m : r["metrics"])
+        metrics += fmt::format("{} {}  ", m["name"].get<std::string>(),
+                               m["value"].is_number() ? figure(m["value"]) : m["value"].get<std::string>());
+      std::cout << fmt::format("{:<24} {:>5}  {:<8} {:<20}  {}\n", r["experiment"].get<std::string>(), r["seed"].dump(),
+                               r["state"].get<std::string>(), r["launched"].get<std::string>(), metrics);
     }
   });
 }

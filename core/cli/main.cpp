@@ -5,13 +5,15 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/hosts.h"
 #include "manifest/diagnostic.h"
 
 namespace {
 
 using namespace scorelab::cli;
 
-const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"run", add_run}, {"show", add_show}, {"ls", add_ls}, {"list", add_list}, {"doctor", add_doctor}};
+const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"run", add_run},   {"show", add_show},
+                                             {"ls", add_ls},       {"list", add_list}, {"doctor", add_doctor}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
@@ -23,7 +25,8 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
     if (sub->get_name() == verb) command = sub;
   if (!command && !verb.empty() && verb[0] != '-') {
     const std::string near = scorelab::manifest::nearest(verb, names);
-    std::cerr << fmt::format("error: there is no command `{}`{}\nhelp: scorelab --help\n", verb, near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
+    std::cerr << fmt::format("error: there is no command `{}`{}\nhelp: scorelab --help\n", verb,
+                             near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
     return usage;
   }
   std::cerr << fmt::format("error: {}\n", error.what());
@@ -34,7 +37,8 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
     for (int i = 2; i < argc; ++i) {
       const std::string flag = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
       if (flag.rfind("--", 0) != 0 || std::find(flags.begin(), flags.end(), flag) != flags.end()) continue;
-      if (const std::string near = scorelab::manifest::nearest(flag, flags); !near.empty()) std::cerr << fmt::format("help: did you mean `{}`?\n", near);
+      if (const std::string near = scorelab::manifest::nearest(flag, flags); !near.empty())
+        std::cerr << fmt::format("help: did you mean `{}`?\n", near);
     }
   }
   std::cerr << fmt::format("help: scorelab {}--help\n", command ? verb + " " : "");
@@ -47,7 +51,9 @@ int main(int argc, char** argv) {
   CLI::App app{"scorelab: experiments with diffusion and score-based models, from a manifest to a verdict"};
   app.set_version_flag("--version", SCORELAB_VERSION);
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 a run failed, 2 manifest or usage, 3 internal, 4 plugin or device unavailable,\n5 nothing selected, 75 stopped and resumable, 130 interrupted.");
+  app.footer(
+      "Exit codes: 0 done, 1 a run failed, 2 manifest or usage, 3 internal, 4 plugin or device unavailable,\n5 nothing selected, 75 "
+      "stopped and resumable, 130 interrupted.");
   int code = 0;
   for (const auto& [name, add] : verbs) add(app, code);
   try {
@@ -57,11 +63,15 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? done : usage;
   } catch (const CLI::ParseError& e) {
     return usage_error(app, e, argc, argv);
+  } catch (const HostUnavailable& e) {
+    std::cerr << "error: " << e.what() << "\n";
+    return unavailable;
   } catch (const scorelab::Error& e) {
     std::cerr << "error: " << e.what() << "\n";
     return failed;
   } catch (const std::exception& e) {
-    std::cerr << "error: internal: " << e.what() << "\nhelp: this is a fault in scorelab; please report it with the command and the manifest\n";
+    std::cerr << "error: internal: " << e.what()
+              << "\nhelp: this is a fault in scorelab; please report it with the command and the manifest\n";
     return internal;
   }
 }

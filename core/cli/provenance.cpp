@@ -39,7 +39,8 @@ std::string cpu() {
 
 void plugins_of(const Json& value, Json& out) {
   if (value.is_object() && value.contains("plugin") && value.contains("sha256"))
-    out[value["kind"].get<std::string>() + "/" + value["plugin"].get<std::string>()] = fmt::format("{} sha256:{}", value["id"].get<std::string>(), value["sha256"].get<std::string>());
+    out[value["kind"].get<std::string>() + "/" + value["plugin"].get<std::string>()] =
+        fmt::format("{} sha256:{}", value["id"].get<std::string>(), value["sha256"].get<std::string>());
   if (value.is_structured())
     for (const auto& inner : value) plugins_of(inner, out);
 }
@@ -55,8 +56,17 @@ Json provenance(const manifest::Experiment& e, const std::filesystem::path& fold
   uname(&system);
   Json plugins = Json::object();
   for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.metrics}) plugins_of(*part, plugins);
-  return {{"git_sha", sha}, {"git_diff", diff}, {"host", system.nodename}, {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)}, {"cpu", cpu()},
-          {"scorelab", SCORELAB_VERSION}, {"libtorch", SCORELAB_TORCH_VERSION}, {"compiler", __VERSION__}, {"command", command}, {"launched", record::now()}, {"plugins", plugins}};
+  return {{"git_sha", sha},
+          {"git_diff", diff},
+          {"host", system.nodename},
+          {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
+          {"cpu", cpu()},
+          {"scorelab", SCORELAB_VERSION},
+          {"libtorch", SCORELAB_TORCH_VERSION},
+          {"compiler", __VERSION__},
+          {"command", command},
+          {"launched", record::now()},
+          {"plugins", plugins}};
 }
 
 }  // namespace scorelab::cli

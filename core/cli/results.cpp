@@ -16,14 +16,20 @@ void save(const Launched& l) {
     for (const auto& s : c.stages) stages.push_back({{"kind", s.kind}, {"key", s.key}, {"label", s.label}});
     cells.push_back({{"seed", c.seed}, {"folder", c.folder}, {"stages", stages}});
   }
-  record::write_whole(l.results / l.name / "experiment.json", Json{{"name", l.name}, {"question", l.question}, {"manifest_file", l.manifest_file}, {"manifest", l.manifest},
-                                                                    {"resolved", l.resolved}, {"provenance", l.provenance}, {"cells", cells}}.dump(1));
+  record::write_whole(l.results / l.name / "experiment.json", Json{{"name", l.name},
+                                                                   {"question", l.question},
+                                                                   {"manifest_file", l.manifest_file},
+                                                                   {"manifest", l.manifest},
+                                                                   {"resolved", l.resolved},
+                                                                   {"provenance", l.provenance},
+                                                                   {"cells", cells}}
+                                                                  .dump(1));
 }
 
 Launched load_launched(const fs::path& results, const std::string& name) {
   const Json j = record::read_json(results / name / "experiment.json");
   if (j.is_null()) throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is", name, results.string()));
-  Launched l{results, j["name"], j["question"], j["manifest_file"], j["manifest"], j["resolved"], j["provenance"], {}};
+  Launched l{results, j["name"], j["question"], j["manifest_file"], j["manifest"], j["resolved"], j["provenance"], {}, {}};
   for (const auto& c : j["cells"]) {
     Launched::Cell cell{c["seed"], c["folder"], {}};
     for (const auto& s : c["stages"]) cell.stages.push_back({s["kind"], s["key"], s["label"]});
@@ -47,14 +53,16 @@ std::string state_of(const Launched& l, const Launched::Cell& cell) {
     const fs::path folder = record::stage_folder(l.results, s.key);
     if (fs::exists(folder / "stage.json")) continue;
     if (fs::exists(folder / "lock") && !record::Claim(folder).held()) return "running";
-    if (fs::exists(folder / "failure.json")) state = "failed";
-    else if (state == "done") state = "stopped";
+    if (fs::exists(folder / "failure.json"))
+      state = "failed";
+    else if (state == "done")
+      state = "stopped";
   }
   return state;
 }
 
-void refresh(const Launched& l, const Launched::Cell& cell) {
-  record::View v{l.results, l.folder(cell), l.name, l.manifest, state_of(l, cell), cell.seed, l.resolved, l.provenance, {}};
+void refresh(const Launched& l, const Launched::Cell& cell, const std::string& state) {
+  record::View v{l.results, l.folder(cell), l.name, l.manifest, state, cell.seed, l.resolved, l.provenance, {}};
   for (const auto& s : cell.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
     v.sources.push_back({s.kind, s.key, s.label, record::read_json(folder / "spec.json"), fs::exists(folder / "stage.json")});

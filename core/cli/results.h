@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Launched {
   fs::path results;
   std::string name, question, manifest_file, manifest;
   Json resolved, provenance;
+  std::map<std::string, std::string> plugins;  ///< of this launch: "step `langevin`" -> its file and the manifest's line
   struct Stage {
     std::string kind, key, label;
   };
@@ -37,7 +39,7 @@ std::vector<std::string> experiments(const fs::path& results);
 /// done, running (a live process holds a stage), failed, or stopped.
 std::string state_of(const Launched& launched, const Launched::Cell& cell);
 /// Assembles run.h5, run.jsonl and the pictures of a cell.
-void refresh(const Launched& launched, const Launched::Cell& cell);
+void refresh(const Launched& launched, const Launched::Cell& cell, const std::string& state);
 
 /// Every value of the metric stages that are done: {"name", "value", "unit", "goal"}.
 Json measured(const Launched& launched, const Launched::Cell& cell);

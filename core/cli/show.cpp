@@ -30,7 +30,7 @@ void print_stage(const Launched& l, const Launched::Stage& s) {
 
 int show(const fs::path& results, const std::string& name, bool json) {
   const Launched l = load_launched(results, name);
-  for (const auto& cell : l.cells) refresh(l, cell);
+  for (const auto& cell : l.cells) refresh(l, cell, state_of(l, cell));
   if (json) return std::cout << summary_json(l).dump(1) << "\n", done;
   std::cout << bold(l.name, STDOUT_FILENO) << "\n" << (l.question.empty() ? "" : l.question + "\n");
   std::cout << fmt::format("launched {} by: {}\n", l.provenance["launched"].get<std::string>(), l.provenance["command"].get<std::string>());
@@ -39,7 +39,8 @@ int show(const fs::path& results, const std::string& name, bool json) {
     for (const auto& s : cell.stages) print_stage(l, s);
     for (const auto& s : cell.stages) {
       const auto events = record::read_journal(record::stage_folder(l.results, s.key) / "journal.jsonl").events;
-      for (std::size_t i = 0; i < events.name.size(); ++i) std::cout << fmt::format("  {} {}: {}\n", events.time[i], events.name[i], events.message[i]);
+      for (std::size_t i = 0; i < events.name.size(); ++i)
+        std::cout << fmt::format("  {} {}: {}\n", events.time[i], events.name[i], events.message[i]);
     }
   }
   return done;
@@ -58,7 +59,8 @@ void add_show(CLI::App& app, int& code) {
     if (!fs::exists(fs::path(*results) / *name / "experiment.json")) {
       const auto all = experiments(*results);
       const std::string near = manifest::nearest(*name, all);
-      std::cerr << fmt::format("error: there is no experiment `{}` in {}{}\n", *name, *results, near.empty() ? "; scorelab ls shows what there is" : fmt::format("; did you mean `{}`?", near));
+      std::cerr << fmt::format("error: there is no experiment `{}` in {}{}\n", *name, *results,
+                               near.empty() ? "; scorelab ls shows what there is" : fmt::format("; did you mean `{}`?", near));
       code = empty;
       return;
     }

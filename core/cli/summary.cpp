@@ -15,8 +15,11 @@ std::string stage_text(const Json& d) {
   std::string out;
   for (const auto& v : d["values"]) {
     const std::string goal = v["goal"], unit = v["unit"];
-    out += fmt::format("{}{} {}{}{}", out.empty() ? "" : "; ", v["name"].get<std::string>(), v["value"].is_number() ? figure(v["value"]) : v["value"].get<std::string>(),
-                       unit == "1" ? "" : " " + unit, goal == "min" ? " (lower is better)" : goal == "max" ? " (higher is better)" : "");
+    out += fmt::format("{}{} {}{}{}", out.empty() ? "" : "; ", v["name"].get<std::string>(),
+                       v["value"].is_number() ? figure(v["value"]) : v["value"].get<std::string>(), unit == "1" ? "" : " " + unit,
+                       goal == "min"   ? " (lower is better)"
+                       : goal == "max" ? " (higher is better)"
+                                       : "");
   }
   return out;
 }
@@ -47,7 +50,11 @@ Json summary_json(const Launched& l) {
       Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
       stages.push_back({{"label", s.label}, {"kind", s.kind}, {"key", s.key}, {"done", !d.is_null()}, {"result", d}});
     }
-    cells.push_back({{"seed", cell.seed}, {"folder", l.folder(cell).string()}, {"state", state_of(l, cell)}, {"stages", stages}, {"metrics", measured(l, cell)}});
+    cells.push_back({{"seed", cell.seed},
+                     {"folder", l.folder(cell).string()},
+                     {"state", state_of(l, cell)},
+                     {"stages", stages},
+                     {"metrics", measured(l, cell)}});
   }
   return {{"schema", 1}, {"name", l.name}, {"question", l.question}, {"cells", cells}, {"provenance", l.provenance}};
 }

@@ -15,7 +15,9 @@ bool colours(int fd) {
 }
 
 namespace {
-std::string paint(const char* code, const std::string& text, int fd) { return colours(fd) ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text; }
+std::string paint(const char* code, const std::string& text, int fd) {
+  return colours(fd) ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
+}
 }  // namespace
 
 std::string bold(const std::string& text, int fd) { return paint("1", text, fd); }

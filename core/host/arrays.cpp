@@ -11,11 +11,20 @@ record::Array to_array(const at::Tensor& tensor) {
   const at::Tensor t = tensor.detach().to(at::kCPU).contiguous();
   record::Array out;
   switch (t.scalar_type()) {
-    case at::kFloat: out.type = record::Array::Type::f32; break;
-    case at::kDouble: out.type = record::Array::Type::f64; break;
-    case at::kLong: out.type = record::Array::Type::i64; break;
-    case at::kByte: out.type = record::Array::Type::u8; break;
-    default: throw Error("only float32, float64, int64 and uint8 tensors are stored");
+    case at::kFloat:
+      out.type = record::Array::Type::f32;
+      break;
+    case at::kDouble:
+      out.type = record::Array::Type::f64;
+      break;
+    case at::kLong:
+      out.type = record::Array::Type::i64;
+      break;
+    case at::kByte:
+      out.type = record::Array::Type::u8;
+      break;
+    default:
+      throw Error("only float32, float64, int64 and uint8 tensors are stored");
   }
   out.shape = t.sizes().vec();
   out.bytes.resize(t.nbytes());

@@ -3,16 +3,21 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <map>
+
 #include "host/crash.h"
 #include "host/load.h"
 #include "model/step_sampler.h"
 
 namespace scorelab::host {
 
-PluginError::PluginError(const std::string& plugin, const std::string& message) : Error(fmt::format("{}: {}", plugin, message)), plugin(plugin) {}
+PluginError::PluginError(const std::string& plugin, const std::string& message)
+    : Error(fmt::format("{}: {}", plugin, message)), plugin(plugin) {}
 PluginError::~PluginError() = default;
 
-std::string title(const Json& config) { return fmt::format("{} `{}`", config.at("kind").get<std::string>(), config.at("plugin").get<std::string>()); }
+std::string title(const Json& config) {
+  return fmt::format("{} `{}`", config.at("kind").get<std::string>(), config.at("plugin").get<std::string>());
+}
 
 void call(const std::string& plugin, const std::function<void()>& body) {
   const auto space = plugin.find(' ');
@@ -38,7 +43,8 @@ void read_params(Component& component, const Json& values) {
   Params p;
   component.params(p);
   for (const auto& spec : p.specs)
-    if (values.contains(spec->name)) schema::assign(*spec, values[spec->name], [](const std::string&, const Json& config) { return make(config); });
+    if (values.contains(spec->name))
+      schema::assign(*spec, values[spec->name], [](const std::string&, const Json& config) { return make(config); });
 }
 
 std::shared_ptr<Component> bare(const Json& config) {
@@ -48,12 +54,18 @@ std::shared_ptr<Component> bare(const Json& config) {
   return create(plugin);
 }
 
+std::map<const Component*, std::string>& titles() {
+  static std::map<const Component*, std::string> all;
+  return all;
+}
+
 /// Does `f` for each component that a slot of this one holds.
 void for_slots(Component& component, const Json& config, const std::function<void(Component&, const Json&)>& f) {
   Params p;
   component.params(p);
   for (const auto& spec : p.specs)
-    if (auto* slot = std::get_if<SlotBase*>(&spec->target); slot && (*slot)->component()) f(*(*slot)->component(), config.at("params").at(spec->name));
+    if (auto* slot = std::get_if<SlotBase*>(&spec->target); slot && (*slot)->component())
+      f(*(*slot)->component(), config.at("params").at(spec->name));
 }
 
 void check_tree(Component& component, const Json& config) {
@@ -69,14 +81,22 @@ std::shared_ptr<Component> make(const Json& config) {
     out = bare(config);
     read_params(*out, config.at("params"));
   });
+  titles()[out.get()] = title(config);
   return out;
+}
+
+std::string title_of(const Component& component) {
+  const auto it = titles().find(&component);
+  return it == titles().end() ? "component" : it->second;
 }
 
 std::shared_ptr<Sampler> make_sampler(const Json& config) {
   if (config.at("kind") == "sampler") return make_as<Sampler>(config);
   std::shared_ptr<Sampler> out;
   call(title(config), [&] {
-    out = std::make_shared<StepSampler>(std::dynamic_pointer_cast<Step>(bare(config)));
+    auto step = std::dynamic_pointer_cast<Step>(bare(config));
+    titles()[step.get()] = title(config);
+    out = std::make_shared<StepSampler>(step);
     read_params(*out, config.at("params"));
   });
   return out;
@@ -89,7 +109,8 @@ void check_all(const Json& config) {
 
 void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting) {
   call(title(config), [&] { component->prepare(setting); });
-  for_slots(*component, config, [&](Component& inner, const Json& inner_config) { call(title(inner_config), [&] { inner.prepare(setting); }); });
+  for_slots(*component, config,
+            [&](Component& inner, const Json& inner_config) { call(title(inner_config), [&] { inner.prepare(setting); }); });
 }
 
 }  // namespace scorelab::host

@@ -34,6 +34,9 @@ std::shared_ptr<T> make_as(const Json& config) {
   return out;
 }
 
+/// What make() called this component: "step `langevin`".
+std::string title_of(const Component& component);
+
 /// Calls check() of a component and of what its slots hold.
 void check_all(const Json& config);
 

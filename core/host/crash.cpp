@@ -17,18 +17,33 @@ void put(char*& to, char* end, const char* text) {
 }
 
 void on_crash(int signal) {
-  const char* name = signal == SIGSEGV ? "SIGSEGV" : signal == SIGBUS ? "SIGBUS" : signal == SIGFPE ? "SIGFPE" : signal == SIGILL ? "SIGILL" : "SIGABRT";
+  const char* name = signal == SIGSEGV  ? "SIGSEGV"
+                     : signal == SIGBUS ? "SIGBUS"
+                     : signal == SIGFPE ? "SIGFPE"
+                     : signal == SIGILL ? "SIGILL"
+                                        : "SIGABRT";
   char line[256], *to = line, *end = line + sizeof line;
   put(to, end, "\n{\"event\":\"crash\",\"signal\":\"");
   put(to, end, name);
   put(to, end, "\",\"plugin\":\"");
   put(to, end, current);
   put(to, end, "\"}\n");
-  [[maybe_unused]] const auto written = write(STDOUT_FILENO, line, static_cast<std::size_t>(to - line));
+  [[maybe_unused]] const auto written = write(answers, line, static_cast<std::size_t>(to - line));
   raise(signal);  // SA_RESETHAND has put back the default action
 }
 
 }  // namespace
+
+int answers = STDOUT_FILENO;
+
+void say(const nlohmann::json& line) {
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t n = write(answers, text.data() + done, text.size() - done);
+    if (n < 0) return;  // the front end is gone, which the end of our stdin says too
+    done += static_cast<std::size_t>(n);
+  }
+}
 
 Entering::Entering(const std::string& kind, const std::string& name) {
   std::memcpy(before_, current, sizeof current);

@@ -1,4 +1,5 @@
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace scorelab::host {
@@ -15,7 +16,12 @@ class Entering {
   char before_[96];
 };
 
-/// On a fatal signal: one line on stdout, {"event":"crash","signal":..,"plugin":..}, then the signal's own end of the process.
+/// Where the front end reads: our first stdout. Plugins may print to the one that they see.
+extern int answers;
+/// One JSON line to the front end.
+void say(const nlohmann::json& line);
+
+/// On a fatal signal: one line of answers, {"event":"crash","signal":..,"plugin":..}, then the signal's own end of the process.
 void report_crashes();
 
 }  // namespace scorelab::host

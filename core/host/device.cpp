@@ -34,7 +34,8 @@ at::Device resolve_device(const std::string& asked) {
   const int index = asked.rfind("cuda:", 0) == 0 ? std::stoi(asked.substr(5)) : 0;
   if (index < count) return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
   if (asked == "auto") return at::kCPU;
-  throw DeviceUnavailable(fmt::format("run.device = \"{}\", but this machine has {} CUDA devices: {}; set run.device = \"cpu\" or \"auto\"", asked, count, why));
+  throw DeviceUnavailable(fmt::format("run.device = \"{}\", but this machine has {} CUDA devices: {}; set run.device = \"cpu\" or \"auto\"",
+                                      asked, count, why));
 }
 
 }  // namespace scorelab::host

@@ -1,6 +1,6 @@
 #pragma once
-#include <scorelab/error.h>
 #include <ATen/core/Tensor.h>
+#include <scorelab/error.h>
 
 #include <string>
 

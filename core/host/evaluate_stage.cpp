@@ -18,7 +18,8 @@ Json run_evaluate(StageRun& run) {
   const std::int64_t count = run.spec["sample"]["count"];
   const auto stored = record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count);
   std::vector<Measurement> measured;
-  call(title(run.spec["metric"]), [&] { measured = scorelab::evaluate(*metric, *setup.data, to_tensor(stored.x).to(at::kDouble), run.spec["seed"]); });
+  call(title(run.spec["metric"]),
+       [&] { measured = scorelab::evaluate(*metric, *setup.data, to_tensor(stored.x).to(at::kDouble), run.spec["seed"]); });
   const std::string label = run.spec["name"];
   Json values = Json::array();
   std::vector<record::Column> columns;
@@ -28,8 +29,10 @@ Json run_evaluate(StageRun& run) {
     columns.push_back({name, m.unit, m.goal, m.long_name});
     row.emplace_back(name, m.value);
     Json value{{"name", name}, {"unit", m.unit}, {"goal", m.goal}, {"long_name", m.long_name}};
-    if (std::isfinite(m.value)) value["value"] = m.value;
-    else value["value"] = std::isnan(m.value) ? "nan" : m.value > 0 ? "inf" : "-inf";
+    if (std::isfinite(m.value))
+      value["value"] = m.value;
+    else
+      value["value"] = std::isnan(m.value) ? "nan" : m.value > 0 ? "inf" : "-inf";
     values.push_back(std::move(value));
   }
   run.journal.declare("metrics", columns);

@@ -2,22 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "host/generator.h"
+
 namespace scorelab::host {
-namespace {
-
-/// Keeps LibTorch's default generator as it was: construction of a plugin's modules may draw from it.
-class KeepGenerator {
- public:
-  KeepGenerator() : generator_(at::globalContext().defaultGenerator(at::kCPU)), state_(generator_.get_state()) {}
-  ~KeepGenerator() { generator_.set_state(state_); }
-
- private:
-  at::Generator generator_;
-  at::Tensor state_;
-};
-
-}  // namespace
-
 Setup::Setup(const Json& spec, at::Device device, bool with_network) {
   const KeepGenerator keep;
   const auto run = read_table<RunOptions>(spec.at("run"));
@@ -39,11 +26,7 @@ std::shared_ptr<Model::State> Setup::model(const Json& spec, const std::atomic<b
   out->output = Output(read_table<OutputOptions>(spec.at("output")));
   out->stop = &stop;
   const std::string plugin = title(spec.at("network"));
-  out->call = [plugin](Network& net, const Input& input) {
-    at::Tensor result;
-    call(plugin, [&] { result = net.forward(input); });
-    return result;
-  };
+  out->call = [plugin](const std::function<void()>& body) { call(plugin, body); };
   return out;
 }
 
@@ -58,8 +41,7 @@ Sampling Setup::sampling(const Json& sampler, const SampleOptions& options, cons
   s.options = options;
   s.seed = spec.at("seed");
   s.tensors = tensors;
-  // Slots know the component, not its config: the names were checked when the manifest was.
-  s.call = [plugin = title(sampler)](const Component&, const std::function<void()>& body) { call(plugin, body); };
+  s.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
   return s;
 }
 

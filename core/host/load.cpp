@@ -11,13 +11,11 @@
 namespace scorelab::host {
 namespace {
 
-/// Boost appends the errno text of an unrelated call to the loader's.
+/// Boost writes `.. failed (dlerror system message: TEXT): ERRNO`, and errno is of an unrelated call.
 std::string loader_text(const std::string& what) {
-  std::string out = what;
-  const auto begin = out.find("): ");
-  if (const auto cut = out.rfind(": Bad file descriptor"); cut != out.npos) out.erase(cut);
-  if (begin != out.npos && out.rfind("boost", 0) == 0) out.erase(0, begin + 3);
-  return out;
+  const std::string mark = "dlerror system message: ";
+  const auto begin = what.find(mark), end = what.rfind("): ");
+  return begin == what.npos ? what : what.substr(begin + mark.size(), end == what.npos ? what.npos : end - begin - mark.size());
 }
 
 }  // namespace

@@ -36,19 +36,23 @@ void watch_front_end() {
 
 int main(int argc, char** argv) {
   using scorelab::host::Json;
+  using scorelab::host::say;
   const std::string verb = argc > 1 ? argv[1] : "";
+  // What a plugin prints must not get between our lines: stdout is kept for us, and becomes stderr for everybody else.
+  scorelab::host::answers = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
   scorelab::host::report_crashes();
   int code = 2;
   if (verb == "describe") {
-    for (int i = 2; i < argc; ++i) std::cout << scorelab::host::describe(argv[i]).dump() << std::endl;
+    for (int i = 2; i < argc; ++i) say(scorelab::host::describe(argv[i]));
     code = 0;
   } else if (verb == "check") {
-    std::cout << scorelab::host::verdicts(Json::parse(std::cin)).dump() << std::endl;
+    say(scorelab::host::verdicts(Json::parse(std::cin)));
     code = 0;
   } else if (verb == "devices") {
     std::string why;
     const int count = scorelab::host::cuda_devices(why);
-    std::cout << Json{{"cuda", count}, {"why", why}}.dump() << std::endl;
+    say(Json{{"cuda", count}, {"why", why}});
     code = 0;
   } else if (verb == "work" && argc > 3) {
     std::signal(SIGTERM, on_stop);

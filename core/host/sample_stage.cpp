@@ -24,14 +24,16 @@ void load_weights(const StageRun& run, Network& network, double ema) {
   const auto found = record::load_checkpoint(folder, [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
   if (!found) throw Error("the training's checkpoint is gone: " + (folder / "checkpoint.h5").string());
   if (found->step != record::read_json(folder / "spec.json").at("train").at("steps"))
-    throw Error(fmt::format("the training's last checkpoint is damaged (what is left is of step {}); remove {} to train again", found->step, (folder / "stage.json").string()));
+    throw Error(fmt::format("the training's last checkpoint is damaged (what is left is of step {}); remove {} to train again", found->step,
+                            (folder / "stage.json").string()));
   const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
   NamedTensors parameters = network.parameters();
   const auto& stored = found->groups.at(group);
   if (stored.size() != parameters.size()) throw Error("the checkpoint is of another network");
   for (std::size_t i = 0; i < stored.size(); ++i) {
     const at::Tensor value = to_tensor(stored[i].second);
-    if (stored[i].first != parameters[i].first || value.sizes() != parameters[i].second.sizes()) throw Error("the checkpoint is of another network: " + stored[i].first);
+    if (stored[i].first != parameters[i].first || value.sizes() != parameters[i].second.sizes())
+      throw Error("the checkpoint is of another network: " + stored[i].first);
     parameters[i].second.set_data(value.to(parameters[i].second.options()));
   }
 }
@@ -71,7 +73,9 @@ Json run_sample(StageRun& run) {
     record::write_whole(run.folder / "resolved.json", run.resolved.dump());
   }
   at::set_num_threads(run.resolved["threads"]);
-  run.journal.declare("sample", {{"seconds", "s", "none", "time of the call"}, {"nfe_mean", "1", "none", "network evaluations of a sample, mean"}, {"nfe_max", "1", "none", "network evaluations of a sample, largest"}});
+  run.journal.declare("sample", {{"seconds", "s", "none", "time of the call"},
+                                 {"nfe_mean", "1", "none", "network evaluations of a sample, mean"},
+                                 {"nfe_max", "1", "none", "network evaluations of a sample, largest"}});
   std::vector<std::int64_t> nfe;
   double total = 0;
   const auto folder = run.folder / "samples";
@@ -85,14 +89,17 @@ Json run_sample(StageRun& run) {
       };
       Sampled drawn;
       call(title(run.spec["sampler"]), [&] { drawn = draw_samples(sampling, first, n); });
-      record::save_samples(folder, {first, to_array(drawn.x), drawn.nfe, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()});
+      record::save_samples(
+          folder, {first, to_array(drawn.x), drawn.nfe, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()});
     }
     const record::SampleChunk stored = record::load_chunk(folder, first);
     nfe.insert(nfe.end(), stored.nfe.begin(), stored.nfe.begin() + n);
     total += stored.seconds;
     const auto own = nfe.end() - n;
-    run.journal.row("sample", first + n, total, {{"seconds", stored.seconds}, {"nfe_mean", std::accumulate(own, nfe.end(), 0.0) / static_cast<double>(n)},
-                                                 {"nfe_max", static_cast<double>(*std::max_element(own, nfe.end()))}});
+    run.journal.row("sample", first + n, total,
+                    {{"seconds", stored.seconds},
+                     {"nfe_mean", std::accumulate(own, nfe.end(), 0.0) / static_cast<double>(n)},
+                     {"nfe_max", static_cast<double>(*std::max_element(own, nfe.end()))}});
     run.progress(first + n, options.count, {{"unit", "samples"}});
   }
   const double mean = std::accumulate(nfe.begin(), nfe.end(), 0.0) / static_cast<double>(nfe.size());

@@ -35,10 +35,16 @@ class Port final : public TrainPort {
   Port(StageRun& run, Trainer& trainer, const Setup& setup) : run_(run), trainer_(trainer), setup_(setup), begin_(clock::now()) {}
 
   void resume() {
-    auto found = record::load_checkpoint(run_.folder, [&](const std::string& why) { run_.journal.event("damaged-checkpoint", 0, why + "; the one before it is used"); });
+    bool damaged = false;
+    auto found = record::load_checkpoint(run_.folder, [&](const std::string& why) {
+      damaged = true;
+      run_.journal.event("damaged-checkpoint", 0, why + "; it is kept as *.damaged");
+    });
+    if (!found && damaged) run_.journal.event("restart", 0, "no checkpoint is whole: training starts again");
     if (!found) return;
     for (const auto& [rate, average] : trainer_.averages)
-      if (!found->groups.contains(group_of(rate))) return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
+      if (!found->groups.contains(group_of(rate)))
+        return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
     trainer_.arena.fill(trainer_.arena.values, to_tensors(found->groups["parameters"]));
     trainer_.arena.fill(trainer_.moment1, to_tensors(found->groups["optimizer/exp_avg"]));
     trainer_.arena.fill(trainer_.moment2, to_tensors(found->groups["optimizer/exp_avg_sq"]));
@@ -46,6 +52,7 @@ class Port final : public TrainPort {
     const auto& sums = found->groups["since_last_row"].front().second;
     trainer_.loss_sum = sums.as<double>()[0], trainer_.norm_sum = sums.as<double>()[1];
     trainer_.rows_since = static_cast<std::int64_t>(sums.as<double>()[2]);
+    trainer_.reports_owed = sums.as<double>()[3] != 0;
     trainer_.step = found->step;
     before_ = found->wall;
     run_.journal.event("resume", found->step, fmt::format("from the checkpoint of step {}", found->step));
@@ -62,7 +69,9 @@ class Port final : public TrainPort {
     run_.journal.row(stream, step, wall(), all);
   }
 
-  void progress(std::int64_t step, double loss) override { run_.progress(step, run_.spec["train"]["steps"], {{"loss", loss}, {"unit", "steps"}}); }
+  void progress(std::int64_t step, double loss) override {
+    run_.progress(step, run_.spec["train"]["steps"], {{"loss", loss}, {"unit", "steps"}});
+  }
 
   void checkpoint() override {
     record::Checkpoint c;
@@ -74,7 +83,9 @@ class Port final : public TrainPort {
     c.groups["optimizer/exp_avg"] = to_arrays(arena.views(trainer_.moment1));
     c.groups["optimizer/exp_avg_sq"] = to_arrays(arena.views(trainer_.moment2));
     for (const auto& [rate, average] : trainer_.averages) c.groups[group_of(rate)] = to_arrays(arena.views(average));
-    c.groups["since_last_row"] = {{"loss_norm_count", record::Array::of(std::vector<double>{trainer_.loss_sum, trainer_.norm_sum, static_cast<double>(trainer_.rows_since)})}};
+    c.groups["since_last_row"] = {{"loss_norm_count_owed", record::Array::of(std::vector<double>{trainer_.loss_sum, trainer_.norm_sum,
+                                                                                                 static_cast<double>(trainer_.rows_since),
+                                                                                                 trainer_.reports_owed ? 1.0 : 0.0})}};
     run_.journal.sync();
     record::save_checkpoint(run_.folder, c);
   }
@@ -104,7 +115,8 @@ class Port final : public TrainPort {
                  {"lr", "1", "none", "learning rate"},
                  {"rate", "1/s", "none", "optimiser steps a second"}};
     } else {
-      for (const auto& [name, value] : values) columns.push_back({name, "1", "min", name == "loss" ? "loss on fixed draws" : "loss on fixed draws with the weights' average"});
+      for (const auto& [name, value] : values)
+        columns.push_back({name, "1", "min", name == "loss" ? "loss on fixed draws" : "loss on fixed draws with the weights' average"});
     }
     run_.journal.declare(stream, columns);
   }
@@ -138,7 +150,8 @@ Json run_train(StageRun& run) {
   auto objective = make_as<Objective>(run.spec["objective"]);
   prepare(objective, run.spec["objective"], setup.setting());
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
-  Trainer trainer(setup.model(run.spec, run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema, run.spec["seed"], setup.tensors, run.stop);
+  Trainer trainer(setup.model(run.spec, run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema,
+                  run.spec["seed"], setup.tensors, run.stop);
   if (!run.resolved.contains("threads")) {
     run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
     record::write_whole(run.folder / "resolved.json", run.resolved.dump());
@@ -147,7 +160,7 @@ Json run_train(StageRun& run) {
   Port port(run, trainer, setup);
   port.resume();
   call(title(run.spec["objective"]), [&] { trainer.run(port); });
-  return {{"ema", ema}, {"steps", trainer.step}, {"parameters", trainer.arena.values.numel()}};
+  return {{"ema", ema}, {"steps", trainer.step}, {"parameters", trainer.arena.count()}};
 }
 
 }  // namespace scorelab::host

@@ -4,24 +4,19 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <iostream>
 
 #include "host/component.h"
+#include "host/crash.h"
 #include "host/device.h"
+#include "host/generator.h"
 #include "host/stage.h"
 
 namespace scorelab::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-void say(const Json& line) {
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  [[maybe_unused]] const auto written = write(STDOUT_FILENO, text.data(), text.size());
-}
 
 double peak_memory() {
   struct rusage usage {};
@@ -45,10 +40,16 @@ Json resolve(const fs::path& folder, const Json& spec) {
   return known;
 }
 
+constexpr int busy = -1;
+
 int run_stage(const fs::path& results, const std::string& key, const std::atomic<bool>& stop) {
   const fs::path folder = record::stage_folder(results, key);
-  const record::Claim claim(folder);
-  if (!claim.held()) return say({{"event", "busy"}, {"stage", key}}), 0;
+  const record::Claim claim(folder, true);
+  if (!claim.held()) return say({{"event", "busy"}, {"stage", key}}), busy;
+  if (const Json other = record::read_json(folder / "stage.json"); !other.is_null()) {  // another host was faster
+    say({{"event", "done"}, {"stage", key}, {"result", other}});
+    return 0;
+  }
   const auto begin = std::chrono::steady_clock::now();
   try {
     const Json spec = record::read_json(folder / "spec.json");
@@ -66,10 +67,20 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
     };
     fs::remove(folder / "failure.json");
     run.resolved = resolve(folder, spec);
+    const KeepGenerator generator;
     const std::string kind = spec.at("stage");
     Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
-    result.update({{"stage", kind}, {"key", key}, {"label", spec.at("label")}, {"finished", record::now()}, {"resolved", run.resolved},
-                   {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()}, {"peak_memory", peak_memory()}});
+    if (generator.changed())
+      throw Error(
+          "a plugin drew from LibTorch's default generator, so that this result cannot be made again; every draw belongs to the Noise that "
+          "it is handed");
+    result.update({{"stage", kind},
+                   {"key", key},
+                   {"label", spec.at("label")},
+                   {"finished", record::now()},
+                   {"resolved", run.resolved},
+                   {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
+                   {"peak_memory", peak_memory()}});
     journal.sync();
     record::write_whole(folder / "stage.json", result.dump(1));
     say({{"event", "done"}, {"stage", key}, {"result", result}});
@@ -93,15 +104,12 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
 }  // namespace
 
 int work(const fs::path& results, const std::vector<std::string>& keys, std::atomic<bool>& stop) {
-  int worst = 0;
   for (const auto& key : keys) {
     if (stop.load()) return 75;
-    const int code = run_stage(results, key, stop);
-    if (code == 75) return code;
-    if (code != 0) return code;  // later stages may need this one
-    worst = std::max(worst, code);
+    // Later stages may need this one: whether it failed, or another host has it, they are not begun.
+    if (const int code = run_stage(results, key, stop); code != 0) return code == busy ? 0 : code;
   }
-  return worst;
+  return 0;
 }
 
 }  // namespace scorelab::host

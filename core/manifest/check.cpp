@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 
 #include "manifest/values.h"
 #include "params/tables.h"
@@ -23,9 +25,10 @@ schema::Schema table_schema() {
 }
 
 /// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{{"levels", "scheduler"}, {"path", "scheduler"}, {"noise", "scheduler"}, {"one-level", "scheduler"},
-    {"gaussian-law", "dataset"}, {"mixture-law", "dataset"}, {"density", "dataset"}, {"bounds", "dataset"}, {"images", "dataset"},
-    {"trains", "network"}, {"exact", "network"}, {"second-order", "network"}};
+const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},    {"path", "scheduler"},       {"noise", "scheduler"},
+                                                  {"one-level", "scheduler"}, {"gaussian-law", "dataset"}, {"mixture-law", "dataset"},
+                                                  {"density", "dataset"},     {"bounds", "dataset"},       {"images", "dataset"},
+                                                  {"trains", "network"},      {"exact", "network"},        {"second-order", "network"}};
 
 struct Part {
   Json component;
@@ -36,7 +39,8 @@ struct Part {
 
 class Checker {
  public:
-  Checker(const Node& root, catalog::Catalog& catalog, const std::filesystem::path& folder) : root_(root), catalog_(catalog), reader_(out_.problems, folder) {}
+  Checker(const Node& root, catalog::Catalog& catalog, const std::filesystem::path& folder)
+      : root_(root), catalog_(catalog), reader_(out_.problems, folder) {}
 
   Checked run(const std::string& name) {
     Experiment& e = experiment_;
@@ -54,10 +58,8 @@ class Checker {
     e.sample = table<SampleOptions>("sample");
     e.run = table<RunOptions>("run");
     parts_that_go_together();
+    out_.left_out = reader_.left_out();
     if (out_.problems.empty()) out_.experiment = std::move(experiment_);
-    std::stable_sort(out_.problems.begin(), out_.problems.end(), [](const Diagnostic& a, const Diagnostic& b) {
-      return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
-    });
     return std::move(out_);
   }
 
@@ -73,21 +75,27 @@ class Checker {
   }
 
   void top_level() {
-    static const std::vector<std::string> known{"name", "question", "seeds", "plugins", "dataset", "scheduler", "network", "output", "objective", "train", "sampler", "sample", "metrics", "run"};
+    static const std::vector<std::string> known{"name",   "question",  "seeds", "plugins", "dataset", "scheduler", "network",
+                                                "output", "objective", "train", "sampler", "sample",  "metrics",   "run"};
     static const std::vector<std::string> later{"extends", "variants", "sweep", "models", "paper", "claims", "figures", "compare"};
     for (const auto& m : root_.members) {
       if (std::find(known.begin(), known.end(), m.key) != known.end()) continue;
       if (std::find(later.begin(), later.end(), m.key) != later.end()) {
-        problem(m.key_at, fmt::format("`{}` belongs to comparisons, which this version does not run", m.key), "remove it, or run one experiment a manifest");
+        problem(m.key_at, fmt::format("`{}` belongs to comparisons, which this version does not run", m.key),
+                "remove it, or run one experiment a manifest");
         continue;
       }
       const std::string near = nearest(m.key, known);
-      problem(m.key_at, fmt::format("a manifest has no key `{}`", m.key), near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), {fmt::format("keys: {}", fmt::join(known, ", "))});
+      misspelt_.insert(near);
+      problem(m.key_at, fmt::format("a manifest has no key `{}`", m.key),
+              near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), {fmt::format("keys: {}", fmt::join(known, ", "))});
     }
     text("name", experiment_.name);
     text("question", experiment_.question);
-    if (experiment_.name.empty() || experiment_.name[0] == '.' || experiment_.name.find('/') != std::string::npos)
-      problem(root_.find("name") ? root_.find("name")->at : root_.at, "`name` is the name of a folder under results", "no slash, no dot in front, not empty");
+    if (experiment_.name.empty() || experiment_.name.size() > 200 || experiment_.name[0] == '.' ||
+        experiment_.name.find('/') != std::string::npos)
+      problem(root_.find("name") ? root_.find("name")->at : root_.at, "`name` is the name of a folder under results",
+              "no slash, no dot in front, not empty, at most 200 bytes");
     if (const Node* seeds = root_.find("seeds")) read_seeds(*seeds);
     if (const Node* plugins = root_.find("plugins")) {
       bool good = plugins->kind == Kind::array;
@@ -99,8 +107,10 @@ class Checker {
   void text(const std::string& key, std::string& out) {
     const Node* node = root_.find(key);
     if (!node) return;
-    if (node->kind == Kind::string) out = node->string;
-    else problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()), "expected a string");
+    if (node->kind == Kind::string)
+      out = node->string;
+    else
+      problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()), "expected a string");
   }
 
   void read_seeds(const Node& seeds) {
@@ -115,7 +125,9 @@ class Checker {
       good = good && item.kind == Kind::integer && item.integer >= 0 && std::find(out.begin(), out.end(), item.integer) == out.end();
       if (good) out.push_back(item.integer);
     }
-    if (!good) problem(seeds.at, "`seeds` is neither a count nor a list of seeds", "expected a number of seeds, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]");
+    if (!good)
+      problem(seeds.at, "`seeds` is neither a count nor a list of seeds",
+              "expected a number of seeds, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]");
   }
 
   /// One start of the host for all the schemas that this manifest needs.
@@ -128,7 +140,9 @@ class Checker {
       for (const auto* entry : named) {
         for (const auto& p : catalog_.describe(*entry).schema.params) {
           if (p.type != "slot") continue;
-          if (const auto* e = catalog_.find({p.slot}, p.initial.get<std::string>()); e && std::find(named.begin(), named.end(), e) == named.end()) more.push_back(e);
+          if (const auto* e = catalog_.find({p.slot}, p.initial.get<std::string>());
+              e && std::find(named.begin(), named.end(), e) == named.end())
+            more.push_back(e);
         }
       }
       if (more.empty()) break;
@@ -148,7 +162,11 @@ class Checker {
   Json required(const std::string& key) {
     const Node* node = root_.find(key);
     if (node) return component(key, {key}, *node, key);
-    problem(root_.at, fmt::format("the manifest names no {}", key), fmt::format("such as {} = \"{}\"; scorelab list {}", key, example(key), key));
+    if (misspelt_.contains(key)) return {};
+    Position start = root_.at;
+    start.length = 1;
+    problem(start, fmt::format("the manifest names no {}", key),
+            fmt::format("such as {} = \"{}\"; scorelab list {}", key, example(key), key));
     return {};
   }
 
@@ -160,64 +178,92 @@ class Checker {
   /// A name or a table with `plugin`, read against the plugin's schema. Null where it is "none" or wrong.
   Json component(const std::string& what, const std::vector<std::string>& kinds, const Node& node, const std::string& role) {
     const Node* name = node.kind == Kind::table ? node.find("plugin") : &node;
-    if (!name || name->kind != Kind::string) {
-      problem(name ? name->at : node.at, fmt::format("`{}` is {}", what, name ? name->kind_name() : "a table without `plugin`"), "expected a plugin's name, or a table with `plugin`");
+    if (!name) return without_plugin(what, node), Json();
+    if (name->kind != Kind::string) {
+      if (name == &node)
+        problem(node.at, fmt::format("`{}` is {}", what, node.kind_name()), "expected a plugin's name, or a table with `plugin`");
+      else
+        problem(name->at, fmt::format("`plugin` of `{}` is {}", what, name->kind_name()), "expected a plugin's name");
       return {};
     }
+    const std::size_t problems_before = out_.problems.size();
     const catalog::Entry* entry = catalog_.find(kinds, name->string);
     if (!entry) return unknown(kinds, *name), Json();
     const std::string owner = fmt::format("{} `{}`", kinds[0], entry->stamp.name);
     const auto& described = catalog_.describe(*entry);
     if (!described.error.empty()) {
-      problem(name->at, fmt::format("{} cannot be used", owner), "its library " + described.error.substr(0, described.error.find('\n')), {fmt::format("file: {}", entry->file.string())}, true);
+      problem(name->at, fmt::format("{} cannot be used", owner), "its library " + described.error.substr(0, described.error.find('\n')),
+              {fmt::format("file: {}", entry->file.string())}, true);
       return {};
     }
     const schema::Schema& s = role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
-    auto read = reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner, fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
-                             [&](const Node& inner, const std::string& kind) -> Json {
+    auto read = reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner,
+                             fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
+                             [&](const Node& inner, const std::string& kind, const std::string& key) -> Json {
                                if (inner.kind == Kind::string && inner.string == "none") return {};
-                               return component(kind, {kind}, inner, kind);
+                               return component(key, {kind}, inner, kind);
                              });
-    const std::string id = entry->built_in ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version) : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
-    Json out{{"plugin", entry->stamp.name}, {"kind", entry->stamp.kind}, {"version", entry->stamp.version}, {"id", id}, {"file", entry->file.string()},
-             {"sha256", entry->sha256}, {"params", std::move(read.values)}, {"key", std::move(read.key)}};
+    const std::string id = entry->built_in ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version)
+                                           : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
+    Json out{{"plugin", entry->stamp.name},  {"kind", entry->stamp.kind}, {"version", entry->stamp.version},  {"id", id},
+             {"file", entry->file.string()}, {"sha256", entry->sha256},   {"params", std::move(read.values)}, {"key", std::move(read.key)}};
     parts_.push_back({out, name->at, s, role});
-    out_.doubts.push_back({out, name->at});
+    if (out_.problems.size() == problems_before) out_.doubts.push_back({out, name->at});
     return out;
+  }
+
+  void without_plugin(const std::string& what, const Node& table) {
+    for (const auto& m : table.members)
+      if (nearest(m.key, {"plugin"}) == "plugin")
+        return problem(m.key_at, fmt::format("`{}` is a table without `plugin`", what), "did you mean `plugin`?");
+    problem(table.at, fmt::format("`{}` is a table without `plugin`", what), "expected a plugin's name, or a table with `plugin`");
   }
 
   void unknown(const std::vector<std::string>& kinds, const Node& name) {
     for (const auto& skipped : catalog_.skipped())
       if (skipped.file.stem() == name.string || skipped.file.stem() == "lib" + name.string)
-        return problem(name.at, fmt::format("{} `{}` cannot be used", kinds[0], name.string), "its file " + skipped.reason, {fmt::format("file: {}", skipped.file.string())}, true);
+        return problem(name.at, fmt::format("{} `{}` cannot be used", kinds[0], name.string), "its file " + skipped.reason,
+                       {fmt::format("file: {}", skipped.file.string())}, true);
     std::vector<std::string> names, notes;
     for (const auto& kind : kinds)
       for (const auto* e : catalog_.of_kind(kind)) names.push_back(e->stamp.name);
     for (const auto& e : catalog_.entries())
-      if (e.stamp.name == name.string) return problem(name.at, fmt::format("`{}` is a {}", name.string, e.stamp.kind), fmt::format("expected a {}", kinds[0]), {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
+      if (e.stamp.name == name.string)
+        return problem(name.at, fmt::format("`{}` is a {}", name.string, e.stamp.kind),
+                       fmt::format("expected {} {}", kinds[0] == "objective" ? "an" : "a", kinds[0]),
+                       {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
     const std::string near = nearest(name.string, names);
     notes.push_back(fmt::format("{}s: {}", kinds[0], fmt::join(names, ", ")));
     std::vector<std::string> folders;
     for (const auto& f : catalog_.folders()) folders.push_back(f == catalog_.folders().back() ? "scorelab's own" : f.string());
     notes.push_back(fmt::format("folders searched: {}", fmt::join(folders, ", ")));
-    for (const auto& skipped : catalog_.skipped()) notes.push_back(fmt::format("skipped: {} {}", skipped.file.filename().string(), skipped.reason));
-    problem(name.at, fmt::format("there is no {} `{}`", kinds[0], name.string), near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
+    for (const auto& skipped : catalog_.skipped())
+      notes.push_back(fmt::format("skipped: {} {}", skipped.file.filename().string(), skipped.reason));
+    problem(name.at, fmt::format("there is no {} `{}`", kinds[0], name.string),
+            near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
   }
 
   void metrics() {
     const Node* node = root_.find("metrics");
     if (!node) return;
-    const auto add = [&](const std::string& label, const Node& value) {
-      if (experiment_.metrics.contains(label)) return problem(value.at, fmt::format("the metric `{}` is named twice", label), "give one a label: metrics = { label = .. }");
-      if (Json c = component("metric", {"metric"}, value, "metric"); !c.is_null()) experiment_.metrics[label] = std::move(c);
+    const auto add = [&](const std::string& label, const std::string& what, const Position& at, const Node& value) {
+      if (experiment_.metrics.contains(label))
+        return problem(at, fmt::format("the metric `{}` is named twice", label), "give one a label: metrics = { label = .. }");
+      if (Json c = component(what, {"metric"}, value, "metric"); !c.is_null()) experiment_.metrics[label] = std::move(c);
     };
     if (node->kind == Kind::array) {
-      for (const auto& item : node->items) {
+      for (std::size_t i = 0; i < node->items.size(); ++i) {
+        const Node& item = node->items[i];
         const Node* name = item.kind == Kind::table ? item.find("plugin") : &item;
-        add(name && name->kind == Kind::string ? name->string : "?", item);
+        add(name && name->kind == Kind::string ? name->string : std::to_string(i), fmt::format("metrics[{}]", i), item.at, item);
       }
     } else if (node->kind == Kind::table) {
-      for (const auto& m : node->members) add(m.key, m.value);
+      for (const auto& m : node->members) {
+        if (m.key.empty() || m.key[0] == '.' || m.key.find('/') != std::string::npos)
+          problem(m.key_at, "a metric's label names its rows and files", "no slash, no dot in front, not empty");
+        else
+          add(m.key, "metrics." + m.key, m.value.at, m.value);
+      }
     } else {
       problem(node->at, fmt::format("`metrics` is {}", node->kind_name()), "expected names, such as [\"mmd\"], or a table of labels");
     }
@@ -257,33 +303,50 @@ class Checker {
         const auto giver = giver_of.find(need.name);
         const Part* provider = giver == giver_of.end() ? nullptr : part(giver->second);
         if (!provider || gives(giver->second, need.name)) continue;
-        problem(p.at, fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second, schema::text(provider->component)), need.reason,
-                {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
+        problem(p.at,
+                fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
+                            schema::text(provider->component)),
+                need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
       }
     }
     const Part* network = part("network");
     if (!network) return;
     const bool trains = gives("network", "trains");
-    if (trains && !root_.find("objective"))
-      problem(network->at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network->component)), "such as objective = \"denoising-score-matching\"");
+    if (trains && !root_.find("objective") && !misspelt_.contains("objective"))
+      problem(network->at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network->component)),
+              "such as objective = \"denoising-score-matching\"");
     if (!trains) {
       for (const char* key : {"objective", "train", "output"})
-        if (root_.find(key)) problem(key_at(key), fmt::format("`{}` has no effect with network `{}`", key, schema::text(network->component)), "it is exact: nothing is trained; remove this");
+        if (root_.find(key))
+          problem(key_at(key), fmt::format("`{}` has no effect with network `{}`", key, schema::text(network->component)),
+                  "it is exact: nothing is trained; remove this");
       if (const Node* sample = root_.find("sample"))
         for (const auto& m : sample->members)
-          if (m.key == "ema") problem(m.key_at, fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)), "it is exact and has no weights");
+          if (m.key == "ema")
+            problem(m.key_at, fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
+                    "it is exact and has no weights");
       experiment_.objective = experiment_.train = experiment_.output = nullptr;
       experiment_.sample["ema"] = 0.0;
     }
-    if (!root_.find("sampler")) {
-      for (const char* key : {"sample", "metrics"})
-        if (root_.find(key)) problem(key_at(key), fmt::format("`{}` needs samples, but the manifest names no sampler", key), "such as sampler = \"ancestral\"");
-      if (!trains) problem(network->at, "there is nothing to do: nothing is trained, and the manifest names no sampler", "such as sampler = \"ancestral\"");
+    if (!root_.find("sampler") && !misspelt_.contains("sampler")) {
+      const std::size_t before = out_.problems.size();
+      if (root_.find("sample"))
+        problem(key_at("sample"), "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
+      for (const char* key : {"metrics"})
+        if (root_.find(key))
+          problem(key_at(key), fmt::format("`{}` needs samples, but the manifest names no sampler", key),
+                  "such as sampler = \"ancestral\"");
+      if (!trains && out_.problems.size() == before)
+        problem(network->at, "there is nothing to do: nothing is trained, and the manifest names no sampler",
+                "such as sampler = \"ancestral\"");
     }
+    if (const Json& threads = experiment_.run["threads"]; threads.is_number() && threads.get<double>() != std::floor(threads.get<double>()))
+      problem(root_.find("run")->find("threads")->at, "`threads` is no whole number", "expected an integer or \"auto\"");
     const Json& device = experiment_.run["device"];
     const std::string d = device.is_string() ? device.get<std::string>() : "";
     const bool indexed = d.rfind("cuda:", 0) == 0 && d.size() > 5 && d.find_first_not_of("0123456789", 5) == std::string::npos;
-    if (d != "auto" && d != "cpu" && d != "cuda" && !indexed) problem(root_.find("run")->find("device")->at, fmt::format("`device` cannot be \"{}\"", d), "expected auto, cpu, cuda or cuda:i");
+    if (d != "auto" && d != "cpu" && d != "cuda" && !indexed)
+      problem(root_.find("run")->find("device")->at, fmt::format("`device` cannot be \"{}\"", d), "expected auto, cpu, cuda or cuda:i");
   }
 
   const Node& root_;
@@ -292,6 +355,7 @@ class Checker {
   TableReader reader_;
   Experiment experiment_;
   std::vector<Part> parts_;
+  std::set<std::string> misspelt_;  ///< top-level keys that an unknown one was probably meant to be
 };
 
 }  // namespace

@@ -31,7 +31,8 @@ struct Doubt {
 struct Checked {
   std::optional<Experiment> experiment;  ///< if there are no problems
   std::vector<Diagnostic> problems;
-  std::vector<Doubt> doubts;             ///< every component, for the host's verdict
+  std::vector<std::string> left_out;  ///< keys of the file that a plugin named by an override does not declare
+  std::vector<Doubt> doubts;          ///< every component, for the host's verdict
 };
 
 /// Checks a merged manifest to the last key against the catalog's schemas; reports all that is wrong. `folder` is the manifest's, to

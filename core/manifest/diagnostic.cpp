@@ -19,6 +19,8 @@ std::string Sources::line(const Position& at) const {
   std::string line;
   for (int i = 0; i < at.line && std::getline(in, line); ++i) {
   }
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  if (line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
   return line;
 }
 
@@ -63,7 +65,7 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const auto& candidate : names) {
     const std::size_t d = distance(name, candidate);
-    if (d < best_distance && d < candidate.size()) best = candidate, best_distance = d;
+    if (d < best_distance && 2 * d <= candidate.size()) best = candidate, best_distance = d;
   }
   return best;
 }

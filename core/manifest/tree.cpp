@@ -16,13 +16,20 @@ Node::Member* Node::member(const std::string& key) {
 
 const char* Node::kind_name() const {
   switch (kind) {
-    case Kind::boolean: return "a boolean";
-    case Kind::integer: return "an integer";
-    case Kind::number: return "a number";
-    case Kind::string: return "a string";
-    case Kind::array: return "an array";
-    case Kind::table: return "a table";
-    case Kind::other: return string.c_str();
+    case Kind::boolean:
+      return "a boolean";
+    case Kind::integer:
+      return "an integer";
+    case Kind::number:
+      return "a number";
+    case Kind::string:
+      return "a string";
+    case Kind::array:
+      return "an array";
+    case Kind::table:
+      return "a table";
+    case Kind::other:
+      return string.c_str();
   }
   return "nothing";
 }
@@ -42,8 +49,15 @@ void merge(Node& base, const Node& over) {
       table.members.push_back({"plugin", own->key_at, own->value});
       own->value = std::move(table);
     }
-    if (own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::table) merge(own->value, m.value);
-    else own->value = m.value;
+    if (Node::Member* plugin =
+            own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::string ? own->value.member("plugin") : nullptr) {
+      // And a bare name over a component's table sets its plugin.
+      for (auto& beside : own->value.members) beside.carried = true;
+      *plugin = {"plugin", m.key_at, m.value, false};
+    } else if (own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::table)
+      merge(own->value, m.value);
+    else
+      own->value = m.value;
   }
 }
 

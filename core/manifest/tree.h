@@ -32,6 +32,7 @@ struct Node::Member {
   std::string key;
   Position key_at;
   Node value;
+  bool carried = false;  ///< beside a `plugin` that an override changed: left out where the new plugin does not declare it
 };
 
 /// Merges `over` into `base`: tables deeply, everything else replaces; the overriding side's places win.

@@ -15,11 +15,20 @@ namespace {
 using Kind = Node::Kind;
 
 std::string expected(const schema::Param& p) {
-  static const std::map<std::string, std::string> words{{"bool", "true or false"}, {"int", "an integer"}, {"float", "a number"}, {"string", "a string"},
-      {"floats", "an array of numbers"}, {"ints", "an array of integers"}, {"strings", "an array of strings"}, {"matrix", "an array of arrays of numbers"},
-      {"number-or-word", "a number"}, {"slot", "a plugin's name, or a table with `plugin`"}};
+  static const std::map<std::string, std::string> words{{"bool", "true or false"},
+                                                        {"int", "an integer"},
+                                                        {"float", "a number"},
+                                                        {"string", "a string"},
+                                                        {"floats", "an array of numbers"},
+                                                        {"ints", "an array of integers"},
+                                                        {"strings", "an array of strings"},
+                                                        {"matrix", "an array of arrays of numbers"},
+                                                        {"number-or-word", "a number"},
+                                                        {"slot", "a plugin's name, or a table with `plugin`"}};
   if (!p.words.empty() && p.type == "string") return fmt::format("one of \"{}\"", fmt::join(p.words, "\", \""));
-  if (p.type == "number-or-word") return fmt::format("a number or \"{}\"", fmt::join(p.words, "\", \""));
+  if (p.type == "number-or-word" && p.words.size() == 1) return fmt::format("a number or \"{}\"", p.words[0]);
+  if (p.type == "number-or-word")
+    return fmt::format("a number, \"{}\" or \"{}\"", fmt::join(p.words.begin(), p.words.end() - 1, "\", \""), p.words.back());
   return words.at(p.type);
 }
 
@@ -33,88 +42,89 @@ void TableReader::problem(const Position& at, std::string message, std::string h
 }
 
 bool TableReader::in_range(const Node& node, const schema::Param& p, double number) {
-  if (std::isnan(number) || (p.low && (number < *p.low || number > *p.high))) {
-    problem(node.at, fmt::format("`{}` is out of range", p.name), p.low ? fmt::format("from {} to {}", *p.low, *p.high) : "a number", {p.doc});
+  if (!std::isfinite(number) || (p.low && (number < *p.low || number > *p.high))) {
+    problem(node.at, fmt::format("`{}` is out of range", p.name), p.low ? fmt::format("from {} to {}", *p.low, *p.high) : "a finite number",
+            {p.doc});
     return false;
   }
   return true;
 }
 
 bool TableReader::value(const Node& n, const schema::Param& p, const std::string& owner, Json& out) {
-  const auto wrong = [&] {
-    problem(n.at, fmt::format("`{}` of {} is {}", p.name, owner, n.kind_name()), "expected " + expected(p), {p.doc});
+  const auto wrong = [&](const Node& item, const std::string& wanted) {
+    problem(item.at, fmt::format("{}`{}` of {} is {}", &item == &n ? "" : "an entry of ", p.name, owner, item.kind_name()),
+            "expected " + wanted, {p.doc});
     return false;
   };
-  const auto list = [&](auto&& element) {
-    if (n.kind != Kind::array) return wrong();
-    out = Json::array();
-    for (const auto& item : n.items) {
+  const auto list = [&](const Node& from, const std::string& wanted, auto&& element, Json& to) {
+    if (from.kind != Kind::array) return wrong(from, wanted);
+    Json all = Json::array();
+    for (const auto& item : from.items) {
       Json one;
       if (!element(item, one)) return false;
-      out.push_back(std::move(one));
+      all.push_back(std::move(one));
     }
+    to = std::move(all);
     return true;
   };
   const auto real = [&](const Node& item, Json& to) {
-    if (!is_number(item)) return wrong();
+    if (!is_number(item)) return wrong(item, &item == &n ? expected(p) : "a number");
     if (!in_range(item, p, number_of(item))) return false;
     to = number_of(item);
     return true;
   };
   const auto whole = [&](const Node& item, Json& to) {
-    if (item.kind != Kind::integer) return wrong();
+    if (item.kind != Kind::integer) return wrong(item, "an integer");
     if (!in_range(item, p, number_of(item))) return false;
     to = item.integer;
     return true;
   };
-  if (p.type == "bool") return n.kind == Kind::boolean ? (out = n.boolean, true) : wrong();
+  const auto word = [&](const Node& item, Json& to) {
+    return item.kind == Kind::string ? (to = item.string, true) : wrong(item, "a string");
+  };
+  const auto row = [&](const Node& item, Json& to) { return list(item, "an array of numbers", real, to); };
+  if (p.type == "bool") return n.kind == Kind::boolean ? (out = n.boolean, true) : wrong(n, expected(p));
   if (p.type == "int") return whole(n, out);
   if (p.type == "float") return real(n, out);
-  if (p.type == "floats") return list(real);
-  if (p.type == "ints") return list(whole);
-  if (p.type == "strings") return list([&](const Node& item, Json& to) { return item.kind == Kind::string ? (to = item.string, true) : wrong(); });
-  if (p.type == "matrix") {
-    if (n.kind != Kind::array) return wrong();
-    out = Json::array();
-    for (const auto& row : n.items) {
-      if (row.kind != Kind::array) return wrong();
-      Json numbers = Json::array();
-      for (const auto& item : row.items) {
-        Json one;
-        if (!real(item, one)) return false;
-        numbers.push_back(std::move(one));
-      }
-      out.push_back(std::move(numbers));
-    }
-    return true;
-  }
+  if (p.type == "floats") return list(n, expected(p), real, out);
+  if (p.type == "ints") return list(n, expected(p), whole, out);
+  if (p.type == "strings") return list(n, expected(p), word, out);
+  if (p.type == "matrix") return list(n, expected(p), row, out);
   if (p.type == "number-or-word" && is_number(n)) return real(n, out);
-  if (n.kind != Kind::string) return wrong();
+  if (n.kind != Kind::string) return wrong(n, expected(p));
   if (!p.words.empty() && std::find(p.words.begin(), p.words.end(), n.string) == p.words.end()) {
     const std::string near = nearest(n.string, p.words);
-    problem(n.at, fmt::format("`{}` cannot be \"{}\"", p.name, n.string), (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "expected " + expected(p), {p.doc});
+    problem(n.at, fmt::format("`{}` cannot be \"{}\"", p.name, n.string),
+            (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "expected " + expected(p), {p.doc});
     return false;
   }
   out = n.string;
   if (p.file) {
     const auto path = folder_ / n.string;
-    if (!std::filesystem::is_regular_file(path)) return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
+    if (!std::filesystem::is_regular_file(path))
+      return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
     out = std::filesystem::absolute(path).lexically_normal().string();
   }
   return true;
 }
 
-TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot) {
+TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help,
+                                      const ReadSlot& slot) {
   Result out;
   std::vector<std::string> names;
   for (const auto& p : schema.params) names.push_back(p.name);
   if (table) {
     for (const auto& m : table->members) {
-      if (m.key == "plugin" || schema.find(m.key)) continue;
+      if ((slot && m.key == "plugin") || schema.find(m.key)) continue;
+      if (m.carried) {
+        left_out_.push_back(fmt::format("`{}` ({} does not declare it)", m.key, owner));
+        continue;
+      }
       const std::string near = nearest(m.key, names);
       std::vector<std::string> notes{names.empty() ? "it has no parameters" : fmt::format("parameters: {}", fmt::join(names, ", "))};
       if (!help.empty()) notes.push_back("help: " + help);
-      problem(m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key), near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), notes);
+      problem(m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
+              near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), notes);
     }
   }
   std::map<std::string, Json> keys;
@@ -126,7 +136,7 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
       initial.kind = Kind::string;
       initial.string = p.initial.get<std::string>();
       if (table) initial.at = table->at;
-      value = slot(given ? *given : initial, p.slot);
+      value = slot(given ? *given : initial, p.slot, p.name);
       const bool as_default = value.is_object() ? value["plugin"] == p.initial && value["key"].empty() : p.initial == "none";
       if (!as_default) key = value.is_object() ? Json{{"id", value["id"]}, {"params", value["key"]}} : Json("none");
     } else if (given && this->value(*given, p, owner, value)) {
@@ -143,10 +153,17 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     if (active || !table) continue;
     const auto m = std::find_if(table->members.begin(), table->members.end(), [&](const auto& x) { return x.key == p.name; });
     if (m == table->members.end()) continue;
+    if (m->carried) {
+      left_out_.push_back(fmt::format("`{}` (it has no effect in {})", m->key, owner));
+      continue;
+    }
     std::vector<std::string> now;
     for (const auto& w : p.whens)
-      if (out.values.contains(w.key)) now.push_back(fmt::format("{} = {}", w.key, out.values[w.key].is_object() ? "\"" + schema::text(out.values[w.key]) + "\"" : out.values[w.key].dump()));
-    problem(m->key_at, fmt::format("`{}` has no effect in {}", p.name, owner), "it needs " + schema::words(p.whens), {fmt::format("here {}", fmt::join(now, ", ")), p.doc});
+      if (out.values.contains(w.key))
+        now.push_back(fmt::format(
+            "{} = {}", w.key, out.values[w.key].is_object() ? "\"" + schema::text(out.values[w.key]) + "\"" : out.values[w.key].dump()));
+    problem(m->key_at, fmt::format("`{}` has no effect in {}", p.name, owner), "it needs " + schema::words(p.whens),
+            {fmt::format("here {}", fmt::join(now, ", ")), p.doc});
   }
   return out;
 }

@@ -13,13 +13,16 @@ class TableReader {
   TableReader(std::vector<Diagnostic>& problems, std::filesystem::path folder) : problems_(problems), folder_(std::move(folder)) {}
 
   /// Reads a component that a slot names; null: the empty slot.
-  using ReadSlot = std::function<Json(const Node& node, const std::string& kind)>;
+  using ReadSlot = std::function<Json(const Node& node, const std::string& kind, const std::string& key)>;
 
   struct Result {
     Json values = Json::object();  ///< every parameter
     Json key = Json::object();     ///< active, not reporting, other than the default
   };
   Result read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot);
+
+  /// Keys beside a plugin that an override changed, which the new one does not declare.
+  const std::vector<std::string>& left_out() const { return left_out_; }
 
  private:
   void problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes = {});
@@ -28,6 +31,7 @@ class TableReader {
 
   std::vector<Diagnostic>& problems_;
   std::filesystem::path folder_;
+  std::vector<std::string> left_out_;
 };
 
 }  // namespace scorelab::manifest

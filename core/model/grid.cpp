@@ -9,15 +9,17 @@ namespace scorelab {
 
 Grid::Group Grid::params(Params& p) {
   Group group;
-  group.specs = {
-      &p("steps", steps_, "number of steps; 0: one a level, or 1000 where the process is continuous").range(0, 1e7),
-      &p("spacing", spacing_,
-         "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/7) (Karras et al. 2022); "
-         "leading, trailing: integer strides over the levels (Lin et al. 2024)")
-           .one_of({"uniform", "quadratic", "log-snr", "karras", "leading", "trailing"}),
-      &p("refine", refine_, "steps for each level").range(1, 1000).when("steps", {"0"}),
-      &p("from", from_, "the time to start at").one_of({"t_max"}),
-      &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others").one_of({"auto", "t_min"})};
+  group.specs = {&p("steps", steps_, "number of steps; 0: one a level, or 1000 where the process is continuous").range(0, 1e7),
+                 &p("spacing", spacing_,
+                    "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/7) "
+                    "(Karras et al. 2022); "
+                    "leading, trailing: integer strides over the levels (Lin et al. 2024)")
+                      .one_of({"uniform", "quadratic", "log-snr", "karras", "leading", "trailing"}),
+                 &p("refine", refine_, "steps for each level").range(1, 1000).when("steps", {"0"}),
+                 &p("from", from_, "the time to start at").one_of({"t_max"}).range(0, 1e9),
+                 &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others")
+                      .one_of({"auto", "t_min"})
+                      .range(0, 1e9)};
   return group;
 }
 
@@ -70,7 +72,9 @@ std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
   }
   const bool strided = spacing_ == "leading" || spacing_ == "trailing";
   if (strided && (levels == 0 || n > levels))
-    throw Error(fmt::format("`spacing = \"{}\"` strides over levels: it needs a discrete process with at least `steps` levels; this one has {}", spacing_, levels));
+    throw Error(
+        fmt::format("`spacing = \"{}\"` strides over levels: it needs a discrete process with at least `steps` levels; this one has {}",
+                    spacing_, levels));
   std::vector<double> times;
   if (q.t_min() == q.t_max()) {
     times.assign(n + 1, q.t_max());  // one level: every step is made there

@@ -11,9 +11,9 @@ at::Tensor sum_last(const at::Tensor& x) {
 }
 
 struct Parts {
-  at::Tensor offset;    // x - alpha mu_k along the axes, [B, K, D]
-  at::Tensor variance;  // alpha^2 lambda_k + sigma^2, [B, K, D]
-  at::Tensor log_terms; // log w_k N(x; ..), [B, K]
+  at::Tensor offset;     // x - alpha mu_k along the axes, [B, K, D]
+  at::Tensor variance;   // alpha^2 lambda_k + sigma^2, [B, K, D]
+  at::Tensor log_terms;  // log w_k N(x; ..), [B, K]
 };
 
 Parts parts(const Law& law, const at::Tensor& flat, const at::Tensor& alpha, const at::Tensor& sigma) {
@@ -21,8 +21,7 @@ Parts parts(const Law& law, const at::Tensor& flat, const at::Tensor& alpha, con
   at::Tensor offset = flat.unsqueeze(1) - a * law.means.unsqueeze(0);
   if (law.bases.defined()) offset = sum_last(offset.unsqueeze(-2) * law.bases.transpose(1, 2).unsqueeze(0));
   const at::Tensor variance = a.square() * law.variances.unsqueeze(0) + s.square();
-  const at::Tensor log_terms = law.weights.log().unsqueeze(0) -
-                               0.5 * sum_last(offset.square() / variance + (variance * (2 * M_PI)).log());
+  const at::Tensor log_terms = law.weights.log().unsqueeze(0) - 0.5 * sum_last(offset.square() / variance + (variance * (2 * M_PI)).log());
   return {offset, variance, log_terms};
 }
 

@@ -34,13 +34,23 @@ at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t) {
   const Scheduler& q = *m.scheduler;
   const auto options = x.options().requires_grad(false);
   const at::Tensor in = m.network->states() ? x : m.output.input(q, x, t);
-  const Input input{in, m.output.time(q, t).vector(x.size(0), options), q.alpha(t).vector(x.size(0), options),
-                    q.sigma(t).vector(x.size(0), options), m.condition, m.noise};
-  at::Tensor out = m.call ? m.call(*m.network, input) : m.network->forward(input);
-  if (out.sizes() != x.sizes())
-    throw Error(c10::str("the network returned shape ", out.sizes(), " for x of shape ", x.sizes(), "; it must return x's"));
-  if (out.scalar_type() != x.scalar_type())
-    throw Error(c10::str("the network returned ", out.scalar_type(), " for x of ", x.scalar_type(), "; it must keep x's dtype"));
+  const Input input{in,
+                    m.output.time(q, t).vector(x.size(0), options),
+                    q.alpha(t).vector(x.size(0), options),
+                    q.sigma(t).vector(x.size(0), options),
+                    m.condition,
+                    m.noise};
+  at::Tensor out;
+  const auto body = [&] {
+    out = m.network->forward(input);
+    if (!out.defined() || out.sizes() != x.sizes())
+      throw Error(c10::str("it returned shape ", out.defined() ? out.sizes() : at::IntArrayRef(), " for x of shape ", x.sizes(),
+                           "; it must return x's"));
+    if (out.scalar_type() != x.scalar_type())
+      throw Error(c10::str("it returned ", out.scalar_type(), " for x of ", x.scalar_type(), "; it must keep x's dtype"));
+    if (m.look) m.look(x, t, out);
+  };
+  m.call ? m.call(body) : body();
   return out;
 }
 
@@ -68,13 +78,16 @@ Prediction evaluate(Model::State& m, const at::Tensor& x, const Times& asked, co
   const Times t = all_active(active) ? asked : where(active, asked, q.t_max());  // rows that are off may stand at t = 0
   for (std::size_t r = 0; r < t.rows(); ++r)
     if (t[r] == 0 && q.t_min() > 0)
-      throw Error("the model was asked at t = 0, where neither score nor velocity is defined; end the grid at t_min, or take the last step without an evaluation");
+      throw Error(
+          "the model was asked at t = 0, where neither score nor velocity is defined; end the grid at t_min, or take the last step without "
+          "an evaluation");
   count(m.counts.evaluations, x.size(0), active);
   if (m.max_nfe > 0) {
     const auto& n = m.counts.evaluations;
     const auto row = std::max_element(n.begin(), n.end()) - n.begin();
     if (n[row] > m.max_nfe)
-      throw Error(fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen the tolerances or raise the bound", row, m.max_nfe, t[row]));
+      throw Error(fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen the tolerances or raise the bound",
+                              row, m.max_nfe, t[row]));
   }
   const at::Tensor F = forward_in_chunks(m, x, t, active);
   if (const auto own = m.network->states()) return Prediction(q, x, t, *own, F, active);

@@ -22,13 +22,15 @@ struct Model::State {
   std::shared_ptr<Scheduler> scheduler;
   Output output;
   Condition condition;
-  std::int64_t chunk = 0;            ///< rows of one network evaluation when sampling; 0: the batch as it is
-  std::int64_t max_nfe = 0;          ///< of a row; 0: no bound
-  Noise* noise = nullptr;            ///< for dropout in training
+  std::int64_t chunk = 0;    ///< rows of one network evaluation when sampling; 0: the batch as it is
+  std::int64_t max_nfe = 0;  ///< of a row; 0: no bound
+  Noise* noise = nullptr;    ///< for dropout in training
   const std::atomic<bool>* stop = nullptr;
   Counts counts;
   /// Tells the host whose code runs, so that a crash names the plugin; set by the host.
-  std::function<at::Tensor(Network&, const Input&)> call;
+  std::function<void(const std::function<void()>&)> call;
+  /// Sees every evaluation, in the network's name: the search for the first value that is not finite.
+  std::function<void(const at::Tensor& x, const Times& t, const at::Tensor& out)> look;
 };
 
 }  // namespace scorelab

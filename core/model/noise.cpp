@@ -64,8 +64,8 @@ struct Noise::State {
   std::string path;
   std::uint64_t key = 0;
   std::int64_t first = 0;
-  std::uint32_t shared_count = 0;      // draws made by every row,
-  std::vector<std::uint32_t> counts;   // or, once rows differ, by each
+  std::uint32_t shared_count = 0;     // draws made by every row,
+  std::vector<std::uint32_t> counts;  // or, once rows differ, by each
   std::set<std::string> opened;
 };
 
@@ -102,9 +102,16 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   if (!active.empty() && s.counts.empty()) s.counts.assign(rows, s.shared_count);
   if (!s.counts.empty() && static_cast<std::int64_t>(s.counts.size()) != rows)
     throw Error("one noise stream drew for " + std::to_string(s.counts.size()) + " and for " + std::to_string(rows) + " rows");
-  const noise::Draw draw{s.key, s.first, rows, rows ? like.numel() / rows : 0, s.counts.empty() ? nullptr : s.counts.data(),
-                         active.empty() ? nullptr : active.data(), s.shared_count, static_cast<int>(law),
-                         dtype == at::kDouble ? 8 : 4, out.data_ptr()};
+  const noise::Draw draw{s.key,
+                         s.first,
+                         rows,
+                         rows ? like.numel() / rows : 0,
+                         s.counts.empty() ? nullptr : s.counts.data(),
+                         active.empty() ? nullptr : active.data(),
+                         s.shared_count,
+                         static_cast<int>(law),
+                         dtype == at::kDouble ? 8 : 4,
+                         out.data_ptr()};
   if (like.is_cuda()) {
     if (!noise::draw_cuda) throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
     noise::draw_cuda(draw);

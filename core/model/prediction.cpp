@@ -5,20 +5,31 @@
 namespace scorelab {
 
 Prediction::Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quantity quantity, at::Tensor value, PerRow active)
-    : scheduler_(&scheduler), x_(std::move(x)), value_(std::move(value)), t_(std::move(t)), quantity_(quantity), active_(std::move(active)) {
+    : scheduler_(&scheduler),
+      x_(std::move(x)),
+      value_(std::move(value)),
+      t_(std::move(t)),
+      quantity_(quantity),
+      active_(std::move(active)) {
   if (value_.sizes() != x_.sizes() || value_.scalar_type() != x_.scalar_type()) {
-    throw Error(c10::str("a prediction has x's shape and dtype, ", x_.sizes(), " ", x_.scalar_type(), "; got ", value_.sizes(), " ", value_.scalar_type()));
+    throw Error(c10::str("a prediction has x's shape and dtype, ", x_.sizes(), " ", x_.scalar_type(), "; got ", value_.sizes(), " ",
+                         value_.scalar_type()));
   }
 }
 
 Prediction::Pair Prediction::coefficients(Quantity quantity) const {
   const Scheduler& q = *scheduler_;
   switch (quantity) {
-    case Quantity::x0: return {1, 0};
-    case Quantity::eps: return {0, 1};
-    case Quantity::score: return {0, -1 / q.sigma(t_)};
-    case Quantity::v: return {-q.sigma(t_), q.alpha(t_)};
-    case Quantity::velocity: return {q.alpha_slope(t_), q.sigma_slope(t_)};
+    case Quantity::x0:
+      return {1, 0};
+    case Quantity::eps:
+      return {0, 1};
+    case Quantity::score:
+      return {0, -1 / q.sigma(t_)};
+    case Quantity::v:
+      return {-q.sigma(t_), q.alpha(t_)};
+    case Quantity::velocity:
+      return {q.alpha_slope(t_), q.sigma_slope(t_)};
   }
   throw Error("no such quantity");
 }

@@ -26,13 +26,13 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
   }
   Run inner(model, scheduler, place.noise->rows(1), place.state);
   at::Tensor y;
-  const auto body = [&] { y = slot->step(inner, x, t, s); };
-  state_->call ? state_->call(*slot.component(), body) : body();
-  if (!y.defined() || y.sizes() != x.sizes() || y.scalar_type() != x.scalar_type()) {
+  const auto body = [&] {
+    y = slot->step(inner, x, t, s);
+    if (y.defined() && y.sizes() == x.sizes() && y.scalar_type() == x.scalar_type()) return;
     const std::string got = y.defined() ? c10::str("shape ", y.sizes(), " of ", y.scalar_type()) : "an undefined tensor";
-    throw Error(c10::str("the step in `", slot.key(), "` returned ", got, " for x of shape ", x.sizes(), " of ", x.scalar_type(),
-                         "; a step keeps shape and dtype"));
-  }
+    throw Error(c10::str("it returned ", got, " for x of shape ", x.sizes(), " of ", x.scalar_type(), "; a step keeps shape and dtype"));
+  };
+  state_->call ? state_->call(*slot.component(), body) : body();
   return y;
 }
 
@@ -51,9 +51,7 @@ at::Tensor Run::norm(const at::Tensor& x) const {
   return square.sqrt().view(shape);
 }
 
-at::Tensor Run::rms(const at::Tensor& x) const {
-  return norm(x) / std::sqrt(static_cast<double>(x.numel() / x.size(0)));
-}
+at::Tensor Run::rms(const at::Tensor& x) const { return norm(x) / std::sqrt(static_cast<double>(x.numel() / x.size(0))); }
 
 Run Run::rows(const PerRow& active) const { return Run(model.rows(active), scheduler, noise.rows(active), state_); }
 

@@ -8,8 +8,8 @@ namespace scorelab {
 
 /// One sampling call's memory and noise, by slot. Made by the host; a slot's state is made when its step is first run.
 struct Run::State {
-  std::int64_t group = 1;                                            ///< norms are taken over groups of so many samples
-  std::function<void(const Times&, const at::Tensor&)> observe;      ///< null: nobody looks
+  std::int64_t group = 1;                                                    ///< norms are taken over groups of so many samples
+  std::function<void(const Times&, const at::Tensor&)> observe;              ///< null: nobody looks
   std::function<void(const Component&, const std::function<void()>&)> call;  ///< runs a plugin's code, naming it should it fail
 
   std::shared_ptr<void> memory;

@@ -19,9 +19,7 @@ Dual sqrt(Dual a) {
 }
 Dual sin(Dual a) { return {std::sin(a.value), std::cos(a.value) * a.slope}; }
 Dual cos(Dual a) { return {std::cos(a.value), -std::sin(a.value) * a.slope}; }
-Dual pow(Dual a, double exponent) {
-  return {std::pow(a.value, exponent), exponent * std::pow(a.value, exponent - 1) * a.slope};
-}
+Dual pow(Dual a, double exponent) { return {std::pow(a.value, exponent), exponent * std::pow(a.value, exponent - 1) * a.slope}; }
 
 Scheduler::~Scheduler() = default;
 double Scheduler::t_max() const { return 1; }

@@ -15,8 +15,7 @@ void Component::params(Params&) {}
 void Component::check() const {}
 void Component::prepare(const Setting&) {}
 
-Spec::Spec(std::string name, std::string doc, Target target)
-    : name(std::move(name)), doc(std::move(doc)), target(target) {}
+Spec::Spec(std::string name, std::string doc, Target target) : name(std::move(name)), doc(std::move(doc)), target(target) {}
 
 Spec& Spec::range(double l, double h) { return low = l, high = h, *this; }
 Spec& Spec::one_of(std::vector<std::string> w) { return words = std::move(w), *this; }
@@ -54,9 +53,7 @@ Spec& Params::operator()(std::string name, Target target, std::string doc) {
 Capability& Params::needs(std::string name, std::string reason) {
   return *capabilities.emplace_back(std::make_unique<Capability>(true, std::move(name), std::move(reason)));
 }
-Capability& Params::gives(std::string name) {
-  return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), ""));
-}
+Capability& Params::gives(std::string name) { return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), "")); }
 
 SlotBase::SlotBase(std::string kind, std::string name) : kind_(std::move(kind)), initial_(std::move(name)) {}
 SlotBase::~SlotBase() = default;

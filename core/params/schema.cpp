@@ -16,13 +16,11 @@ template <class... F>
 Overload(F...) -> Overload<F...>;
 
 const char* type_name(const Target& target) {
-  return std::visit(Overload{[](bool*) { return "bool"; }, [](std::int64_t*) { return "int"; },
-                             [](double*) { return "float"; }, [](std::string*) { return "string"; },
-                             [](std::vector<double>*) { return "floats"; },
-                             [](std::vector<std::int64_t>*) { return "ints"; },
-                             [](std::vector<std::string>*) { return "strings"; },
-                             [](std::vector<std::vector<double>>*) { return "matrix"; },
-                             [](NumberOrWord*) { return "number-or-word"; }, [](SlotBase*) { return "slot"; }},
+  return std::visit(Overload{[](bool*) { return "bool"; }, [](std::int64_t*) { return "int"; }, [](double*) { return "float"; },
+                             [](std::string*) { return "string"; }, [](std::vector<double>*) { return "floats"; },
+                             [](std::vector<std::int64_t>*) { return "ints"; }, [](std::vector<std::string>*) { return "strings"; },
+                             [](std::vector<std::vector<double>>*) { return "matrix"; }, [](NumberOrWord*) { return "number-or-word"; },
+                             [](SlotBase*) { return "slot"; }},
                     target);
 }
 
@@ -66,14 +64,13 @@ const Param* Schema::find(const std::string& name) const {
 Schema of(const Params& declared) {
   Schema out;
   for (const auto& s : declared.specs) {
-    Param p{s->name, s->doc, type_name(s->target), s->unit_name, "", value_of(s->target), s->low, s->high,
-            s->words, s->whens, s->is_file, s->is_required, s->is_reporting};
+    Param p{s->name,  s->doc,     type_name(s->target), s->unit_name,   "", value_of(s->target), s->low, s->high, s->words,
+            s->whens, s->is_file, s->is_required,       s->is_reporting};
     if (const auto* slot = std::get_if<SlotBase*>(&s->target)) p.slot = (*slot)->kind();
     if (p.required) p.initial = nullptr;
     out.params.push_back(std::move(p));
   }
-  for (const auto& c : declared.capabilities)
-    (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
+  for (const auto& c : declared.capabilities) (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
   return out;
 }
 
@@ -115,16 +112,17 @@ Schema from_json(const Json& json) {
     out.params.push_back(std::move(p));
   }
   for (const auto& [key, list] : {std::pair{"needs", &out.needs}, {"gives", &out.gives}})
-    for (const auto& j : json.at(key))
-      list->push_back({j.at("name"), j.at("reason"), j.at("role"), whens_from_json(j.at("when"))});
+    for (const auto& j : json.at(key)) list->push_back({j.at("name"), j.at("reason"), j.at("role"), whens_from_json(j.at("when"))});
   return out;
 }
 
 void assign(Spec& spec, const Json& value, const MakeComponent& component) {
   try {
     std::visit(Overload{[&](NumberOrWord* v) {
-                          if (value.is_string()) *v = value.get<std::string>();
-                          else *v = value.get<double>();
+                          if (value.is_string())
+                            *v = value.get<std::string>();
+                          else
+                            *v = value.get<double>();
                         },
                         [&](SlotBase* v) {
                           const bool empty = value.is_null() || (value.is_string() && value == "none");
@@ -156,8 +154,16 @@ bool holds(const std::vector<When>& whens, const Json& values) {
 std::string words(const std::vector<When>& whens) {
   std::vector<std::string> parts;
   for (const auto& w : whens) {
-    if (w.above) parts.push_back(fmt::format("{} > {}", w.key, *w.above));
-    else parts.push_back(fmt::format("{} = \"{}\"", w.key, fmt::join(w.values, "\" or \"")));
+    if (w.above) {
+      parts.push_back(fmt::format("{} > {}", w.key, *w.above));
+      continue;
+    }
+    std::vector<std::string> values;
+    for (const auto& v : w.values) {
+      const bool plain = v == "true" || v == "false" || v.find_first_not_of("0123456789.-") == std::string::npos;
+      values.push_back(plain ? v : "\"" + v + "\"");
+    }
+    parts.push_back(fmt::format("{} = {}", w.key, fmt::join(values, " or ")));
   }
   return fmt::format("{}", fmt::join(parts, " and "));
 }

@@ -24,7 +24,10 @@ void TrainOptions::params(Params& p) {
   p("clip", clip, "largest norm of the gradient; 0: no clipping").range(0, 1e9);
   p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
   p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
-  p("evaluate_every", evaluate_every, "steps between rows of the stream `evaluate`: the loss on fixed draws, with each average's weights; 0: never").range(0, 1e9).reporting();
+  p("evaluate_every", evaluate_every,
+    "steps between rows of the stream `evaluate`: the loss on fixed draws, with each average's weights; 0: never")
+      .range(0, 1e9)
+      .reporting();
   p("preview_every", preview_every, "steps between sample pictures; 0: never").range(0, 1e9).reporting();
   p("preview_count", preview_count, "samples in such a picture").range(1, 1024).reporting();
   p("checkpoint_every", checkpoint_every, "steps between checkpoints").range(1, 1e9).reporting();
@@ -33,7 +36,8 @@ void TrainOptions::params(Params& p) {
 void SampleOptions::params(Params& p) {
   p("count", count, "number of samples; more go on where fewer are stored").range(1, 1e9).reporting();
   p("ema", ema, "which average of the weights is sampled; 0: the weights themselves").range(0, 0.9999999);
-  p("initial", initial, "what the sampler starts from: the prior, the data diffused to t_max, or the data").one_of({"prior", "marginal", "data"});
+  p("initial", initial, "what the sampler starts from: the prior, the data diffused to t_max, or the data")
+      .one_of({"prior", "marginal", "data"});
   p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
   p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();
 }

@@ -36,8 +36,8 @@ class Planner {
   Json model_key() const { return {{"dataset", keyed(e_.dataset)}, {"scheduler", keyed(e_.scheduler)}, {"network", keyed(e_.network)}}; }
 
   Json base(const std::string& kind, std::int64_t seed) const {
-    return {{"stage", kind}, {"experiment", e_.name}, {"seed", seed}, {"run", e_.run}, {"dataset", e_.dataset}, {"scheduler", e_.scheduler},
-            {"network", e_.network}, {"output", e_.output}};
+    return {{"stage", kind},         {"experiment", e_.name},     {"seed", seed},          {"run", e_.run},
+            {"dataset", e_.dataset}, {"scheduler", e_.scheduler}, {"network", e_.network}, {"output", e_.output}};
   }
 
   std::string train(std::int64_t seed) {
@@ -55,7 +55,10 @@ class Planner {
   }
 
   std::string sample(std::int64_t seed, const std::string& trained) {
-    Json key{{"sampler", keyed(e_.sampler)}, {"sample", e_.keys["sample"]}, {"chunk", e_.run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
+    Json key{{"sampler", keyed(e_.sampler)},
+             {"sample", e_.keys["sample"]},
+             {"chunk", e_.run["chunk"]},
+             {"model", trained.empty() ? model_key() : Json(trained)}};
     Json spec = base("sample", seed);
     spec["sampler"] = e_.sampler, spec["sample"] = e_.sample, spec["trained"] = trained;
     return add("sample", seed, "sample", std::move(key), std::move(spec));
@@ -82,32 +85,38 @@ class Planner {
     return out;
   }
 
-  static std::string spec_name(const std::string& label) { return label.substr(label.rfind(' ') == std::string::npos ? 0 : label.rfind(' ') + 1); }
+  static std::string spec_name(const std::string& label) {
+    return label.substr(label.rfind(' ') == std::string::npos ? 0 : label.rfind(' ') + 1);
+  }
 
   /// The key leaves defaults out, so a stored stage must have been made with the same ones.
   void compare_defaults(Stage& stage) const {
     const Json stored = record::read_json(record::stage_folder(results_, stage.key) / "spec.json");
     if (stored.is_null()) return;
-    for (const char* role : {"dataset", "scheduler", "network", "objective", "sampler", "metric"}) {
-      if (!stage.spec.contains(role) || !stored.contains(role) || stage.spec[role].is_null()) continue;
-      compare(stored[role], stage.spec[role], role);
-      if (stored[role]["sha256"] != stage.spec[role]["sha256"]) stage.reason = fmt::format("~ {} was rebuilt; its version is the same, so results stay", role);
-    }
+    for (const char* role : {"dataset", "scheduler", "network", "objective", "sampler", "metric"})
+      if (stage.spec.contains(role) && stored.contains(role) && !stage.spec[role].is_null() && !stored[role].is_null())
+        compare(stored[role], stage.spec[role], role, stage.reason);
   }
 
-  static void compare(const Json& stored, const Json& now, const std::string& role) {
+  static void compare(const Json& stored, const Json& now, const std::string& role, std::string& note) {
+    if (stored["sha256"] != now["sha256"])
+      note = fmt::format("~ {} {} was rebuilt; its version is the same, so results stay", role, now["plugin"].get<std::string>());
     for (const auto& [name, value] : now["params"].items()) {
       if (!stored["params"].contains(name)) continue;
       const Json& old = stored["params"][name];
-      if (value.is_object() && old.is_object()) {
-        compare(old, value, role);
-      } else if (old != value && !now["key"].contains(name) && !stored["key"].contains(name)) {
-        throw Error(fmt::format("the default of `{}` in {} `{}` {} was {} when stored results were made, and is {} now; raise the plugin's version, so that they "
-                                "are made again",
-                                name, role, now["plugin"].get<std::string>(), now["version"].get<std::string>(), old.dump(), value.dump()));
+      const bool given = now["key"].contains(name) || stored["key"].contains(name);
+      if (value.is_object() && old.is_object() && value["plugin"] == old["plugin"]) {
+        compare(old, value, name, note);
+      } else if (old != value && !given) {
+        throw Error(fmt::format(
+            "the default of `{}` in {} `{}` {} was {} when stored results were made, and is {} now; raise the plugin's version, so "
+            "that they are made again",
+            name, role, now["plugin"].get<std::string>(), now["version"].get<std::string>(), shown(old), shown(value)));
       }
     }
   }
+
+  static std::string shown(const Json& value) { return value.is_object() ? value["plugin"].dump() : value.dump(); }
 
   const Experiment& e_;
   fs::path results_;
@@ -119,10 +128,12 @@ class Planner {
 
 bool is_done(const fs::path& results, const Stage& stage, std::string& why) {
   const Json done = record::read_json(record::stage_folder(results, stage.key) / "stage.json");
-  if (done.is_null()) return why = fs::exists(record::stage_folder(results, stage.key) / "journal.jsonl") ? "begun, not finished" : "new", false;
+  if (done.is_null())
+    return why = fs::exists(record::stage_folder(results, stage.key) / "journal.jsonl") ? "begun, not finished" : "new", false;
   if (stage.kind == "train")
     for (const auto& rate : stage.spec["ema"])
-      if (std::find(done["ema"].begin(), done["ema"].end(), rate) == done["ema"].end()) return why = fmt::format("the average {} was not kept", rate.dump()), false;
+      if (std::find(done["ema"].begin(), done["ema"].end(), rate) == done["ema"].end())
+        return why = fmt::format("the average {} was not kept", rate.dump()), false;
   if (stage.kind == "sample" && done["count"] < stage.spec["sample"]["count"])
     return why = fmt::format("{} of {} samples are stored", done["count"].dump(), stage.spec["sample"]["count"].dump()), false;
   return true;

@@ -18,7 +18,7 @@ struct Stage {
   std::string label;  ///< for people: `train s0`, `evaluate mmd s0`
   Json spec;          ///< all that a host needs
   bool done = false;
-  std::string reason; ///< why it is to do; or, of a stage that is done, what is worth knowing
+  std::string reason;  ///< why it is to do; or, of a stage that is done, what is worth knowing
 };
 
 /// One seed of the experiment: its stages by index, and its folder in results/NAME ("" for a single seed).

@@ -25,7 +25,8 @@ void write_file(const fs::path& file, const Checkpoint& c) {
       std::vector<Handle> open;
       hid_t parent = h5;
       std::stringstream parts(path);
-      for (std::string part; std::getline(parts, part, '/');) parent = open.emplace_back(exists(parent, part) ? open_group(parent, part) : create_group(parent, part));
+      for (std::string part; std::getline(parts, part, '/');)
+        parent = open.emplace_back(exists(parent, part) ? open_group(parent, part) : create_group(parent, part));
       for (const auto& [name, array] : arrays) write(parent, name, array);
     }
   }
@@ -39,8 +40,10 @@ void write_file(const fs::path& file, const Checkpoint& c) {
 void read_groups(hid_t group, const std::string& path, Checkpoint& c) {
   for (const auto& name : names(group)) {
     const Handle object(H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose, "open " + name);
-    if (H5Iget_type(object) == H5I_GROUP) read_groups(object, path.empty() ? name : path + "/" + name, c);
-    else c.groups[path].emplace_back(name, read(group, name));
+    if (H5Iget_type(object) == H5I_GROUP)
+      read_groups(object, path.empty() ? name : path + "/" + name, c);
+    else
+      c.groups[path].emplace_back(name, read(group, name));
   }
 }
 
@@ -80,6 +83,8 @@ std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::fun
     try {
       return read_file(folder / name);
     } catch (const Error& e) {
+      // Out of the way, so that it never takes the place of the good one before.
+      fs::rename(folder / name, folder / (std::string(name) + ".damaged"));
       damaged(e.what());
     }
   }

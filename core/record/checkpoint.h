@@ -12,7 +12,7 @@ namespace scorelab::record {
 struct Checkpoint {
   std::int64_t step = 0;
   double wall = 0;
-  Json resolved = Json::object();           ///< what `auto` became: threads, device
+  Json resolved = Json::object();             ///< what `auto` became: threads, device
   std::map<std::string, NamedArrays> groups;  ///< "parameters", "ema/0.999", "optimizer/exp_avg", ..
 };
 
@@ -20,7 +20,8 @@ struct Checkpoint {
 /// file's user block (its first 512 bytes, which HDF5 readers skip).
 void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint);
 
-/// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not used.
+/// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not
+/// used; that one is renamed to NAME.damaged.
 std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string& why)>& damaged);
 
 }  // namespace scorelab::record

@@ -8,14 +8,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 namespace scorelab::record {
 namespace {
 
-[[noreturn]] void fail(const std::string& what, const fs::path& file) { throw Error(fmt::format("cannot {} {}: {}", what, file.string(), std::strerror(errno))); }
+[[noreturn]] void fail(const std::string& what, const fs::path& file) {
+  throw Error(fmt::format("cannot {} {}: {}", what, file.string(), std::strerror(errno)));
+}
 
 void sync(const fs::path& path, int flags) {
   const int fd = open(path.c_str(), flags | O_CLOEXEC);
@@ -37,6 +42,19 @@ void replace_whole(const fs::path& file, const std::function<void(const fs::path
   sync(file.parent_path(), O_RDONLY | O_DIRECTORY);
 }
 
+void remove_stale(const fs::path& folder) {
+  std::error_code none;
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() < 6 || name[0] != '.' || name.substr(name.size() - 4) != ".tmp") continue;
+    const std::string stem = name.substr(0, name.size() - 4);
+    const int pid = std::atoi(stem.substr(stem.rfind('.') + 1).c_str());
+    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) stale.push_back(entry.path());
+  }
+  for (const auto& file : stale) fs::remove(file, none);
+}
+
 void write_whole(const fs::path& file, const std::string& bytes) {
   replace_whole(file, [&](const fs::path& temporary) {
     std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
@@ -56,11 +74,15 @@ Json read_json(const fs::path& file) {
 
 fs::path stage_folder(const fs::path& results, const std::string& key) { return results / ".stages" / key.substr(0, 24); }
 
-Claim::Claim(const fs::path& folder) {
+Claim::Claim(const fs::path& folder, bool patient) {
   fs::create_directories(folder);
   fd_ = open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (fd_ < 0) fail("open", folder / "lock");
-  held_ = flock(fd_, LOCK_EX | LOCK_NB) == 0;
+  for (int tries = patient ? 20 : 1; tries > 0 && !held_; --tries) {
+    held_ = flock(fd_, LOCK_EX | LOCK_NB) == 0;
+    const timespec pause{0, 10000000};
+    if (!held_ && patient) nanosleep(&pause, nullptr);
+  }
 }
 Claim::~Claim() {
   if (fd_ >= 0) close(fd_);

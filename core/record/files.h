@@ -14,6 +14,9 @@ void write_whole(const fs::path& file, const std::string& bytes);
 /// The same for a file that `write` makes under the name it is given.
 void replace_whole(const fs::path& file, const std::function<void(const fs::path& temporary)>& write);
 
+/// Removes what killed writers left in a folder and below: the temporary files of processes that are no more.
+void remove_stale(const fs::path& folder);
+
 Json read_json(const fs::path& file);  ///< throws Error; null where there is no file
 
 /// A stage's folder in a results folder.
@@ -22,7 +25,8 @@ fs::path stage_folder(const fs::path& results, const std::string& key);
 /// The claim on a stage: a lock on a file that stays while the folder lives. The kernel frees it when its process ends.
 class Claim {
  public:
-  explicit Claim(const fs::path& stage_folder);
+  /// Tries at once; with patience, for 0.2 s: whoever looks whether a stage is running holds its lock for a moment.
+  explicit Claim(const fs::path& stage_folder, bool patient = false);
   ~Claim();
   Claim(const Claim&) = delete;
   Claim& operator=(const Claim&) = delete;

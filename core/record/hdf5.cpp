@@ -15,17 +15,22 @@ void good(herr_t status, const std::string& what) {
 
 hid_t stored(Array::Type type) {
   switch (type) {
-    case Array::Type::f32: return H5T_IEEE_F32LE;
-    case Array::Type::f64: return H5T_IEEE_F64LE;
-    case Array::Type::i64: return H5T_STD_I64LE;
-    case Array::Type::u8: return H5T_STD_U8LE;
+    case Array::Type::f32:
+      return H5T_IEEE_F32LE;
+    case Array::Type::f64:
+      return H5T_IEEE_F64LE;
+    case Array::Type::i64:
+      return H5T_STD_I64LE;
+    case Array::Type::u8:
+      return H5T_STD_U8LE;
   }
   return -1;
 }
 
 Handle space_of(const std::vector<std::int64_t>& shape) {
   const std::vector<hsize_t> dims(shape.begin(), shape.end());
-  return {shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose, "make a data space"};
+  return {shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose,
+          "make a data space"};
 }
 
 Handle text_type() {
@@ -92,7 +97,9 @@ Handle create_group(hid_t parent, const std::string& name) {
   return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose, "create the group " + name};
 }
 
-Handle open_group(hid_t parent, const std::string& name) { return {H5Gopen2(parent, name.c_str(), H5P_DEFAULT), H5Gclose, "open the group " + name}; }
+Handle open_group(hid_t parent, const std::string& name) {
+  return {H5Gopen2(parent, name.c_str(), H5P_DEFAULT), H5Gclose, "open the group " + name};
+}
 bool exists(hid_t parent, const std::string& name) { return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0; }
 
 std::vector<std::string> names(hid_t group) {
@@ -135,7 +142,8 @@ void write(hid_t parent, const std::string& name, const std::vector<std::string>
 
 Array read(hid_t parent, const std::string& name) {
   const Handle data(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose, "open " + name);
-  const Handle type(H5Dget_type(data), H5Tclose, "read the type of " + name), space(H5Dget_space(data), H5Sclose, "read the shape of " + name);
+  const Handle type(H5Dget_type(data), H5Tclose, "read the type of " + name),
+      space(H5Dget_space(data), H5Sclose, "read the shape of " + name);
   Array out;
   const bool real = H5Tget_class(type) == H5T_FLOAT;
   const std::size_t size = H5Tget_size(type);
@@ -164,11 +172,20 @@ void attribute(hid_t object, const std::string& name, const Json& value) {
   if (value.is_number_integer()) return attribute(object, name, value.get<std::int64_t>());
   if (value.is_number()) return attribute(object, name, value.get<double>());
   if (value.is_string()) return attribute(object, name, value.get<std::string>());
-  const bool numbers = value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
+  const bool numbers =
+      value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
   if (!numbers) return attribute(object, name, value.dump());
+  if (std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number_integer(); })) {
+    const auto list = value.get<std::vector<std::int64_t>>();
+    const Handle space = space_of({static_cast<std::int64_t>(list.size())});
+    const Handle a(H5Acreate2(object, name.c_str(), H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+                   "create the attribute " + name);
+    return good(H5Awrite(a, H5T_NATIVE_INT64, list.data()), "write the attribute " + name);
+  }
   const auto list = value.get<std::vector<double>>();
   const Handle space = space_of({static_cast<std::int64_t>(list.size())});
-  const Handle a(H5Acreate2(object, name.c_str(), H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "create the attribute " + name);
+  const Handle a(H5Acreate2(object, name.c_str(), H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+                 "create the attribute " + name);
   good(H5Awrite(a, H5T_NATIVE_DOUBLE, list.data()), "write the attribute " + name);
 }
 
@@ -183,6 +200,12 @@ double read_number(hid_t object, const std::string& name) {
   double value = 0;
   good(H5Aread(a, H5T_NATIVE_DOUBLE, &value), "read the attribute " + name);
   return value;
+}
+
+void write_image(hid_t parent, const std::string& name, const Array& pixels) {
+  good(H5IMmake_image_24bit(parent, name.c_str(), static_cast<hsize_t>(pixels.shape[1]), static_cast<hsize_t>(pixels.shape[0]),
+                            "INTERLACE_PIXEL", reinterpret_cast<const unsigned char*>(pixels.bytes.data())),
+       "write the image " + name);
 }
 
 void attach_scale(hid_t data, hid_t scale) { good(H5DSattach_scale(data, scale, 0), "attach a dimension scale"); }

@@ -65,6 +65,9 @@ void attribute(hid_t object, const std::string& name, const Json& value);
 std::int64_t read_integer(hid_t object, const std::string& name);
 double read_number(hid_t object, const std::string& name);
 
+/// [height, width, 3] of u8 as an image that viewers draw (HDF5 image specification 1.2).
+void write_image(hid_t parent, const std::string& name, const Array& pixels);
+
 /// Marks `scale` as the dimension scale of `data`'s first dimension.
 void attach_scale(hid_t data, hid_t scale);
 void make_scale(hid_t scale, const std::string& name);

@@ -52,7 +52,8 @@ off_t whole_lines(const fs::path& file) {
 Journal::Journal(const fs::path& file) : file_(file) {
   fs::create_directories(file.parent_path());
   fd_ = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0 || ftruncate(fd_, whole_lines(file)) != 0) throw Error(fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
+  if (fd_ < 0 || ftruncate(fd_, whole_lines(file)) != 0)
+    throw Error(fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
   syncer_ = std::thread([this] {
     std::unique_lock lock(mutex_);
     while (!closing_) {
@@ -119,7 +120,8 @@ Story read_journal(const fs::path& file) {
     Json j = Json::parse(line, nullptr, false);
     if (!j.is_object()) continue;  // a torn last line of a live journal
     if (j.contains("event")) {
-      out.events.name.push_back(j["event"]), out.events.step.push_back(j["step"]), out.events.time.push_back(j["time"]), out.events.message.push_back(j["message"]);
+      out.events.name.push_back(j["event"]), out.events.step.push_back(j["step"]), out.events.time.push_back(j["time"]),
+          out.events.message.push_back(j["message"]);
     } else if (j.contains("column")) {
       auto& columns = out.streams[j["stream"]].columns;
       std::erase_if(columns, [&](const Column& c) { return c.name == j["column"]; });
@@ -134,9 +136,12 @@ Story read_journal(const fs::path& file) {
     for (const auto& [step, row] : table) {
       s.steps.push_back(step);
       s.wall.push_back(number(row["wall"]));
-      for (const auto& c : s.columns) s.values[c.name].push_back(row.contains(c.name) ? number(row[c.name]) : std::numeric_limits<double>::quiet_NaN());
+      for (const auto& c : s.columns)
+        s.values[c.name].push_back(row.contains(c.name) ? number(row[c.name]) : std::numeric_limits<double>::quiet_NaN());
     }
   }
+  for (auto& [name, s] : out.streams)
+    for (const auto& c : s.columns) s.values[c.name].resize(s.steps.size(), std::numeric_limits<double>::quiet_NaN());
   return out;
 }
 

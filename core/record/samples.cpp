@@ -48,7 +48,8 @@ SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
   SampleChunk all;
   std::int64_t have = 0;
   while (have < count) {
-    if (!fs::exists(file_of(folder, have))) throw Error(fmt::format("{} samples were asked for, {} holds {}", count, folder.string(), have));
+    if (!fs::exists(file_of(folder, have)))
+      throw Error(fmt::format("{} samples were asked for, {} holds {}", count, folder.string(), have));
     SampleChunk next = load(file_of(folder, have));
     const auto n = std::min<std::int64_t>(count - have, static_cast<std::int64_t>(next.nfe.size()));
     const std::size_t row = next.x.bytes.size() / next.nfe.size();

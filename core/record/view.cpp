@@ -4,6 +4,7 @@
 #include <scorelab/error.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -45,7 +46,10 @@ void write_stream(hid_t metrics, const std::string& name, const Stream& s) {
   const Handle step = write(group, "step", Array::of(s.steps));
   make_scale(step, "step");
   attribute(step, "units", std::string("1"));
-  attribute(step, "long_name", std::string(name == "train" || name == "evaluate" ? "optimiser step" : name == "sample" ? "samples drawn" : "step"));
+  attribute(step, "long_name",
+            std::string(name == "train" || name == "evaluate" ? "optimiser step"
+                        : name == "sample"                    ? "samples drawn"
+                                                              : "step"));
   const auto column = [&](const Column& c, const std::vector<double>& values) {
     const Handle data = write(group, c.name, Array::of(values));
     attach_scale(data, step);
@@ -59,7 +63,7 @@ void write_stream(hid_t metrics, const std::string& name, const Stream& s) {
 
 void write_samples(hid_t file, const View& v, const View::Source& s) {
   const fs::path folder = stage_folder(v.results, s.key);
-  const SampleChunk all = load_samples(folder / "samples", s.spec["sample"]["count"]);
+  const SampleChunk all = load_samples(folder / "samples", v.resolved["sample"]["count"]);
   const Handle group = create_group(file, "samples");
   const Handle x = write(group, "x", all.x);
   attribute(x, "units", std::string("data"));
@@ -71,7 +75,9 @@ void write_samples(hid_t file, const View& v, const View::Source& s) {
   const Handle nfe = write(group, "nfe", Array::of(all.nfe));
   attribute(nfe, "units", std::string("1"));
   attribute(nfe, "long_name", std::string("network evaluations of each sample"));
-  if (is_images(all.x.shape)) write_grid(v.folder / "grid.png", all.x);
+  if (!is_images(all.x.shape)) return;
+  write_image(group, "grid", grid_of(all.x));
+  write_grid(v.folder / "grid.png", all.x);
 }
 
 void write_previews(const View& v, const View::Source& s) {
@@ -79,7 +85,7 @@ void write_previews(const View& v, const View::Source& s) {
   if (!fs::exists(folder)) return;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const fs::path picture = v.folder / "previews" / (entry.path().filename().string() + ".png");
-    if (fs::exists(picture) || entry.path().filename().string()[0] == '.') continue;
+    if (fs::exists(picture) || !fs::exists(entry.path() / "00000000.h5")) continue;
     const Array x = load_chunk(entry.path(), 0).x;
     if (is_images(x.shape)) write_grid(picture, x);
   }
@@ -101,9 +107,16 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
       if (values.empty()) continue;
       attribute(group, fmt::format("{}.{}.last", name, c.name), values.back());
       if (c.goal == "none" || values.size() < 2) continue;
-      const auto best = c.goal == "min" ? std::min_element(values.begin(), values.end()) : std::max_element(values.begin(), values.end());
-      attribute(group, fmt::format("{}.{}.best", name, c.name), *best);
-      attribute(group, fmt::format("{}.{}.best_step", name, c.name), s.steps[static_cast<std::size_t>(best - values.begin())]);
+      std::ptrdiff_t best = -1;  // values that are not numbers are never the best
+      for (std::size_t k = 0; k < values.size(); ++k) {
+        if (std::isnan(values[k])) continue;
+        if (best < 0 ||
+            (c.goal == "min" ? values[k] < values[static_cast<std::size_t>(best)] : values[k] > values[static_cast<std::size_t>(best)]))
+          best = static_cast<std::ptrdiff_t>(k);
+      }
+      if (best < 0) continue;
+      attribute(group, fmt::format("{}.{}.best", name, c.name), values[static_cast<std::size_t>(best)]);
+      attribute(group, fmt::format("{}.{}.best_step", name, c.name), s.steps[static_cast<std::size_t>(best)]);
     }
   }
   for (const auto& s : v.sources) {
@@ -118,6 +131,7 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
 
 void write_view(const View& v) {
   fs::create_directories(v.folder);
+  remove_stale(v.folder);
   Story story;
   std::string lines;
   for (const auto& s : v.sources) {

@@ -14,11 +14,11 @@ struct View {
     Json spec;
     bool done = false;
   };
-  fs::path results, folder;      ///< results, and where run.h5 and run.jsonl go
+  fs::path results, folder;                 ///< results, and where run.h5 and run.jsonl go
   std::string experiment, manifest, state;  ///< state: running, done, failed or stopped
   std::int64_t seed = 0;
-  Json resolved;                 ///< the whole experiment
-  Json provenance;               ///< git, host, versions, plugins, command line
+  Json resolved;    ///< the whole experiment
+  Json provenance;  ///< git, host, versions, plugins, command line
   std::vector<Source> sources;
 };
 

@@ -24,7 +24,8 @@ at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows) {
   return q.alpha(q.t_max()) * x0 + q.sigma(q.t_max()) * eps.normal(x0);
 }
 
-at::Tensor one_call(Sampling& s, std::int64_t first, std::int64_t rows, const std::function<void(const Times&, const at::Tensor&)>& observe) {
+at::Tensor one_call(Sampling& s, std::int64_t first, std::int64_t rows,
+                    const std::function<void(const Times&, const at::Tensor&)>& observe) {
   s.model->counts.reset(rows);
   auto state = std::make_shared<Run::State>();
   state->group = s.options.group;
@@ -34,28 +35,29 @@ at::Tensor one_call(Sampling& s, std::int64_t first, std::int64_t rows, const st
   return s.sampler->sample(run, initial(s, first, rows));
 }
 
-/// The same call again, with a look at every step: where did it stop being finite?
+/// The same call again, with a look at every step and evaluation: where did it stop being finite?
 [[noreturn]] void find_non_finite(Sampling& s, std::int64_t first, std::int64_t rows) {
-  std::int64_t step = 0;
+  std::int64_t step = 1;
   const auto finite = [](const at::Tensor& x) { return x.isfinite().all().item<bool>(); };
-  const auto plain = s.model->call;
-  std::string where = "the sampler's result";
   double last = s.model->scheduler->t_max();
-  s.model->call = [&](Network& network, const Input& input) {
-    at::Tensor out = plain ? plain(network, input) : network.forward(input);
-    if (finite(input.x) && !finite(out)) throw Error(fmt::format("the network's output was the first that is not finite, in step {}, at time {}", step, input.time.max().item<double>()));
-    return out;
+  const std::string samples = fmt::format("samples {} to {} hold values that are not finite", first, first + rows - 1);
+  s.model->look = [&](const at::Tensor& x, const Times& t, const at::Tensor& out) {
+    if (finite(x) && !finite(out))
+      throw Error(fmt::format("{}: its output in step {}, at t = {}, was the first", samples, step, t.max_value()));
   };
   try {
     one_call(s, first, rows, [&](const Times& t, const at::Tensor& x) {
-      if (!finite(x)) throw Error(fmt::format("x after step {}, which went from t = {} to t = {}, was the first that is not finite", step, last, t.max_value()));
+      if (!finite(x))
+        throw Error(
+            fmt::format("{}: x after step {}, which went from t = {} to t = {}, was the first", samples, step, last, t.max_value()));
       last = t.max_value(), ++step;
     });
-  } catch (const Error& e) {
-    where = e.what();
+  } catch (...) {
+    s.model->look = nullptr;
+    throw;
   }
-  s.model->call = plain;
-  throw Error(fmt::format("samples {} to {} hold values that are not finite: {}", first, first + rows - 1, where));
+  s.model->look = nullptr;
+  throw Error(samples + ": the sampler's result, after its last step, was the first");
 }
 
 }  // namespace
@@ -77,7 +79,8 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   std::vector<std::int64_t> shape{rows};
   for (const auto d : s.data->shape()) shape.push_back(d);
   if (x.sizes() != at::IntArrayRef(shape) || x.scalar_type() != c10::typeMetaToScalarType(s.tensors.dtype()))
-    throw Error(c10::str("the sampler returned shape ", x.sizes(), " of ", x.scalar_type(), "; expected ", at::IntArrayRef(shape), " of ", s.tensors.dtype()));
+    throw Error(c10::str("the sampler returned shape ", x.sizes(), " of ", x.scalar_type(), "; expected ", at::IntArrayRef(shape), " of ",
+                         s.tensors.dtype()));
   if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows);
   const Affine map = s.data->to_model();
   Sampled out{((x.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(), s.model->counts.evaluations};

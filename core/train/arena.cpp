@@ -31,6 +31,12 @@ Arena::Arena(Network& network, std::uint64_t seed) {
   }
 }
 
+std::int64_t Arena::count() const {
+  std::int64_t n = 0;
+  for (const auto& p : places_) n += p.count;
+  return n;
+}
+
 NamedTensors Arena::views(const at::Tensor& flat) const {
   NamedTensors out;
   for (const auto& p : places_) out.emplace_back(p.name, flat.narrow(0, p.offset, p.count).view(p.shape));
@@ -43,7 +49,8 @@ void Arena::fill(at::Tensor& flat, const NamedTensors& from) const {
   if (from.size() != to.size()) throw Error(fmt::format("{} stored tensors meet a network of {}", from.size(), to.size()));
   for (std::size_t i = 0; i < to.size(); ++i) {
     if (from[i].first != to[i].first || from[i].second.sizes() != to[i].second.sizes())
-      throw Error(c10::str("the stored tensor ", from[i].first, " ", from[i].second.sizes(), " meets the network's ", to[i].first, " ", to[i].second.sizes()));
+      throw Error(c10::str("the stored tensor ", from[i].first, " ", from[i].second.sizes(), " meets the network's ", to[i].first, " ",
+                           to[i].second.sizes()));
     to[i].second.copy_(from[i].second);
   }
 }

@@ -14,6 +14,8 @@ class Arena {
   Arena(const Arena&) = delete;
 
   at::Tensor values, gradients;
+  /// The number of parameters.
+  std::int64_t count() const;
   /// The named views of any tensor laid out as `values` is.
   NamedTensors views(const at::Tensor& flat) const;
   /// Writes named tensors into a flat tensor; throws Error for a name or shape that does not fit.

@@ -13,7 +13,8 @@ at::Tensor draw_data(const DataSet& data, std::int64_t rows, Noise& noise, const
   if (const auto size = data.size(); size > 0) {
     Noise indices = noise.stream("index");
     const at::Tensor u = indices.uniform(at::empty({rows, 1}, at::kDouble));
-    for (std::int64_t r = 0; r < rows; ++r) index[r] = std::min(size - 1, static_cast<std::int64_t>(std::floor(u.const_data_ptr<double>()[r] * static_cast<double>(size))));
+    for (std::int64_t r = 0; r < rows; ++r)
+      index[r] = std::min(size - 1, static_cast<std::int64_t>(std::floor(u.const_data_ptr<double>()[r] * static_cast<double>(size))));
   }
   Noise own = noise.stream("data");
   const at::Tensor x = data.get(index, own, condition);

@@ -14,9 +14,17 @@ namespace scorelab {
 
 TrainPort::~TrainPort() = default;
 
-Trainer::Trainer(std::shared_ptr<Model::State> model, std::shared_ptr<DataSet> data, std::shared_ptr<Objective> objective, TrainOptions options,
-                 std::vector<double> ema, std::uint64_t seed, at::TensorOptions tensors, const std::atomic<bool>& stop)
-    : arena(*model->network, seed), model_(std::move(model)), data_(std::move(data)), objective_(std::move(objective)), options_(std::move(options)), seed_(seed), tensors_(tensors), stop_(stop) {
+Trainer::Trainer(std::shared_ptr<Model::State> model, std::shared_ptr<DataSet> data, std::shared_ptr<Objective> objective,
+                 TrainOptions options, std::vector<double> ema, std::uint64_t seed, at::TensorOptions tensors,
+                 const std::atomic<bool>& stop)
+    : arena(*model->network, seed),
+      model_(std::move(model)),
+      data_(std::move(data)),
+      objective_(std::move(objective)),
+      options_(std::move(options)),
+      seed_(seed),
+      tensors_(tensors),
+      stop_(stop) {
   moment1 = at::zeros_like(arena.values);
   moment2 = at::zeros_like(arena.values);
   for (const double rate : ema) averages[rate] = arena.values.clone();
@@ -43,7 +51,8 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   if (check) finite(model(b.x, b.t).as(model.stated()), "the network's output");
   at::Tensor loss = objective_->loss(run, b);
   model_->noise = nullptr;
-  if (loss.sizes() != at::IntArrayRef({rows})) throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
+  if (loss.sizes() != at::IntArrayRef({rows}))
+    throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
   finite(loss, "the loss");
   if (!b.importance.shared() || b.importance.one() != 1) loss = loss * b.importance.vector(rows, loss.options().requires_grad(false));
   return loss.mean();
@@ -58,9 +67,12 @@ double Trainer::learning_rate(std::int64_t n) const {
 }
 
 void Trainer::adam(double lr, std::int64_t n) {
-  std::vector<at::Tensor> p{arena.values}, g{arena.gradients}, m{moment1}, v{moment2}, none, steps{at::full({}, static_cast<double>(n), tensors_.dtype(at::kFloat))};
-  if (options_.optimizer == "adamw") at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false);
-  else at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false);
+  std::vector<at::Tensor> p{arena.values}, g{arena.gradients}, m{moment1}, v{moment2}, none,
+      steps{at::full({}, static_cast<double>(n), tensors_.dtype(at::kFloat))};
+  if (options_.optimizer == "adamw")
+    at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false);
+  else
+    at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false);
 }
 
 void Trainer::update(std::int64_t n) {
@@ -96,7 +108,9 @@ void Trainer::diverged(std::int64_t n, double loss, double norm) {
   } catch (const Error& e) {
     where = e.what();
   }
-  throw Error(fmt::format("training diverged at step {}: loss {}, norm of the gradient {}; {}. Lower train.lr, or set train.clip or train.warmup", n, loss, norm, where));
+  throw Error(
+      fmt::format("training diverged at step {}: loss {}, norm of the gradient {}; {}. Lower train.lr, or set train.clip or train.warmup",
+                  n, loss, norm, where));
 }
 
 void Trainer::with_weights(const at::Tensor& weights, const std::function<void()>& body) {
@@ -118,7 +132,8 @@ void Trainer::evaluate(TrainPort& port, std::int64_t n) {
     return loss_of(noise, std::max<std::int64_t>(options_.batch, 256), false).item<double>();
   };
   values.emplace_back("loss", loss());
-  for (const auto& [rate, average] : averages) with_weights(average, [&, r = rate] { values.emplace_back(fmt::format("loss_ema_{}", r), loss()); });
+  for (const auto& [rate, average] : averages)
+    with_weights(average, [&, r = rate] { values.emplace_back(fmt::format("loss_ema_{}", r), loss()); });
   port.row("evaluate", n, values);
 }
 
@@ -129,31 +144,31 @@ void Trainer::log(TrainPort& port, std::int64_t n) {
   loss_sum = norm_sum = 0, rows_since = 0;
 }
 
+bool Trainer::due(std::int64_t every) const { return every > 0 && (step % every == 0 || step == options_.steps); }
+
+void Trainer::report(TrainPort& port) {
+  reports_owed = true;  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
+  if (due(options_.evaluate_every)) evaluate(port, step);
+  if (due(options_.preview_every))
+    with_weights(averages.empty() ? arena.values.clone() : averages.rbegin()->second, [&] { port.preview(step); });
+  reports_owed = false;
+}
+
 void Trainer::run(TrainPort& port) {
   const c10::AutoGradMode no_grad(false);
-  const auto due = [this](std::int64_t every) { return every > 0 && (step % every == 0 || step == options_.steps); };
-  while (step < options_.steps) {
-    if (stop_.load()) {
-      port.checkpoint();
-      throw Stopped();
-    }
-    try {
+  try {
+    if (reports_owed) report(port);
+    while (step < options_.steps) {
+      if (stop_.load()) throw Stopped();
       update(step + 1);
-    } catch (const Stopped&) {
-      arena.gradients.zero_();  // the model was stopped inside a step: that step is made again
-      port.checkpoint();
-      throw;
+      ++step;
+      if (due(options_.log_every)) log(port, step);
+      report(port);
+      if (due(options_.checkpoint_every) || step == options_.steps) port.checkpoint();
     }
-    ++step;
-    if (due(options_.log_every)) log(port, step);
-    try {
-      if (due(options_.evaluate_every)) evaluate(port, step);
-      if (due(options_.preview_every)) with_weights(averages.empty() ? arena.values.clone() : averages.rbegin()->second, [&] { port.preview(step); });
-    } catch (const Stopped&) {
-      port.checkpoint();
-      throw;
-    }
-    if (due(options_.checkpoint_every) || step == options_.steps) port.checkpoint();
+  } catch (const Stopped&) {
+    port.checkpoint();  // a step that was stopped inside has changed nothing but gradients: it is made again
+    throw;
   }
 }
 

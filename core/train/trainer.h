@@ -45,8 +45,11 @@ class Trainer {
   std::map<double, at::Tensor> averages;
   double loss_sum = 0, norm_sum = 0;  ///< since the last row of `train`
   std::int64_t rows_since = 0;
+  bool reports_owed = false;  ///< the evaluation or preview of `step` is still to make
 
  private:
+  bool due(std::int64_t every) const;
+  void report(TrainPort& port);
   at::Tensor loss_of(Noise& noise, std::int64_t rows, bool check);
   void update(std::int64_t n);
   void adam(double lr, std::int64_t n);

@@ -11,7 +11,8 @@
 namespace {
 using namespace scorelab;
 
-/// CIFAR-10 in its binary version: records of one label byte and 3 x 32 x 32 bytes. Reads every data_batch_*.bin (the whole set, or parts of it) or test_batch.bin.
+/// CIFAR-10 in its binary version: records of one label byte and 3 x 32 x 32 bytes. Reads every data_batch_*.bin (the whole set, or parts
+/// of it) or test_batch.bin.
 class Cifar10 final : public DataSet {
  public:
   void params(Params& p) override {
@@ -21,20 +22,24 @@ class Cifar10 final : public DataSet {
   void check() const override { images_.check(); }
   std::int64_t size() const override { return images_.size(); }
   std::vector<std::int64_t> shape() const override { return images_.shape(); }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override { return images_.get(index, noise, condition); }
+  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {
+    return images_.get(index, noise, condition);
+  }
   Affine to_model() const override { return images_.to_model(); }
 
   void prepare(const Setting&) override {
     std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(find_data("cifar10"))) {
       const std::string name = entry.path().filename();
-      if (entry.path().extension() == ".bin" && name.rfind(split_ == "train" ? "data_batch_" : "test_batch", 0) == 0) files.push_back(entry.path());
+      if (entry.path().extension() == ".bin" && name.rfind(split_ == "train" ? "data_batch_" : "test_batch", 0) == 0)
+        files.push_back(entry.path());
     }
     std::sort(files.begin(), files.end());
     std::string all;
     for (const auto& file : files) {
       const std::string bytes = read_bytes(file);
-      if (bytes.empty() || bytes.size() % 3073) throw Error(file.string() + " has " + std::to_string(bytes.size()) + " bytes: not a whole number of 3,073-byte records");
+      if (bytes.empty() || bytes.size() % 3073)
+        throw Error(file.string() + " has " + std::to_string(bytes.size()) + " bytes: not a whole number of 3,073-byte records");
       all += bytes;
     }
     if (all.empty()) throw Error("the folder cifar10 holds no " + std::string(split_ == "train" ? "data_batch_*.bin" : "test_batch.bin"));

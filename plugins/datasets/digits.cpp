@@ -11,7 +11,8 @@
 namespace {
 using namespace scorelab;
 
-/// Alpaydin & Kaynak's handwritten digits as scikit-learn ships them: 1,797 images, 8 x 8, 17 grey levels. CSV: 64 numbers of 0 .. 16, then the class.
+/// Alpaydin & Kaynak's handwritten digits as scikit-learn ships them: 1,797 images, 8 x 8, 17 grey levels. CSV: 64 numbers of 0 .. 16, then
+/// the class.
 class Digits final : public DataSet {
  public:
   void params(Params& p) override {
@@ -21,7 +22,9 @@ class Digits final : public DataSet {
   void check() const override { images_.check(); }
   std::int64_t size() const override { return images_.size(); }
   std::vector<std::int64_t> shape() const override { return images_.shape(); }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override { return images_.get(index, noise, condition); }
+  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {
+    return images_.get(index, noise, condition);
+  }
   Affine to_model() const override { return images_.to_model(); }
 
   void prepare(const Setting&) override {
@@ -33,12 +36,15 @@ class Digits final : public DataSet {
       std::stringstream fields(line);
       std::vector<int> row;
       for (std::string field; std::getline(fields, field, ',');) row.push_back(static_cast<int>(std::stod(field)));
-      if (row.size() != 65) throw Error(file.string() + ": line " + std::to_string(labels.size() + 1) + " has " + std::to_string(row.size()) + " numbers; expected 65");
+      if (row.size() != 65)
+        throw Error(file.string() + ": line " + std::to_string(labels.size() + 1) + " has " + std::to_string(row.size()) +
+                    " numbers; expected 65");
       bytes.insert(bytes.end(), row.begin(), row.end() - 1);
       labels.push_back(row[64]);
     }
     const auto count = static_cast<std::int64_t>(labels.size());
-    const std::int64_t first = split_ == "test" ? std::min<std::int64_t>(1500, count) : 0, last = split_ == "train" ? std::min<std::int64_t>(1500, count) : count;
+    const std::int64_t first = split_ == "test" ? std::min<std::int64_t>(1500, count) : 0,
+                       last = split_ == "train" ? std::min<std::int64_t>(1500, count) : count;
     const at::Tensor all = at::tensor(at::ArrayRef<std::uint8_t>(bytes), at::kByte).view({count, 1, 8, 8});
     images_.store(all.narrow(0, first, last - first).clone(), {labels.begin() + first, labels.begin() + last}, 16);
   }

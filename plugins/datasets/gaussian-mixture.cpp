@@ -25,6 +25,7 @@ class GaussianMixture final : public DataSet {
   }
   void check() const override {
     const auto K = components();
+    if (dimension() < 1) throw Error("`means` needs at least one number a component");
     for (const auto& mean : means_)
       if (static_cast<std::int64_t>(mean.size()) != dimension()) throw Error("every list in `means` must have the same length");
     if (!weights_.empty() && weights_.size() != K) throw Error("`weights` takes one number a component: " + std::to_string(K));
@@ -56,8 +57,10 @@ class GaussianMixture final : public DataSet {
     law.weights = law.weights / law.weights.sum();
     law.means = at::zeros({K, D}, at::kDouble);
     for (std::int64_t k = 0; k < K; ++k) {
-      if (!means_.empty()) law.means[k].copy_(at::tensor(means_[k], at::kDouble));
-      else if (K > 1) law.means[k].narrow(0, 0, 2).copy_(at::tensor(on_ring(k), at::kDouble));
+      if (!means_.empty())
+        law.means[k].copy_(at::tensor(means_[k], at::kDouble));
+      else if (K > 1)
+        law.means[k].narrow(0, 0, 2).copy_(at::tensor(on_ring(k), at::kDouble));
     }
     if (covariances_.empty()) {
       law.variances = at::tensor(std_, at::kDouble).square().expand({K}).unsqueeze(1).expand({K, D}).contiguous();
@@ -78,7 +81,8 @@ class GaussianMixture final : public DataSet {
   std::size_t components() const { return means_.empty() ? static_cast<std::size_t>(modes_) : means_.size(); }
   std::int64_t dimension() const { return means_.empty() ? dim_ : static_cast<std::int64_t>(means_[0].size()); }
   std::vector<double> on_ring(std::int64_t k) const {
-    const double n = static_cast<double>(modes_), radius = separation_ / (2 * std::sin(M_PI / n)), angle = 2 * M_PI * static_cast<double>(k) / n;
+    const double n = static_cast<double>(modes_), radius = separation_ / (2 * std::sin(M_PI / n)),
+                 angle = 2 * M_PI * static_cast<double>(k) / n;
     return {radius * std::cos(angle), radius * std::sin(angle)};
   }
 

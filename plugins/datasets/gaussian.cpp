@@ -19,7 +19,8 @@ class Gaussian final : public DataSet {
   }
   void check() const override {
     for (const auto* list : {&mean_, &std_})
-      if (list->size() != 1 && static_cast<std::int64_t>(list->size()) != dim_) throw Error("`mean` and `std` take one number, or `dim` of them");
+      if (list->size() != 1 && static_cast<std::int64_t>(list->size()) != dim_)
+        throw Error("`mean` and `std` take one number, or `dim` of them");
   }
   std::int64_t size() const override { return 0; }
   std::vector<std::int64_t> shape() const override { return {dim_}; }
@@ -27,9 +28,7 @@ class Gaussian final : public DataSet {
     const at::Tensor z = noise.normal(at::empty({static_cast<std::int64_t>(index.size()), dim_}, at::kDouble));
     return row(mean_) + z * row(std_);
   }
-  std::optional<Law> exact() const override {
-    return Law{at::ones({1}, at::kDouble), row(mean_), row(std_).square(), {}};
-  }
+  std::optional<Law> exact() const override { return Law{at::ones({1}, at::kDouble), row(mean_), row(std_).square(), {}}; }
 
  private:
   at::Tensor row(const std::vector<double>& list) const { return at::tensor(list, at::kDouble).expand({dim_}).contiguous().unsqueeze(0); }

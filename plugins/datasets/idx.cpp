@@ -22,7 +22,9 @@ class Idx final : public DataSet {
   void check() const override { images_.check(); }
   std::int64_t size() const override { return images_.size(); }
   std::vector<std::int64_t> shape() const override { return images_.shape(); }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override { return images_.get(index, noise, condition); }
+  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {
+    return images_.get(index, noise, condition);
+  }
   Affine to_model() const override { return images_.to_model(); }
 
   void prepare(const Setting&) override {
@@ -30,9 +32,11 @@ class Idx final : public DataSet {
     const std::string images = read(stem + "-images-idx3-ubyte"), labels = read(stem + "-labels-idx1-ubyte");
     const auto n = word(images, 4), rows = word(images, 8), columns = word(images, 12);
     if (word(images, 0) != 2051 || static_cast<std::int64_t>(images.size()) != 16 + n * rows * columns)
-      throw Error(stem + "-images-idx3-ubyte is not an IDX file of images: expected magic 2051 and " + std::to_string(16 + n * rows * columns) + " bytes, got " +
-                  std::to_string(word(images, 0)) + " and " + std::to_string(images.size()));
-    if (word(labels, 0) != 2049 || static_cast<std::int64_t>(labels.size()) != 8 + n) throw Error(stem + "-labels-idx1-ubyte does not hold the labels of these images");
+      throw Error(stem + "-images-idx3-ubyte is not an IDX file of images: expected magic 2051 and " +
+                  std::to_string(16 + n * rows * columns) + " bytes, got " + std::to_string(word(images, 0)) + " and " +
+                  std::to_string(images.size()));
+    if (word(labels, 0) != 2049 || static_cast<std::int64_t>(labels.size()) != 8 + n)
+      throw Error(stem + "-labels-idx1-ubyte does not hold the labels of these images");
     at::Tensor bytes = at::empty({n, 1, rows, columns}, at::kByte);
     std::memcpy(bytes.data_ptr(), images.data() + 16, images.size() - 16);
     std::vector<std::int64_t> classes;

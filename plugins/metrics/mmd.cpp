@@ -15,6 +15,9 @@ class Mmd final : public Metric {
     p("count", count_, "samples compared: cost and memory grow with its square").range(2, 20000);
     p("widths", widths_, "widths of the kernels, in medians").range(1e-6, 1e6);
   }
+  void check() const override {
+    if (widths_.empty()) throw Error("`widths` needs at least one kernel, such as [1.0]");
+  }
   std::vector<Measurement> measure(const Measured& m) const override {
     const std::int64_t n = std::min({m.samples.size(0), m.reference.size(0), count_});
     if (n < 2) throw Error("mmd needs at least two samples");

@@ -26,7 +26,8 @@ class Moments final : public Metric {
   }
   static Pair exact(const Law& law) {
     const at::Tensor w = law.weights.unsqueeze(1), mean = (w * law.means).sum(0), off = law.means - mean;
-    at::Tensor within = law.bases.defined() ? law.bases.matmul(law.variances.unsqueeze(-1) * law.bases.transpose(1, 2)) : law.variances.diag_embed();
+    at::Tensor within =
+        law.bases.defined() ? law.bases.matmul(law.variances.unsqueeze(-1) * law.bases.transpose(1, 2)) : law.variances.diag_embed();
     return {mean, (within * w.unsqueeze(2)).sum(0) + off.t().matmul(w * off)};
   }
 };

@@ -6,7 +6,8 @@
 namespace {
 using namespace scorelab;
 
-/// A multilayer perceptron on the flattened sample; the time embedding (sines and cosines, one linear layer) is added in every hidden layer.
+/// A multilayer perceptron on the flattened sample; the time embedding (sines and cosines, one linear layer) is added in every hidden
+/// layer.
 class Mlp final : public Network {
  public:
   void params(Params& p) override {

@@ -12,8 +12,11 @@ using namespace scorelab;
 /// Two convolutions with group norm and SiLU; the time embedding is added between them (Ho et al. 2020, appendix B).
 struct ResBlock {
   ResBlock(nn::Weights& w, const std::string& n, std::int64_t in, std::int64_t out, std::int64_t time, std::int64_t groups)
-      : norm1(w, n + ".norm1", std::min(groups, in), in), norm2(w, n + ".norm2", std::min(groups, out), out), conv1(w, n + ".conv1", in, out, 3),
-        conv2(w, n + ".conv2", out, out, 3), temb(w, n + ".time", time, out) {
+      : norm1(w, n + ".norm1", std::min(groups, in), in),
+        norm2(w, n + ".norm2", std::min(groups, out), out),
+        conv1(w, n + ".conv1", in, out, 3),
+        conv2(w, n + ".conv2", out, out, 3),
+        temb(w, n + ".time", time, out) {
     if (in != out) skip = nn::Conv2d(w, n + ".skip", in, out, 1);
   }
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, double rate, Noise* noise) const {
@@ -29,7 +32,9 @@ struct ResBlock {
 /// Self-attention over the pixels, one head, written out: the fused kernels have no second derivative.
 struct Attention {
   Attention(nn::Weights& w, const std::string& n, std::int64_t channels, std::int64_t groups)
-      : norm(w, n + ".norm", std::min(groups, channels), channels), qkv(w, n + ".qkv", channels, 3 * channels, 1), out(w, n + ".out", channels, channels, 1) {}
+      : norm(w, n + ".norm", std::min(groups, channels), channels),
+        qkv(w, n + ".qkv", channels, 3 * channels, 1),
+        out(w, n + ".out", channels, channels, 1) {}
   at::Tensor operator()(const at::Tensor& x) const {
     const auto parts = qkv(norm(x)).flatten(2).chunk(3, 1);  // each [B, C, HW]
     const at::Tensor weights = at::softmax(at::bmm(parts[0].transpose(1, 2), parts[1]) / std::sqrt(static_cast<double>(x.size(1))), -1);
@@ -63,7 +68,8 @@ class UNet final : public Network {
     const auto& shape = setting.shape;
     const auto halvings = static_cast<std::int64_t>(multipliers_.size()) - 1;
     if (shape.size() != 3 || (shape[1] % (1LL << halvings)) != 0 || (shape[2] % (1LL << halvings)) != 0)
-      throw Error("`multipliers` halves the image " + std::to_string(halvings) + " times: height and width must be divisible by " + std::to_string(1LL << halvings));
+      throw Error("`multipliers` halves the image " + std::to_string(halvings) + " times: height and width must be divisible by " +
+                  std::to_string(1LL << halvings));
     build(setting.options, shape[0], shape[1]);
   }
   NamedTensors parameters() override { return parameters_; }
@@ -110,12 +116,14 @@ class UNet final : public Network {
     const std::size_t levels = multipliers_.size();
     for (std::size_t l = 0; l < levels; ++l, side /= 2) {
       attends_.push_back(std::find(attention_.begin(), attention_.end(), side) != attention_.end());
-      for (std::int64_t b = 0; b < blocks_; ++b) add(width, channels_ * multipliers_[l], attends_[l]), widths.push_back(width = channels_ * multipliers_[l]);
+      for (std::int64_t b = 0; b < blocks_; ++b)
+        add(width, channels_ * multipliers_[l], attends_[l]), widths.push_back(width = channels_ * multipliers_[l]);
       if (l + 1 < levels) down_.emplace_back(w, "down." + std::to_string(l), width, width, 3, 2), widths.push_back(width);
     }
     add(width, width, attends_[levels - 1]);
     for (std::size_t l = levels; l-- > 0;) {
-      for (std::int64_t b = 0; b <= blocks_; ++b, widths.pop_back()) add(width + widths.back(), channels_ * multipliers_[l], attends_[l]), width = channels_ * multipliers_[l];
+      for (std::int64_t b = 0; b <= blocks_; ++b, widths.pop_back())
+        add(width + widths.back(), channels_ * multipliers_[l], attends_[l]), width = channels_ * multipliers_[l];
       if (l > 0) up_.insert(up_.begin(), nn::Conv2d(w, "up." + std::to_string(l - 1), width, width, 3));
     }
     norm_ = nn::GroupNorm(w, "norm", std::min(groups_, width), width);

@@ -13,8 +13,11 @@ class Ddpm final : public Objective {
  public:
   void params(Params& p) override {
     times.params(p);
-    p("weight", weight_, "unit: error of what is predicted (with eps, L_simple); simple: error of eps; elbo: the variational bound's terms").one_of({"unit", "simple", "elbo"});
-    p("variance", variance_, "of the reverse step in the bound: large is beta, small is the posterior's").one_of({"large", "small"}).when("weight", {"elbo"});
+    p("weight", weight_, "unit: error of what is predicted (with eps, L_simple); simple: error of eps; elbo: the variational bound's terms")
+        .one_of({"unit", "simple", "elbo"});
+    p("variance", variance_, "of the reverse step in the bound: large is beta, small is the posterior's")
+        .one_of({"large", "small"})
+        .when("weight", {"elbo"});
     p.needs("noise", "it learns to remove noise");
     p.needs("levels", "the bound sums over the steps of a discrete process").when("weight", {"elbo"});
     p.needs("path", "the bound sums over the steps of a discrete process").when("weight", {"elbo"});

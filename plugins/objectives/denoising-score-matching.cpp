@@ -10,7 +10,8 @@ class DenoisingScoreMatching final : public Objective {
  public:
   void params(Params& p) override {
     times.params(p);
-    p("weight", weight_, "lambda: sigma2 (NCSN), unit, or likelihood: g^2 (Song et al. 2021, Durkan & Song 2021)").one_of({"sigma2", "unit", "likelihood"});
+    p("weight", weight_, "lambda: sigma2 (NCSN), unit, or likelihood: g^2 (Song et al. 2021, Durkan & Song 2021)")
+        .one_of({"sigma2", "unit", "likelihood"});
     p.needs("noise", "it denoises: where sigma = 0 there is nothing to learn");
     p.needs("path", "g is the diffusion of a process").when("weight", {"likelihood"});
   }

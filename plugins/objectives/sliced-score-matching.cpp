@@ -49,4 +49,5 @@ class SlicedScoreMatching final : public Objective {
   bool variance_reduced_ = false;
 };
 }  // namespace
-SCORELAB_PLUGIN(SlicedScoreMatching, objective, "sliced-score-matching", "1.0.0", "sliced score matching, with or without variance reduction")
+SCORELAB_PLUGIN(SlicedScoreMatching, objective, "sliced-score-matching", "1.0.0",
+                "sliced score matching, with or without variance reduction")

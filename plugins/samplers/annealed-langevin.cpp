@@ -12,7 +12,8 @@ class AnnealedLangevin final : public Sampler {
   void params(Params& p) override {
     p("T", T_, "steps at each level").range(1, 1e6);
     p("eps", eps_, "the step size at the last level").range(1e-12, 1e6);
-    p("rule", rule_, "whole: x += a s + sqrt(2 a) z, as the authors' image code with their 2e-5; half: x += a/2 s + sqrt(a) z, as printed").one_of({"whole", "half"});
+    p("rule", rule_, "whole: x += a s + sqrt(2 a) z, as the authors' image code with their 2e-5; half: x += a/2 s + sqrt(a) z, as printed")
+        .one_of({"whole", "half"});
     p("denoise", denoise_, "ends with x += sigma_L^2 s at one more evaluation (NCSNv2)");
     p.needs("levels", "it runs through a ladder of noise levels");
   }

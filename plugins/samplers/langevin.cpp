@@ -1,6 +1,8 @@
 #include <scorelab/plugin.h>
 #include <scorelab/step.h>
 
+#include <cmath>
+
 namespace {
 using namespace scorelab;
 
@@ -13,7 +15,9 @@ class Langevin final : public Step {
   void params(Params& p) override {
     p("rule", rule_, "how the step size e is chosen: by the signal-to-noise ratio r, or fixed").one_of({"snr", "fixed"});
     p("snr", snr_, "r: the ratio of the score's to the noise's part of a step").range(1e-6, 100).when("rule", {"snr"});
-    p("alpha", alpha_, "a of the rule: kernel is 1 - beta, the forward kernel's alpha^2 over one level (the authors' code; 1 without levels and for VE); marginal is alpha(t)^2; one is 1")
+    p("alpha", alpha_,
+      "a of the rule: kernel is 1 - beta, the forward kernel's alpha^2 over one level (the authors' code; 1 without levels and for VE); "
+      "marginal is alpha(t)^2; one is 1")
         .one_of({"kernel", "marginal", "one"})
         .when("rule", {"snr"});
     p("eps", eps_, "the step size e").range(1e-12, 1e6).when("rule", {"fixed"});

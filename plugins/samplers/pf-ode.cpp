@@ -64,8 +64,8 @@ class PfOde final : public Sampler {
       }
       const PerRow err = PerRow::from(run.rms(error / (atol_ + rtol_ * larger(x.abs(), y.abs()))));
       const PerRow accept = err <= 1;
-      x = where(accept, y, x);            // y is the fifth-order solution, and
-      k[0] = where(accept, k[6], k[0]);   // its slope begins the next step
+      x = where(accept, y, x);           // y is the fifth-order solution, and
+      k[0] = where(accept, k[6], k[0]);  // its slope begins the next step
       t = where(accept, next, t);
       h = h * min(max(0.9 * pow(max(err, 1e-10), -0.2), 0.2), where(accept, 5, 1));
       run.observe(t, x);

@@ -11,7 +11,8 @@ class PredictorCorrector final : public Sampler {
     grid_.params(p);
     p("predictor", predictor_, "the step from t to s");
     p("corrector", corrector_, "the step at constant t");
-    p("order", order_, "algorithm 1 corrects what it predicted; the authors' code corrects first").one_of({"predict-first", "correct-first"});
+    p("order", order_, "algorithm 1 corrects what it predicted; the authors' code corrects first")
+        .one_of({"predict-first", "correct-first"});
     p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation, where the grid does not end at 0");
     p.needs("path", "it walks from noise to data");
   }

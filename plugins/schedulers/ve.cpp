@@ -11,7 +11,8 @@ class Ve final : public Scheduler {
  public:
   void params(Params& p) override {
     p("sigma_min", sigma_min_, "sigma towards t = 0").range(1e-9, 1e9);
-    p("sigma_max", sigma_max_, "sigma at t = 1, the prior's; NCSNv2's technique 1: the largest distance between two data points").range(1e-9, 1e9);
+    p("sigma_max", sigma_max_, "sigma at t = 1, the prior's; NCSNv2's technique 1: the largest distance between two data points")
+        .range(1e-9, 1e9);
     p("t_min", t_min_, "the clean end of the range that is trained and sampled").range(1e-8, 0.5);
     p.gives("path");
     p.gives("noise");

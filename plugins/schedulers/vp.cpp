@@ -10,7 +10,8 @@ class Vp final : public Scheduler {
   void params(Params& p) override {
     p("beta_min", beta_min_, "beta at t = 0").range(1e-6, 1000);
     p("beta_max", beta_max_, "beta at t = 1").range(1e-6, 1000);
-    p("t_min", t_min_, "the clean end of the range that is trained and sampled; the authors sample to 1e-3, and train and integrate likelihoods to 1e-5")
+    p("t_min", t_min_,
+      "the clean end of the range that is trained and sampled; the authors sample to 1e-3, and train and integrate likelihoods to 1e-5")
         .range(1e-8, 0.5);
     p.gives("path");
     p.gives("noise");

@@ -89,7 +89,7 @@ killed_at() {
   ! wait "$pid" 2>/dev/null
 }
 
-targets() { sed -n 's|^\[[0-9]*/\([0-9]*\)\].*|\1|p;T;q' "$machine$home/.deps/log/build.log"; } # of the last build
+targets() { sed -n 's|^\[[0-9]*/\([0-9]*\)\].*|\1|p' "$machine$home/.deps/log/build.log" | tail -n 1; } # of the last build
 
 mirror() { # the host's own, if it has one
   local suite=bookworm
@@ -153,9 +153,9 @@ before=$(targets)
 time proof "./scorelab run experiments/quickstart.toml goes on from there" inside ./scorelab run experiments/quickstart.toml
 proof "of ${before:-?} targets it built only the $(targets) that were left" test "$(targets)" -lt "${before:-0}"
 proof "results/quickstart/run.h5" test -s "$machine$home/results/quickstart/run.h5"
-proof "a picture" grep -q . <(find "$machine$home/results" -name '*.png' -size +0)
+proof "a picture" grep -q . <(find "$machine$home/results" -name '*.png' -size +0 2>/dev/null)
 proof "a CUDA library without a CUDA toolkit" test -s "$machine$home/build/lib/libscorelab_cuda.so"
-time proof "./scorelab test" inside ./scorelab test
+time proof "./scorelab test" inside ./scorelab test --no-tests=error
 proof "the launcher says nothing when all is built" silent inside ./scorelab --help
 proof "and costs less than 0.2 s" quick_overhead
 touch "$machine$home/core/CMakeLists.txt"

@@ -103,8 +103,11 @@ TEST(Noise, NormalAndUniformHaveTheirLaws) {  // one draw in 1000 of a perfect g
 
 TEST(Noise, HasTheMomentsOfItsLaws) {  // within 4 standard errors
   const double n = 100000;
-  const auto near = [&](const at::Tensor& x, double expected, double variance) { EXPECT_NEAR(x.mean().item<double>(), expected, 4 * std::sqrt(variance / n)); };
-  const at::Tensor z = Noise(7, "moments").normal(rows(4000, 25)), u = Noise(7, "moments").uniform(rows(4000, 25)), s = Noise(7, "moments").sign(rows(4000, 25));
+  const auto near = [&](const at::Tensor& x, double expected, double variance) {
+    EXPECT_NEAR(x.mean().item<double>(), expected, 4 * std::sqrt(variance / n));
+  };
+  const at::Tensor z = Noise(7, "moments").normal(rows(4000, 25)), u = Noise(7, "moments").uniform(rows(4000, 25)),
+                   s = Noise(7, "moments").sign(rows(4000, 25));
   near(z, 0, 1);
   near(z.square(), 1, 2);
   near(z.pow(3), 0, 15);
@@ -115,7 +118,9 @@ TEST(Noise, HasTheMomentsOfItsLaws) {  // within 4 standard errors
   EXPECT_TRUE(at::equal(s.abs(), at::ones_like(s)));
 }
 
-double correlation(const at::Tensor& a, const at::Tensor& b) { return (a * b).mean().item<double>() / std::sqrt(a.square().mean().item<double>() * b.square().mean().item<double>()); }
+double correlation(const at::Tensor& a, const at::Tensor& b) {
+  return (a * b).mean().item<double>() / std::sqrt(a.square().mean().item<double>() * b.square().mean().item<double>());
+}
 
 TEST(Noise, StreamsSeedsSamplesAndDrawsAreUncorrelated) {
   const double bound = 4 / std::sqrt(100000.0);
@@ -129,8 +134,8 @@ TEST(Noise, StreamsSeedsSamplesAndDrawsAreUncorrelated) {
     EXPECT_LT(std::abs(correlation(first, other)), bound);
     EXPECT_LT(std::abs(correlation(first.square() - 1, other.square() - 1)), bound);
   }
-  EXPECT_LT(std::abs(correlation(first.narrow(0, 0, 3999), first.narrow(0, 1, 3999))), bound);    // neighbouring samples
-  EXPECT_LT(std::abs(correlation(first.narrow(1, 0, 24), first.narrow(1, 1, 24))), bound);        // and elements
+  EXPECT_LT(std::abs(correlation(first.narrow(0, 0, 3999), first.narrow(0, 1, 3999))), bound);  // neighbouring samples
+  EXPECT_LT(std::abs(correlation(first.narrow(1, 0, 24), first.narrow(1, 1, 24))), bound);      // and elements
 }
 
 TEST(Noise, TheSamePathGivesTheSameDraws) {

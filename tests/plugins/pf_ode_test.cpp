@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "formulas.h"
@@ -35,7 +36,8 @@ at::Tensor reference(const at::Tensor& start, int steps) {
     for (int i = 0; i < steps; ++i) {
       const double t = times[i], h = times[i + 1] - t;
       const auto at = [&x](const Point2& k, double c) { return Point2{x[0] + c * k[0], x[1] + c * k[1]}; };
-      const Point2 k1 = velocity(t, x), k2 = velocity(t + h / 2, at(k1, h / 2)), k3 = velocity(t + h / 2, at(k2, h / 2)), k4 = velocity(t + h, at(k3, h));
+      const Point2 k1 = velocity(t, x), k2 = velocity(t + h / 2, at(k1, h / 2)), k3 = velocity(t + h / 2, at(k2, h / 2)),
+                   k4 = velocity(t + h, at(k3, h));
       for (int d = 0; d < 2; ++d) x[d] += h / 6 * (k1[d] + 2 * k2[d] + 2 * k3[d] + k4[d]);
     }
     rows[r][0] = x[0], rows[r][1] = x[1];
@@ -46,7 +48,9 @@ at::Tensor reference(const at::Tensor& start, int steps) {
 double rms(const at::Tensor& a, const at::Tensor& b) { return (a - b).square().mean().sqrt().item<double>(); }
 
 Json solver(const char* name, int steps) { return plugin("sampler", "pf-ode", {{"solver", name}, {"steps", steps}}); }
-Json rk45(double tolerance, double first = 0.01) { return plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", tolerance}, {"atol", tolerance}, {"first", first}}); }
+Json rk45(double tolerance, double first = 0.01) {
+  return plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", tolerance}, {"atol", tolerance}, {"first", first}});
+}
 
 TEST(PfOde, SolversHaveOrders1And2And4OnAMixture) {
   const World w = exact(plugin("scheduler", "vp"), three_modes());
@@ -83,7 +87,9 @@ TEST(PfOde, IsTheClosedMapOfAGaussian) {  // papers.md, O4: x_u = a_u m + sqrt(v
     const Point from = is_vp ? vp(1) : ve(1), to = is_vp ? vp(1e-3) : ve(1e-5);
     const World w = exact(plugin("scheduler", name), gaussian({0.7, -1.2, 0.0}, {0.5, 1.0, 2.0}));
     const at::Tensor x = w.prior(5);
-    const auto map = [&](const Coordinate& d, double x, double) { return to.a * d.m + std::sqrt(d.variance(to) / d.variance(from)) * (x - from.a * d.m); };
+    const auto map = [&](const Coordinate& d, double x, double) {
+      return to.a * d.m + std::sqrt(d.variance(to) / d.variance(from)) * (x - from.a * d.m);
+    };
     expect_close(w.sample(rk45(1e-12), x), each(data, x, x, map), 1e-9);
   }
 }
@@ -104,7 +110,8 @@ TEST(PfOde, DenoiseEndsWithTweediesMeanAtOneMoreEvaluation) {
 
 TEST(PfOde, AStepToZeroIsEulersAndCostsOneEvaluation) {
   const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 50}}), three_modes());
-  for (const auto& [name, cost] : std::vector<std::pair<const char*, std::int64_t>>{{"euler", 50}, {"heun", 2 * 50 - 1}, {"rk4", 4 * 50 - 3}}) {
+  for (const auto& [name, cost] :
+       std::vector<std::pair<const char*, std::int64_t>>{{"euler", 50}, {"heun", 2 * 50 - 1}, {"rk4", 4 * 50 - 3}}) {
     w.sample(plugin("sampler", "pf-ode", {{"solver", name}, {"to", 0.0}}), w.prior(3));
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(3, cost)) << name;
   }

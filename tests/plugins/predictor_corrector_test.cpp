@@ -10,8 +10,9 @@ const std::vector<Coordinate> data{{0.7, 0.5}, {-1.2, 1.0}, {0.0, 2.0}};
 const Law law = gaussian({0.7, -1.2, 0.0}, {0.5, 1.0, 2.0});
 
 Json predictor_corrector(const std::string& order, int steps, bool denoise, Json predictor, Json corrector) {
-  return plugin("sampler", "predictor-corrector",
-                {{"order", order}, {"steps", steps}, {"denoise", denoise}, {"predictor", std::move(predictor)}, {"corrector", std::move(corrector)}});
+  return plugin(
+      "sampler", "predictor-corrector",
+      {{"order", order}, {"steps", steps}, {"denoise", denoise}, {"predictor", std::move(predictor)}, {"corrector", std::move(corrector)}});
 }
 
 /// Euler and Maruyama on VP.
@@ -68,7 +69,8 @@ TEST(PredictorCorrector, WithoutACorrectorHasTheBitsAndTheCostOfTheBarePredictor
     const at::Tensor x = w.prior(6), bare = w.sample(plugin("step", step, {{"steps", 25}}), x);
     const auto cost = w.nfe();
     for (const char* order : {"predict-first", "correct-first"}) {
-      EXPECT_TRUE(same_bits(w.sample(predictor_corrector(order, 25, false, plugin("step", step), "none"), x), bare)) << scheduler << " " << step;
+      EXPECT_TRUE(same_bits(w.sample(predictor_corrector(order, 25, false, plugin("step", step), "none"), x), bare))
+          << scheduler << " " << step;
       EXPECT_EQ(w.nfe(), cost);
     }
     EXPECT_EQ(cost, std::vector<std::int64_t>(6, 25));

@@ -10,7 +10,8 @@ const std::vector<Coordinate> data{{0.7, 0.5}, {-1.2, 1.0}, {0.0, 2.0}};
 const Law law = gaussian({0.7, -1.2, 0.0}, {0.5, 1.0, 2.0});
 
 /// Song et al. 2021, equation 6, by Euler and Maruyama: drift - g^2 score, backwards.
-at::Tensor reverse_sde(const std::vector<double>& times, Point (*process)(double), double (*f)(double), double (*g2)(double), at::Tensor x, Noise noise) {
+at::Tensor reverse_sde(const std::vector<double>& times, Point (*process)(double), double (*f)(double), double (*g2)(double), at::Tensor x,
+                       Noise noise) {
   for (std::size_t k = 0; k + 1 < times.size(); ++k) {
     const double t = times[k], h = t - times[k + 1];
     x = each(data, x, noise.normal(x), [&](const Coordinate& d, double x, double z) {
@@ -86,7 +87,8 @@ TEST(ReverseDiffusion, DiscretisesAsTheForwardChainOnDdpm) {
   const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 200}}), law);
   const at::Tensor x = w.prior(5);
   for (const bool ode : {false, true}) {
-    expect_close(w.sample(plugin("step", "reverse-diffusion", {{"ode", ode}}), x), reverse_ddpm(Ddpm(200), 200, ode, x, w.noise().stream("predictor")));
+    expect_close(w.sample(plugin("step", "reverse-diffusion", {{"ode", ode}}), x),
+                 reverse_ddpm(Ddpm(200), 200, ode, x, w.noise().stream("predictor")));
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(5, 200));
   }
 }
@@ -113,7 +115,8 @@ TEST(ReverseDiffusion, HasTheFactorsOfTheClosedForm) {  // papers.md, O11: rd 2 
   const Ddpm process(100);
   const Coordinate d{0.3, 0.5};
   const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 100}}), gaussian({d.m}, {d.c}));
-  const auto rd = host::make_as<Step>(plugin("step", "reverse-diffusion")), pf = host::make_as<Step>(plugin("step", "reverse-diffusion", {{"ode", true}}));
+  const auto rd = host::make_as<Step>(plugin("step", "reverse-diffusion")),
+             pf = host::make_as<Step>(plugin("step", "reverse-diffusion", {{"ode", true}}));
   for (const int i : {2, 50, 100}) {
     const double beta = process.beta[i], v = d.variance(process.at(i));
     const Map sde = measured(w, *rd, i / 100.0, (i - 1) / 100.0), ode = measured(w, *pf, i / 100.0, (i - 1) / 100.0);

@@ -38,8 +38,10 @@ inline Law gaussian(const std::vector<double>& mean, const std::vector<double>& 
 
 /// Three unequal modes in the plane, each as wide in all directions.
 inline Law three_modes() {
-  return {at::tensor({0.5, 0.2, 0.3}, at::kDouble), at::tensor({1.0, 0.5, -1.2, 0.3, 0.2, -1.0}, at::kDouble).view({3, 2}),
-          at::tensor({0.16, 0.16, 0.25, 0.25, 0.09, 0.09}, at::kDouble).view({3, 2}), {}};
+  return {at::tensor({0.5, 0.2, 0.3}, at::kDouble),
+          at::tensor({1.0, 0.5, -1.2, 0.3, 0.2, -1.0}, at::kDouble).view({3, 2}),
+          at::tensor({0.16, 0.16, 0.25, 0.25, 0.09, 0.09}, at::kDouble).view({3, 2}),
+          {}};
 }
 
 /// Two modes whose axes are turned.

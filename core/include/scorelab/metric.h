@@ -1,7 +1,7 @@
 #pragma once
+#include <scorelab/component.h>
 #include <scorelab/law.h>
 #include <scorelab/noise.h>
-#include <scorelab/component.h>
 
 #include <functional>
 #include <string>
@@ -11,7 +11,7 @@ namespace scorelab {
 
 /// One number of a metric.
 struct Measurement {
-  std::string name;       ///< empty for the metric's own value; otherwise its part: "mean", "0", ..
+  std::string name;  ///< empty for the metric's own value; otherwise its part: "mean", "0", ..
   double value;
   std::string unit = "1";
   std::string goal = "min";  ///< min, max or none
@@ -20,9 +20,9 @@ struct Measurement {
 
 /// What a metric measures, in data units.
 struct Measured {
-  at::Tensor samples;     ///< [N, ..] float64
-  at::Tensor reference;   ///< [N, ..] float64, as many fresh draws of the data as it asked for
-  const Law* law;         ///< the data's law, or null
+  at::Tensor samples;    ///< [N, ..] float64
+  at::Tensor reference;  ///< [N, ..] float64, as many fresh draws of the data as it asked for
+  const Law* law;        ///< the data's law, or null
   Noise& noise;
 };
 

@@ -17,17 +17,17 @@ using Condition = std::map<std::string, at::Tensor>;
 /// What surrounds a component: handed to prepare.
 struct Setting {
   const Scheduler& scheduler;
-  at::TensorOptions options;          ///< dtype and device of x
-  std::vector<std::int64_t> shape;    ///< of one sample
-  const Law* law = nullptr;           ///< the data set's own, where it has one
+  at::TensorOptions options;        ///< dtype and device of x
+  std::vector<std::int64_t> shape;  ///< of one sample
+  const Law* law = nullptr;         ///< the data set's own, where it has one
 };
 
 struct Input {
-  const at::Tensor& x;                ///< [B, ..]
-  at::Tensor time;                    ///< [B], the scheduler's conditioning
-  at::Tensor alpha, sigma;            ///< [B]
+  const at::Tensor& x;      ///< [B, ..]
+  at::Tensor time;          ///< [B], the scheduler's conditioning
+  at::Tensor alpha, sigma;  ///< [B]
   const Condition& condition;
-  Noise* noise;                       ///< for dropout; null when sampling
+  Noise* noise;  ///< for dropout; null when sampling
 };
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;

@@ -36,9 +36,9 @@ class Spec {
   Spec& range(double low, double high);  ///< both ends allowed; for lists, each element
   Spec& one_of(std::vector<std::string> words);
   Spec& unit(std::string unit);
-  Spec& file();      ///< the path of a file, relative to the manifest; its contents count, not its name
-  Spec& required();  ///< the default is no value; a manifest must give one
-  Spec& reporting(); ///< changes what is reported, never a result: no part of a stage's key
+  Spec& file();       ///< the path of a file, relative to the manifest; its contents count, not its name
+  Spec& required();   ///< the default is no value; a manifest must give one
+  Spec& reporting();  ///< changes what is reported, never a result: no part of a stage's key
   Spec& when(std::string key, std::vector<std::string> values);
   Spec& above(std::string key, double bound);
 
@@ -95,8 +95,8 @@ class SlotBase {
   SlotBase& operator=(const SlotBase&) = delete;
 
   const std::string& kind() const { return kind_; }
-  const std::string& initial() const { return initial_; }   ///< the default component's name
-  const std::string& key() const { return key_; }           ///< the parameter's name: also that of the noise stream
+  const std::string& initial() const { return initial_; }  ///< the default component's name
+  const std::string& key() const { return key_; }          ///< the parameter's name: also that of the noise stream
   const std::shared_ptr<Component>& component() const { return component_; }
   void bind(std::string key, std::shared_ptr<Component> component);  ///< by the host; throws for another kind
   void name_key(std::string key) { key_ = std::move(key); }

@@ -16,9 +16,7 @@ struct Dual {
   friend Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.slope - b.slope}; }
   friend Dual operator-(Dual a) { return {-a.value, -a.slope}; }
   friend Dual operator*(Dual a, Dual b) { return {a.value * b.value, a.slope * b.value + a.value * b.slope}; }
-  friend Dual operator/(Dual a, Dual b) {
-    return {a.value / b.value, (a.slope * b.value - a.value * b.slope) / (b.value * b.value)};
-  }
+  friend Dual operator/(Dual a, Dual b) { return {a.value / b.value, (a.slope * b.value - a.value * b.slope) / (b.value * b.value)}; }
   friend Dual exp(Dual a);
   friend Dual expm1(Dual a);
   friend Dual log(Dual a);

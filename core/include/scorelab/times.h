@@ -1,5 +1,5 @@
 #pragma once
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 
 #include <cstddef>
 #include <type_traits>
@@ -45,19 +45,37 @@ class PerRow {
     return out;
   }
 
-  friend PerRow operator+(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return x + y; }); }
-  friend PerRow operator-(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return x - y; }); }
-  friend PerRow operator*(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return x * y; }); }
-  friend PerRow operator/(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return x / y; }); }
-  friend PerRow operator-(const PerRow& a) { return a.map([](double x) { return -x; }); }
+  friend PerRow operator+(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return x + y; });
+  }
+  friend PerRow operator-(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return x - y; });
+  }
+  friend PerRow operator*(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return x * y; });
+  }
+  friend PerRow operator/(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return x / y; });
+  }
+  friend PerRow operator-(const PerRow& a) {
+    return a.map([](double x) { return -x; });
+  }
   /// Comparisons give 1 or 0.
-  friend PerRow operator>(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return double(x > y); }); }
+  friend PerRow operator>(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return double(x > y); });
+  }
   friend PerRow operator<(const PerRow& a, const PerRow& b) { return b > a; }
-  friend PerRow operator<=(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return double(x <= y); }); }
+  friend PerRow operator<=(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return double(x <= y); });
+  }
   friend PerRow operator>=(const PerRow& a, const PerRow& b) { return b <= a; }
 
-  friend PerRow min(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return y < x ? y : x; }); }
-  friend PerRow max(const PerRow& a, const PerRow& b) { return zip(a, b, [](double x, double y) { return y > x ? y : x; }); }
+  friend PerRow min(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return y < x ? y : x; });
+  }
+  friend PerRow max(const PerRow& a, const PerRow& b) {
+    return zip(a, b, [](double x, double y) { return y > x ? y : x; });
+  }
   friend PerRow pow(const PerRow& a, double exponent);
   friend PerRow sqrt(const PerRow& a);
   friend PerRow square(const PerRow& a) { return a * a; }

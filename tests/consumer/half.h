@@ -1,0 +1,2 @@
+#pragma once
+constexpr double half = 0.5;
