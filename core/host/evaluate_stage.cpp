@@ -16,6 +16,8 @@ Json run_evaluate(StageRun& run) {
   auto metric = make_as<Metric>(run.spec["metric"]);
   prepare(metric, run.spec["metric"], setup.setting());
   const std::int64_t count = run.spec["sample"]["count"];
+  const Json sampled = record::read_json(record::stage_folder(run.results, run.spec["sampled"]) / "stage.json");
+  if (sampled.is_null() || sampled["count"] < count) throw NotReady();
   const auto stored = record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count);
   std::vector<Measurement> measured;
   call(title(run.spec["metric"]),

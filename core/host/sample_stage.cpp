@@ -21,6 +21,9 @@ namespace {
 /// Puts the stored weights that the stage asks for into the network.
 void load_weights(const StageRun& run, Network& network, double ema) {
   const auto folder = record::stage_folder(run.results, run.spec["trained"]);
+  const Json trained = record::read_json(folder / "stage.json");
+  if (trained.is_null() || (ema > 0 && std::find(trained["ema"].begin(), trained["ema"].end(), Json(ema)) == trained["ema"].end()))
+    throw NotReady();
   const auto found = record::load_checkpoint(folder, [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
   if (!found) throw Error("the training's checkpoint is gone: " + (folder / "checkpoint.h5").string());
   if (found->step != record::read_json(folder / "spec.json").at("train").at("steps"))

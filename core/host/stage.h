@@ -25,6 +25,12 @@ struct StageRun {
   std::function<void(std::int64_t done, std::int64_t total, Json more)> progress;
 };
 
+/// What a stage needs is not there: another run asked the stage before for less. The front end sees to it and tries again.
+class NotReady : public std::exception {
+ public:
+  const char* what() const noexcept override { return "an earlier stage lacks what this one needs"; }
+};
+
 /// Each returns what stage.json says beside the rest.
 Json run_train(StageRun& run);
 Json run_sample(StageRun& run);

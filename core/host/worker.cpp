@@ -88,6 +88,9 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
   } catch (const Stopped&) {
     say({{"event", "stopped"}, {"stage", key}});
     return 75;
+  } catch (const NotReady&) {
+    say({{"event", "busy"}, {"stage", key}});
+    return busy;
   } catch (const DeviceUnavailable& e) {
     say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 4}});
     return 4;

@@ -157,7 +157,10 @@ void Trainer::report(TrainPort& port) {
 void Trainer::run(TrainPort& port) {
   const c10::AutoGradMode no_grad(false);
   try {
-    if (reports_owed) report(port);
+    if (reports_owed) {
+      report(port);
+      port.checkpoint();
+    }
     while (step < options_.steps) {
       if (stop_.load()) throw Stopped();
       update(step + 1);

@@ -3,7 +3,7 @@
 bad/NAME.toml is checked with `scorelab check NAME.toml`, or with the arguments in bad/NAME.args, in the folder bad;
 bad/NAME.txt is what must come: stderr, then a line `exit N`. After a change on purpose,
 
-    python tests/manifests/test_bad.py --write NAME..     (no name: all but the KNOWN)
+    python tests/manifests/test_bad.py --write NAME..     (no name: all)
 
 writes them anew; read what it wrote before it is committed: is it true, helpful, at the right line and column?
 """
@@ -18,40 +18,6 @@ from program import BAD, scorelab
 NAMES = sorted({f.stem for f in BAD.iterdir() if f.suffix in (".toml", ".args", ".txt") and f.is_file()})
 
 
-# What the program does not say yet as the golden has it. Strict: whoever mends one takes its line out.
-KNOWN = {
-    "file-bom": "the byte order mark is printed with line 1",
-    "file-crlf": "the carriage return is printed with each line",
-    "file-empty": "an empty file is said to be unreadable: read.cpp streams an empty buffer, which sets failbit",
-    "inactive-refine": "says steps = \"0\": schema::words quotes numbers",
-    "inactive-solver": "says steps = \"0\": schema::words quotes numbers",
-    "key-slot-grid": "`eps` is suggested for `steps`: two of three letters differ",
-    "kind-objective": "a objective",
-    "metric-label": "labels with a slash and empty ones are accepted",
-    "metrics-no-sampler": "three errors for one mistake, one of them \"`sample` needs samples\"",
-    "missing-all": "the caret of what is missing runs over the whole line of a one-line manifest",
-    "missing-misspelt": "a misspelt `scheduler` is first said to be missing",
-    "missing-misspelt-objective": "a misspelt `objective` is first said to be missing",
-    "plugin-key-in-table": "`plugin` is accepted in tables that are no component",
-    "plugin-misspelt": "the misspelt key is not named",
-    "plugin-number": "`plugin` is wrong, not `sampler`",
-    "set-into-word": "`plugin` is wrong, not `sampler`",
-    "range-from": "times before 0 are accepted",
-    "range-infinite": "infinity becomes JSON's null: `mean` takes a floats, got [null]",
-    "relation-two": "the verdicts of plugins are not sorted by line",
-    "set-empty-part": "a trailing dot is dropped",
-    "set-quoted": "a value that is wrong is left half read, and the plugin's verdict on it is reported too",
-    "type-slot": "`step` is no key; and what is wrong counts as \"none\"",
-    "type-slot-table": "`step` is no key",
-    "type-metric-item": "`metric` is no key",
-    "type-metric-label": "`metric` is no key",
-    "type-ints": "the whole array is blamed for one entry",
-    "type-list": "the whole array is blamed for one entry",
-    "type-matrix": "the whole array is blamed for one entry",
-    "type-number-or-word": "a list of words without \"or\"",
-}
-
-
 def what_it_says(name):
     arguments = BAD / f"{name}.args"
     words = shlex.split(arguments.read_text()) if arguments.exists() else ["check", f"{name}.toml"]
@@ -60,7 +26,7 @@ def what_it_says(name):
     return said + done.stderr.replace(f"{BAD}/", "<here>/") + f"exit {done.returncode}\n"
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xfail(strict=True, reason=KNOWN[n])) if n in KNOWN else n for n in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_bad(name):
     golden = BAD / f"{name}.txt"
     assert golden.exists(), f"no golden: python tests/manifests/test_bad.py --write {name}, then read it"
@@ -81,6 +47,6 @@ def test_bad_is_never_done_nor_internal():
 if __name__ == "__main__":
     if sys.argv[1:2] != ["--write"]:
         sys.exit("usage: python tests/manifests/test_bad.py --write NAME..")
-    for name in sys.argv[2:] or [n for n in NAMES if n not in KNOWN]:
+    for name in sys.argv[2:] or NAMES:
         (BAD / f"{name}.txt").write_bytes(what_it_says(name).encode())
         print(f"wrote {BAD / name}.txt: read it")

@@ -138,7 +138,6 @@ def test_json(arguments):
     assert done.stderr == ""
 
 
-@pytest.mark.xfail(strict=True, reason="core/cli/list.cpp prints a table's schema bare, without \"schema\": 1")
 @pytest.mark.parametrize("table", ["output", "train", "sample", "run"])
 def test_json_of_a_table(table):
     assert json.loads(scorelab("list", table, "--json").stdout)["schema"] == 1
@@ -263,7 +262,6 @@ def test_a_cold_check_needs_the_host(copied, tmp_path):
     assert cold.returncode != 0 and "scorelab-host" in cold.stderr and "Traceback" not in cold.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="core/cli/hosts.cpp throws scorelab::Error, which main maps to 1, \"a run failed\"")
 def test_a_missing_host_is_unavailable(copied, tmp_path):
     (copied.parent / "scorelab-host").unlink()
     assert scorelab("check", "one-level.toml", cwd=GOOD, program=copied, SCORELAB_CACHE=str(tmp_path / "cold")).returncode == 4
