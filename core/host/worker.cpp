@@ -70,10 +70,12 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
     const KeepGenerator generator;
     const std::string kind = spec.at("stage");
     Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
-    if (generator.changed())
+    if (generator.changed()) {
+      for (const char* made : {"samples", "previews", "checkpoint.h5", "checkpoint.previous.h5"}) fs::remove_all(folder / made);
       throw Error(
-          "a plugin drew from LibTorch's default generator, so that this result cannot be made again; every draw belongs to the Noise that "
-          "it is handed");
+          "a plugin drew from LibTorch's default generator, so that this result cannot be made again and was not kept; every draw belongs "
+          "to the Noise that it is handed");
+    }
     result.update({{"stage", kind},
                    {"key", key},
                    {"label", spec.at("label")},

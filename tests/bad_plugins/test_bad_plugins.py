@@ -78,6 +78,7 @@ IN_A_STEP = {
     "overflows-stack": ["step `overflows-stack` crashed (SIGSEGV)"],
     "wrong-shape": ["step `wrong-shape`", "returned shape [4, 1]", "for x of shape [4, 2]", "a step keeps shape and dtype"],
     "wrong-dtype": ["step `wrong-dtype`", "of Half", "of Double", "a step keeps shape and dtype"],
+    "default-generator": ["drew from LibTorch's default generator", "every draw belongs to the Noise"],
     # Contract 11: which step, which t, which tensor. Three steps go 1 -> 0.5005 -> 0.001 -> 0; the second is the bad one.
     "nan-step": ["step `nan-step`", "not finite", "x after step 2", "from t = 0.5005 to t = 0.001", "samples 0 to 3"],
 }
