@@ -332,10 +332,8 @@ class Checker {
       const std::size_t before = out_.problems.size();
       if (root_.find("sample"))
         problem(key_at("sample"), "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
-      for (const char* key : {"metrics"})
-        if (root_.find(key))
-          problem(key_at(key), fmt::format("`{}` needs samples, but the manifest names no sampler", key),
-                  "such as sampler = \"ancestral\"");
+      if (root_.find("metrics"))
+        problem(key_at("metrics"), "`metrics` needs samples, but the manifest names no sampler", "such as sampler = \"ancestral\"");
       if (!trains && out_.problems.size() == before)
         problem(network->at, "there is nothing to do: nothing is trained, and the manifest names no sampler",
                 "such as sampler = \"ancestral\"");

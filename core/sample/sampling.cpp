@@ -70,9 +70,7 @@ std::int64_t Sampling::rows() const {
 Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const c10::AutoGradMode no_grad(false);
   const std::int64_t rows = s.rows();
-  std::int64_t step = 0;
   at::Tensor x = one_call(s, first, rows, [&](const Times& t, const at::Tensor& now) {
-    ++step;
     if (s.model->stop && s.model->stop->load()) throw Stopped();
     if (s.observe) s.observe(t, now);
   });
