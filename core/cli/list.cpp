@@ -11,7 +11,7 @@
 namespace scorelab::cli {
 namespace {
 
-const std::vector<std::string> kinds{"scheduler", "network", "objective", "sampler", "step", "dataset", "metric"};
+const std::vector<std::string> kinds{"scheduler", "network", "objective", "sampler", "step", "guide", "initial", "dataset", "metric"};
 
 template <class Options>
 schema::Schema of_table() {

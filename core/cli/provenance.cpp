@@ -55,7 +55,8 @@ Json provenance(const manifest::Experiment& e, const std::filesystem::path& fold
   utsname system{};
   uname(&system);
   Json plugins = Json::object();
-  for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.metrics}) plugins_of(*part, plugins);
+  for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.sample, &e.metrics})
+    plugins_of(*part, plugins);
   return {{"git_sha", sha},
           {"git_diff", diff},
           {"host", system.nodename},

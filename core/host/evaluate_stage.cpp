@@ -18,10 +18,20 @@ Json run_evaluate(StageRun& run) {
   const std::int64_t count = run.spec["sample"]["count"];
   const Json sampled = record::read_json(record::stage_folder(run.results, run.spec["sampled"]) / "stage.json");
   if (sampled.is_null() || sampled["count"] < count) throw NotReady();
-  const auto stored = record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count);
+  at::Tensor samples;
+  std::optional<Moments> moments;
+  if (sampled.contains("moments")) {
+    const auto shape = setup.data->shape();
+    const auto tensor = [&](const char* name) {
+      return at::tensor(sampled["moments"][name].get<std::vector<double>>(), at::kDouble).view(shape);
+    };
+    moments = {tensor("mean"), tensor("variance")};
+  } else {
+    samples = to_tensor(record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count).x).to(at::kDouble);
+  }
   std::vector<Measurement> measured;
   call(title(run.spec["metric"]),
-       [&] { measured = scorelab::evaluate(*metric, *setup.data, to_tensor(stored.x).to(at::kDouble), run.spec["seed"]); });
+       [&] { measured = scorelab::evaluate(*metric, *setup.data, samples, moments ? &*moments : nullptr, run.spec["seed"]); });
   const std::string label = run.spec["name"];
   Json values = Json::array();
   std::vector<record::Column> columns;

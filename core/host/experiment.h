@@ -19,7 +19,8 @@ Options read_table(const Json& values) {
   options.params(p);
   if (!values.is_null())
     for (const auto& spec : p.specs)
-      if (values.contains(spec->name)) schema::assign(*spec, values[spec->name], {});
+      if (values.contains(spec->name))
+        schema::assign(*spec, values[spec->name], [](const std::string&, const Json& config) { return make(config); });
   return options;
 }
 
@@ -36,8 +37,10 @@ struct Setup {
   Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr}; }
   /// A model of the network for this spec's output.
   std::shared_ptr<Model::State> model(const Json& spec, const std::atomic<bool>& stop) const;
-  /// A sampling with the sampler and options given, of this model's network.
-  Sampling sampling(const Json& sampler, const SampleOptions& options, const Json& spec, const std::atomic<bool>& stop) const;
+  /// A sampling with the sampler and the table `sample` given, of this model's network behind the spec's guides.
+  Sampling sampling(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
+  /// The sampler's config with a budget of evaluations turned into steps, by dry runs.
+  Json within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
 };
 
 }  // namespace scorelab::host

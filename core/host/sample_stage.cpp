@@ -65,17 +65,65 @@ std::int64_t measure_threads(const Sampling& s) {
 
 }  // namespace
 
+namespace {
+
+/// Collects the paths of the first samples of a call.
+class Tracing {
+ public:
+  Tracing(Sampling& sampling, std::int64_t count) : sampling_(sampling) {
+    if (count == 0) return;
+    sampling.trace = [this, count](const Times& t, const at::Tensor& x) {
+      const std::int64_t n = std::min(count, x.size(0));
+      t_.push_back(t.vector(t.shared() ? n : static_cast<std::int64_t>(t.rows()), at::kDouble).narrow(0, 0, n));
+      x_.push_back(x.narrow(0, 0, n).clone());
+    };
+  }
+  ~Tracing() { sampling_.trace = nullptr; }
+  void save(const std::filesystem::path& folder) const {
+    if (!x_.empty()) record::save_trace(folder, {to_array(at::stack(t_)), to_array(at::stack(x_))});
+  }
+
+ private:
+  Sampling& sampling_;
+  std::vector<at::Tensor> t_, x_;
+};
+
+Json run_moments(StageRun& run, Sampling& sampling) {
+  ExactMoments exact;
+  call(title(run.spec["sampler"]), [&] { exact = exact_moments(sampling); });
+  const auto list = [](const at::Tensor& x) {
+    const at::Tensor flat = x.contiguous().view(-1);
+    return std::vector<double>(flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel());
+  };
+  run.progress(1, 1, {{"unit", "moments"}});
+  return {{"count", sampling.options.count},
+          {"nfe", static_cast<double>(exact.nfe)},
+          {"moments", {{"mean", list(exact.moments.mean)}, {"variance", list(exact.moments.variance)}}}};
+}
+
+}  // namespace
+
 Json run_sample(StageRun& run) {
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
-  const auto options = read_table<SampleOptions>(run.spec["sample"]);
-  Sampling sampling = setup.sampling(run.spec["sampler"], options, run.spec, run.stop);
+  const Json& sample = run.spec["sample"];
+  const auto options = read_table<SampleOptions>(sample);
   if (run.spec["trained"] != "") load_weights(run, *setup.network, options.ema);
+  Json sampler = run.spec["sampler"];
+  if (run.resolved.contains("sampler")) {
+    sampler["params"].update(run.resolved["sampler"]);
+  } else if (const Json fitted = setup.within_budget(sampler, sample, run.spec, run.stop); fitted != sampler) {
+    run.resolved["sampler"] = {{"steps", fitted["params"]["steps"]}, {"nfe", 0}};
+    sampler = fitted;
+    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+  }
+  Sampling sampling = setup.sampling(sampler, sample, run.spec, run.stop);
   if (!run.resolved.contains("threads")) {
     const c10::AutoGradMode no_grad(false);
     run.resolved["threads"] = measure_threads(sampling);
     record::write_whole(run.folder / "resolved.json", run.resolved.dump());
   }
   at::set_num_threads(run.resolved["threads"]);
+  if (options.moments == "exact") return run_moments(run, sampling);
   run.journal.declare("sample", {{"seconds", "s", "none", "time of the call"},
                                  {"nfe_mean", "1", "none", "network evaluations of a sample, mean"},
                                  {"nfe_max", "1", "none", "network evaluations of a sample, largest"}});
@@ -84,14 +132,17 @@ Json run_sample(StageRun& run) {
   const auto folder = run.folder / "samples";
   for (std::int64_t first = 0; first < options.count; first += sampling.rows()) {
     const std::int64_t n = std::min(sampling.rows(), options.count - first);
-    if (!record::has_samples(folder, first, n)) {
+    const bool traced = first == 0 && options.trace > 0;
+    if (!record::has_samples(folder, first, n) || traced) {
       const auto begin = std::chrono::steady_clock::now();
       std::int64_t step = 0;
       sampling.observe = [&](const Times& t, const at::Tensor&) {
         run.progress(first, options.count, {{"unit", "samples"}, {"t", t.max_value()}, {"step", ++step}});
       };
       Sampled drawn;
-      call(title(run.spec["sampler"]), [&] { drawn = draw_samples(sampling, first, n); });
+      const Tracing tracing(sampling, traced ? std::min(options.trace, n) : 0);
+      call(title(sampler), [&] { drawn = draw_samples(sampling, first, n); });
+      tracing.save(run.folder);
       record::save_samples(
           folder, {first, to_array(drawn.x), drawn.nfe, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()});
     }
@@ -106,7 +157,7 @@ Json run_sample(StageRun& run) {
     run.progress(first + n, options.count, {{"unit", "samples"}});
   }
   const double mean = std::accumulate(nfe.begin(), nfe.end(), 0.0) / static_cast<double>(nfe.size());
-  return {{"count", options.count}, {"nfe", mean}, {"sampling_seconds", total}};
+  return {{"count", options.count}, {"nfe", mean}, {"trace", options.trace}, {"sampling_seconds", total}};
 }
 
 }  // namespace scorelab::host

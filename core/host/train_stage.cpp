@@ -93,7 +93,8 @@ class Port final : public TrainPort {
   void preview(std::int64_t step) override {
     if (!run_.spec.contains("preview")) return;
     const Json& p = run_.spec["preview"];
-    Sampling sampling = setup_.sampling(p["sampler"], read_table<SampleOptions>(p["sample"]), run_.spec, run_.stop);
+    Sampling sampling =
+        setup_.sampling(setup_.within_budget(p["sampler"], p["sample"], run_.spec, run_.stop), p["sample"], run_.spec, run_.stop);
     sampling.stream = "preview";
     const std::int64_t n = std::min(run_.spec["train"]["preview_count"].get<std::int64_t>(), sampling.rows());
     const Sampled drawn = draw_samples(sampling, 0, n);

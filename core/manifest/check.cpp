@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -52,7 +53,11 @@ class Checker {
     e.network = required("network");
     if (root_.find("objective")) e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
     if (root_.find("sampler")) e.sampler = component("sampler", {"sampler", "step"}, *root_.find("sampler"), "sampler");
-    metrics();
+    labelled("guides", "guide", [&](const std::string& label, Json c) {
+      c["label"] = label;
+      e.guides.push_back(std::move(c));
+    });
+    labelled("metrics", "metric", [&](const std::string& label, Json c) { e.metrics[label] = std::move(c); });
     e.output = table<OutputOptions>("output");
     e.train = table<TrainOptions>("train");
     e.sample = table<SampleOptions>("sample");
@@ -134,6 +139,8 @@ class Checker {
   void learn_schemas() {
     std::vector<const catalog::Entry*> named;
     collect(root_, named);
+    for (const auto& p : table_schema<SampleOptions>().params)
+      if (const auto* e = p.type == "slot" ? catalog_.find({p.slot}, p.initial.get<std::string>()) : nullptr) named.push_back(e);
     catalog_.learn(named);
     for (int depth = 0; depth < 4; ++depth) {  // slots have defaults, whose slots have defaults
       std::vector<const catalog::Entry*> more;
@@ -198,11 +205,7 @@ class Checker {
     }
     const schema::Schema& s = role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
     auto read = reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner,
-                             fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
-                             [&](const Node& inner, const std::string& kind, const std::string& key) -> Json {
-                               if (inner.kind == Kind::string && inner.string == "none") return {};
-                               return component(key, {kind}, inner, kind);
-                             });
+                             fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name), slot_reader(), true);
     const std::string id = entry->built_in ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version)
                                            : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
     Json out{{"plugin", entry->stamp.name},  {"kind", entry->stamp.kind}, {"version", entry->stamp.version},  {"id", id},
@@ -210,6 +213,13 @@ class Checker {
     parts_.push_back({out, name->at, s, role});
     if (out_.problems.size() == problems_before) out_.doubts.push_back({out, name->at});
     return out;
+  }
+
+  TableReader::ReadSlot slot_reader() {
+    return [this](const Node& inner, const std::string& kind, const std::string& key) -> Json {
+      if (inner.kind == Kind::string && inner.string == "none") return {};
+      return component(key, {kind}, inner, kind);
+    };
   }
 
   void without_plugin(const std::string& what, const Node& table) {
@@ -243,29 +253,33 @@ class Checker {
             near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
   }
 
-  void metrics() {
-    const Node* node = root_.find("metrics");
+  /// Components under labels: a list of names, or a table of labels. `f` keeps each.
+  void labelled(const std::string& key, const std::string& kind, const std::function<void(const std::string& label, Json)>& f) {
+    const Node* node = root_.find(key);
     if (!node) return;
+    std::set<std::string> seen;
     const auto add = [&](const std::string& label, const std::string& what, const Position& at, const Node& value) {
-      if (experiment_.metrics.contains(label))
-        return problem(at, fmt::format("the metric `{}` is named twice", label), "give one a label: metrics = { label = .. }");
-      if (Json c = component(what, {"metric"}, value, "metric"); !c.is_null()) experiment_.metrics[label] = std::move(c);
+      if (!seen.insert(label).second)
+        return problem(at, fmt::format("the {} `{}` is named twice", kind, label),
+                       fmt::format("give one a label: {} = {{ label = .. }}", key));
+      if (Json c = component(what, {kind}, value, kind); !c.is_null()) f(label, std::move(c));
     };
     if (node->kind == Kind::array) {
       for (std::size_t i = 0; i < node->items.size(); ++i) {
         const Node& item = node->items[i];
         const Node* name = item.kind == Kind::table ? item.find("plugin") : &item;
-        add(name && name->kind == Kind::string ? name->string : std::to_string(i), fmt::format("metrics[{}]", i), item.at, item);
+        add(name && name->kind == Kind::string ? name->string : std::to_string(i), fmt::format("{}[{}]", key, i), item.at, item);
       }
     } else if (node->kind == Kind::table) {
       for (const auto& m : node->members) {
         if (m.key.empty() || m.key[0] == '.' || m.key.find('/') != std::string::npos)
-          problem(m.key_at, "a metric's label names its rows and files", "no slash, no dot in front, not empty");
+          problem(m.key_at, fmt::format("a {}'s label names its rows and files", kind), "no slash, no dot in front, not empty");
         else
-          add(m.key, "metrics." + m.key, m.value.at, m.value);
+          add(m.key, key + "." + m.key, m.value.at, m.value);
       }
     } else {
-      problem(node->at, fmt::format("`metrics` is {}", node->kind_name()), "expected names, such as [\"mmd\"], or a table of labels");
+      problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()),
+              fmt::format("expected names, such as [\"{}\"], or a table of labels", example(kind)));
     }
   }
 
@@ -277,7 +291,7 @@ class Checker {
       node = nullptr;
     }
     static const schema::Schema s = table_schema<Options>();
-    auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), {});
+    auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), slot_reader(), false);
     experiment_.keys[key] = std::move(read.key);
     return std::move(read.values);
   }
@@ -309,6 +323,19 @@ class Checker {
                 need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
       }
     }
+    if (experiment_.sample["moments"] == "exact") {
+      for (const auto& p : parts_) {
+        if (p.role != "metric" && p.role != "initial") continue;
+        const auto& given = p.schema.gives;
+        if (std::none_of(given.begin(), given.end(), [](const auto& g) { return g.name == "exact-moments"; }))
+          problem(p.at, fmt::format("{} `{}` does not go with sample.moments = \"exact\"", p.role, schema::text(p.component)),
+                  p.role == "metric" ? "it measures samples, and there are none" : "it states no moments");
+      }
+      if (part("dataset") && !gives("dataset", "gaussian-law"))
+        problem(part("dataset")->at,
+                fmt::format("dataset `{}` does not go with sample.moments = \"exact\"", schema::text(part("dataset")->component)),
+                "moments are propagated exactly for a Gaussian");
+    }
     const Part* network = part("network");
     if (!network) return;
     const bool trains = gives("network", "trains");
@@ -330,6 +357,8 @@ class Checker {
     }
     if (!root_.find("sampler") && !misspelt_.contains("sampler")) {
       const std::size_t before = out_.problems.size();
+      if (root_.find("guides"))
+        problem(key_at("guides"), "`guides` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
       if (root_.find("sample"))
         problem(key_at("sample"), "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
       if (root_.find("metrics"))

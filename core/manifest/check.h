@@ -18,6 +18,7 @@ struct Experiment {
   std::string name, question;
   std::vector<std::int64_t> seeds{0};
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
+  Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component
   Json keys = Json::object();  ///< of output, train, sample, run: what differs from the default
 };

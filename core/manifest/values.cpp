@@ -109,13 +109,13 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
 }
 
 TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help,
-                                      const ReadSlot& slot) {
+                                      const ReadSlot& slot, bool component) {
   Result out;
   std::vector<std::string> names;
   for (const auto& p : schema.params) names.push_back(p.name);
   if (table) {
     for (const auto& m : table->members) {
-      if ((slot && m.key == "plugin") || schema.find(m.key)) continue;
+      if ((component && m.key == "plugin") || schema.find(m.key)) continue;
       if (m.carried) {
         left_out_.push_back(fmt::format("`{}` ({} does not declare it)", m.key, owner));
         continue;

@@ -19,7 +19,9 @@ class TableReader {
     Json values = Json::object();  ///< every parameter
     Json key = Json::object();     ///< active, not reporting, other than the default
   };
-  Result read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot);
+  /// `component`: the table may name its `plugin`.
+  Result read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot,
+              bool component);
 
   /// Keys beside a plugin that an override changed, which the new one does not declare.
   const std::vector<std::string>& left_out() const { return left_out_; }

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <scorelab/dataset.h>
+#include <scorelab/initial.h>
 #include <scorelab/metric.h>
 #include <zlib.h>
 
@@ -9,6 +10,8 @@
 namespace scorelab {
 
 DataSet::~DataSet() = default;
+Initial::~Initial() = default;
+std::optional<Moments> Initial::moments(const Start&) const { return std::nullopt; }
 std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
 Metric::~Metric() = default;

@@ -9,17 +9,20 @@ namespace scorelab {
 
 Grid::Group Grid::params(Params& p) {
   Group group;
-  group.specs = {&p("steps", steps_, "number of steps; 0: one a level, or 1000 where the process is continuous").range(0, 1e7),
-                 &p("spacing", spacing_,
-                    "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/7) "
-                    "(Karras et al. 2022); "
-                    "leading, trailing: integer strides over the levels (Lin et al. 2024)")
-                      .one_of({"uniform", "quadratic", "log-snr", "karras", "leading", "trailing"}),
-                 &p("refine", refine_, "steps for each level").range(1, 1000).when("steps", {"0"}),
-                 &p("from", from_, "the time to start at").one_of({"t_max"}).range(0, 1e9),
-                 &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others")
-                      .one_of({"auto", "t_min"})
-                      .range(0, 1e9)};
+  group.specs = {
+      &p("steps", steps_, "number of steps; 0: one a level, or 1000 where the process is continuous").range(0, 1e7).when("nfe", {"0"}),
+      &p("nfe", nfe_, "a budget: the most steps of which a sample costs at most so many network evaluations; 0: `steps` says")
+           .range(0, 1e7),
+      &p("spacing", spacing_,
+         "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/7) "
+         "(Karras et al. 2022); "
+         "leading, trailing: integer strides over the levels (Lin et al. 2024)")
+           .one_of({"uniform", "quadratic", "log-snr", "karras", "leading", "trailing"}),
+      &p("refine", refine_, "steps for each level").range(1, 1000).when("nfe", {"0"}).when("steps", {"0"}),
+      &p("from", from_, "the time to start at").one_of({"t_max"}).range(0, 1e9),
+      &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others")
+           .one_of({"auto", "t_min"})
+           .range(0, 1e9)};
   return group;
 }
 
@@ -64,6 +67,7 @@ std::vector<double> spaced(const Scheduler& q, const std::string& spacing, doubl
 
 std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
   const double from = start(q), to = end(q, reaches_zero), low = std::max(to, q.t_min());
+  if (nfe_ > 0) throw Error("a budget of network evaluations is turned into steps by dry runs, before the sampler is used");
   const std::int64_t levels = q.levels();
   std::int64_t n = steps_;
   if (n == 0) {

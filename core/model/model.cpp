@@ -50,7 +50,7 @@ at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t) {
       throw Error(c10::str("it returned ", out.scalar_type(), " for x of ", x.scalar_type(), "; it must keep x's dtype"));
     if (m.look) m.look(x, t, out);
   };
-  m.call ? m.call(body) : body();
+  m.call ? m.call(*m.network, body) : body();
   return out;
 }
 
@@ -72,7 +72,9 @@ at::Tensor forward_in_chunks(Model::State& m, const at::Tensor& x, const Times& 
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-Prediction evaluate(Model::State& m, const at::Tensor& x, const Times& asked, const PerRow& active) {
+Prediction evaluate(const std::shared_ptr<Model::State>& state, const at::Tensor& x, const Times& asked, const PerRow& active,
+                    bool guided) {
+  Model::State& m = *state;
   if (m.stop && m.stop->load(std::memory_order_relaxed)) throw Stopped();
   const Scheduler& q = *m.scheduler;
   const Times t = all_active(active) ? asked : where(active, asked, q.t_max());  // rows that are off may stand at t = 0
@@ -85,32 +87,42 @@ Prediction evaluate(Model::State& m, const at::Tensor& x, const Times& asked, co
   if (m.max_nfe > 0) {
     const auto& n = m.counts.evaluations;
     const auto row = std::max_element(n.begin(), n.end()) - n.begin();
-    if (n[row] > m.max_nfe)
+    m.over_budget = n[row] > m.max_nfe;
+    if (m.over_budget)
       throw Error(fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen the tolerances or raise the bound",
                               row, m.max_nfe, t[row]));
   }
   const at::Tensor F = forward_in_chunks(m, x, t, active);
-  if (const auto own = m.network->states()) return Prediction(q, x, t, *own, F, active);
-  return m.output.read(q, x, t, F, active);
+  const auto own = m.network->states();
+  Prediction out = own ? Prediction(q, x, t, *own, F, active) : m.output.read(q, x, t, F, active);
+  if (!guided) return out;
+  Model network(state, active, false);
+  for (const auto& guide : m.guides) {
+    const auto body = [&] { out = guide->guide(network, out); };
+    m.call ? m.call(*guide, body) : body();
+  }
+  return out;
 }
 
 }  // namespace
 
-Model::Model(std::shared_ptr<State> state, PerRow active) : state_(std::move(state)), active_(std::move(active)) {}
-Model Model::rows(const PerRow& active) const { return Model(state_, active_ * active); }
+Model::Model(std::shared_ptr<State> state, PerRow active, bool guided)
+    : state_(std::move(state)), active_(std::move(active)), guided_(guided) {}
+Model Model::rows(const PerRow& active) const { return Model(state_, active_ * active, guided_); }
+Model Model::unguided() const { return Model(state_, active_, false); }
 const Scheduler& Model::scheduler() const { return *state_->scheduler; }
 Quantity Model::stated() const {
   const auto own = state_->network->states();
   return own ? *own : state_->output.states();
 }
 
-Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(*state_, x, t, active_); }
+Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(state_, x, t, active_, guided_); }
 
 Vjp Model::vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of) {
   const bool training = c10::GradMode::is_enabled();
   const c10::AutoGradMode with_grad(true);
   const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
-  Prediction prediction = evaluate(*state_, leaf, t, active_);
+  Prediction prediction = evaluate(state_, leaf, t, active_, guided_);
   count(state_->counts.vjps, x.size(0), active_);
   at::Tensor product = torch::autograd::grad({prediction.as(of)}, {leaf}, {v}, training, training)[0];
   if (training) return {std::move(prediction), std::move(product)};
@@ -121,7 +133,7 @@ at::Tensor Model::jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, 
   const bool training = c10::GradMode::is_enabled();
   const c10::AutoGradMode with_grad(true);
   const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
-  const at::Tensor y = evaluate(*state_, leaf, t, active_).as(of);
+  const at::Tensor y = evaluate(state_, leaf, t, active_, guided_).as(of);
   count(state_->counts.jvps, x.size(0), active_);
   const at::Tensor dual = at::zeros_like(y).requires_grad_(true);
   const at::Tensor pullback = torch::autograd::grad({y}, {leaf}, {dual}, true, true)[0];

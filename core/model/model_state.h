@@ -1,4 +1,5 @@
 #pragma once
+#include <scorelab/guide.h>
 #include <scorelab/network.h>
 
 #include <atomic>
@@ -21,14 +22,16 @@ struct Model::State {
   std::shared_ptr<Network> network;
   std::shared_ptr<Scheduler> scheduler;
   Output output;
+  std::vector<std::shared_ptr<Guide>> guides;  ///< in order; each sees what the one before says
   Condition condition;
   std::int64_t chunk = 0;    ///< rows of one network evaluation when sampling; 0: the batch as it is
   std::int64_t max_nfe = 0;  ///< of a row; 0: no bound
+  bool over_budget = false;  ///< a row asked for more
   Noise* noise = nullptr;    ///< for dropout in training
   const std::atomic<bool>* stop = nullptr;
   Counts counts;
-  /// Tells the host whose code runs, so that a crash names the plugin; set by the host.
-  std::function<void(const std::function<void()>&)> call;
+  /// Tells the host whose code runs, the network's or a guide's, so that a crash names the plugin; set by the host.
+  std::function<void(const Component&, const std::function<void()>&)> call;
   /// Sees every evaluation, in the network's name: the search for the first value that is not finite.
   std::function<void(const at::Tensor& x, const Times& t, const at::Tensor& out)> look;
 };

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <scorelab/guide.h>
 #include <scorelab/nn.h>
 
 #include <cmath>
@@ -7,6 +8,7 @@
 namespace scorelab {
 
 Network::~Network() = default;
+Guide::~Guide() = default;
 NamedTensors Network::parameters() { return {}; }
 std::optional<Quantity> Network::states() const { return {}; }
 

@@ -7,6 +7,7 @@
 #include <scorelab/philox.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -67,6 +68,12 @@ struct Noise::State {
   std::uint32_t shared_count = 0;     // draws made by every row,
   std::vector<std::uint32_t> counts;  // or, once rows differ, by each
   std::set<std::string> opened;
+  Script script;
+};
+
+struct Noise::Along {
+  Times t, s;
+  std::int64_t draws = 0;
 };
 
 Noise::Noise(std::uint64_t seed, std::string_view path, std::int64_t first) : state_(std::make_shared<State>()) {
@@ -83,10 +90,85 @@ Noise::~Noise() = default;
 Noise Noise::stream(std::string_view name, std::int64_t index) const {
   std::string path = state_->path + "/" + std::string(name) + "#" + std::to_string(index);
   if (!state_->opened.insert(path).second) throw Error("the noise stream \"" + path + "\" was opened twice");
-  return Noise(state_->seed, path, state_->first);
+  Noise out(state_->seed, path, state_->first);
+  out.state_->script = state_->script;
+  return out;
 }
 
-Noise Noise::rows(const PerRow& active) const { return Noise(state_, active_ * active); }
+Noise Noise::rows(const PerRow& active) const {
+  Noise out(state_, active_ * active);
+  out.along_ = along_;
+  return out;
+}
+
+Noise Noise::along(const Times& t, const Times& s) const {
+  Noise out(state_, active_);
+  out.along_ = std::make_shared<Along>(Along{t, s});
+  return out;
+}
+
+Noise Noise::scripted(Script script) {
+  Noise out(0, "");
+  out.state_->script = std::move(script);
+  return out;
+}
+
+namespace {
+
+/// W(t) by bisection (Levy's construction) of [0, 1], or of [2^j, 2^(j+1)] beyond it; `normal(node)` is that node's own draw.
+template <class Normal>
+at::Tensor brownian_at(double t, const at::Tensor& zero, const Normal& normal) {
+  if (!(t >= 0)) throw Error("a Brownian path begins at 0; it was asked at t = " + std::to_string(t));
+  double a = 0, b = 1;
+  at::Tensor left = zero, right = normal(1);
+  std::uint64_t top = 1;
+  for (; t > b; a = b, b *= 2) {
+    left = right;
+    right = right + std::sqrt(b) * normal(++top);
+  }
+  std::uint64_t node = 1;
+  for (int depth = 0; depth < 30; ++depth) {
+    if (t == a) return left;
+    if (t == b) return right;
+    const double middle = (a + b) / 2;
+    const at::Tensor mid = (left + right) / 2 + std::sqrt((b - a) / 4) * normal(top << 32 | node);
+    const bool upper = t >= middle;
+    (upper ? left : right) = mid;
+    (upper ? a : b) = middle;
+    node = 2 * node + upper;
+  }
+  return left + (right - left) * ((t - a) / (b - a));
+}
+
+}  // namespace
+
+at::Tensor Noise::path_at(const at::Tensor& like, std::int64_t path, const Times& t) const {
+  const std::uint64_t key = mix(state_->key ^ mix(0xB5AD4ECEDA1CE2A9ull + static_cast<std::uint64_t>(path)));
+  const at::Tensor zero = at::zeros(like.sizes(), like.options().dtype(at::kDouble).requires_grad(false));
+  const std::int64_t rows = like.size(0);
+  const auto of_rows = [&](std::int64_t begin, std::int64_t n, double time) {
+    const at::Tensor part = zero.narrow(0, begin, n);
+    return brownian_at(time, part, [&](std::uint64_t node) {
+      at::Tensor out = at::empty(part.sizes(), part.options());
+      const noise::Draw draw{
+          mix(key + mix(node)), state_->first + begin, n, n ? part.numel() / n : 0, nullptr, nullptr, 0, static_cast<int>(Law::normal), 8,
+          out.data_ptr()};
+      out.is_cuda() ? noise::draw_cuda(draw) : noise::draw_cpu(draw);
+      return out;
+    });
+  };
+  if (t.shared()) return of_rows(0, rows, t.one());
+  std::vector<at::Tensor> parts;
+  for (std::int64_t r = 0; r < rows; ++r) parts.push_back(of_rows(r, 1, t[r]));
+  return at::cat(parts);
+}
+
+at::Tensor Noise::path_between(const at::Tensor& like, std::int64_t path, const Times& s, const Times& t) const {
+  if (state_->script) throw Error("scripted noise has no Brownian path");
+  return active_ * (path_at(like, path, t) - path_at(like, path, s)).to(like.scalar_type());
+}
+
+at::Tensor Noise::brownian(const at::Tensor& like, const Times& s, const Times& t) const { return path_between(like, -1, s, t); }
 
 at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   const auto dtype = like.scalar_type();
@@ -94,6 +176,10 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   at::Tensor out = at::empty(like.sizes(), like.options().requires_grad(false).memory_format(at::MemoryFormat::Contiguous));
   const std::int64_t rows = like.dim() == 0 ? 1 : like.size(0);
   State& s = *state_;
+  if (s.script) {
+    const at::Tensor given = s.script(like, law, s.path, s.shared_count++);
+    return active_.shared() && active_.one() != 0 ? given : active_ * given;
+  }
   std::vector<std::uint8_t> active;
   if (!active_.shared() || active_.one() == 0) {
     active.resize(rows);
@@ -123,7 +209,14 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   return out;
 }
 
-at::Tensor Noise::normal(const at::Tensor& like) { return draw(like, Law::normal); }
+at::Tensor Noise::normal(const at::Tensor& like) {
+  if (!along_) return draw(like, Law::normal);
+  const Times length = along_->t - along_->s, still = length <= 0.0;
+  const std::int64_t path = along_->draws++;
+  const at::Tensor moved =
+      length.map([](double d) { return d > 0 ? 1 / std::sqrt(d) : 0; }) * path_between(like, path, along_->s, along_->t);
+  return still.any() ? moved + rows(still).draw(like, Law::normal) : moved;
+}
 at::Tensor Noise::uniform(const at::Tensor& like) { return draw(like, Law::uniform); }
 at::Tensor Noise::sign(const at::Tensor& like) { return draw(like, Law::sign); }
 

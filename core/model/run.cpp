@@ -21,10 +21,11 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
     place.noise = std::make_unique<Noise>(noise.stream(slot.key()));
     place.state = std::make_shared<State>();
     place.state->group = state_->group;
+    place.state->paths = state_->paths;
     place.state->observe = state_->observe;
     place.state->call = state_->call;
   }
-  Run inner(model, scheduler, place.noise->rows(1), place.state);
+  Run inner(model, scheduler, state_->paths ? place.noise->along(t, s) : place.noise->rows(1), place.state);
   at::Tensor y;
   const auto body = [&] {
     y = slot->step(inner, x, t, s);

@@ -36,8 +36,12 @@ void TrainOptions::params(Params& p) {
 void SampleOptions::params(Params& p) {
   p("count", count, "number of samples; more go on where fewer are stored").range(1, 1e9).reporting();
   p("ema", ema, "which average of the weights is sampled; 0: the weights themselves").range(0, 0.9999999);
-  p("initial", initial, "what the sampler starts from: the prior, the data diffused to t_max, or the data")
-      .one_of({"prior", "marginal", "data"});
+  p("initial", *initial, "what the sampler starts from at t_max");
+  p("moments", moments,
+    "sampled: samples are drawn; exact: mean and variance of the result, without Monte Carlo, by probing a sampler that is affine in x and "
+    "its draws, on a Gaussian with independent elements")
+      .one_of({"sampled", "exact"});
+  p("trace", trace, "of so many of the first samples the whole path is stored; at most a chunk").range(0, 1e6).reporting();
   p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
   p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();
 }
@@ -45,6 +49,11 @@ void SampleOptions::params(Params& p) {
 void RunOptions::params(Params& p) {
   p("device", device, "auto, cpu, cuda or cuda:i").reporting();
   p("dtype", dtype, "of samples, weights and the network").one_of({"float32", "float64"});
+  p("noise", noise,
+    "independent: a step's normals are fresh, and pair runs of equal steps; path: they are increments of Brownian paths, which pair runs "
+    "of "
+    "any steps, at some 60 times the cost of a normal")
+      .one_of({"independent", "path"});
   p("threads", threads, "CPU threads; auto measures one against all, once a stage").one_of({"auto"}).range(1, 1024).reporting();
   p("chunk", chunk, "samples in one network evaluation").range(1, 1e6);
 }

@@ -2,6 +2,7 @@
 #include <scorelab/params.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 /// The manifest's own tables, declared as components declare theirs.
@@ -27,15 +28,21 @@ struct TrainOptions {
 /// `sample`.
 struct SampleOptions {
   void params(Params& p);
-  std::int64_t count = 1000, group = 1, max_nfe = 100000;
+  std::int64_t count = 1000, group = 1, max_nfe = 100000, trace = 0;
   double ema = 0.999;
-  std::string initial = "prior";
+  std::string moments = "sampled";
+  /// Holds an Initial, a class that the front end does not know.
+  struct InitialSlot final : SlotBase {
+    InitialSlot() : SlotBase("initial", "prior") {}
+    bool accepts(Component*) const override { return true; }
+  };
+  std::shared_ptr<InitialSlot> initial = std::make_shared<InitialSlot>();
 };
 
 /// `run`.
 struct RunOptions {
   void params(Params& p);
-  std::string device = "auto", dtype = "float32";
+  std::string device = "auto", dtype = "float32", noise = "independent";
   NumberOrWord threads = "auto";
   std::int64_t chunk = 256;
 };

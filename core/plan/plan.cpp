@@ -36,8 +36,9 @@ class Planner {
   Json model_key() const { return {{"dataset", keyed(e_.dataset)}, {"scheduler", keyed(e_.scheduler)}, {"network", keyed(e_.network)}}; }
 
   Json base(const std::string& kind, std::int64_t seed) const {
-    return {{"stage", kind},         {"experiment", e_.name},     {"seed", seed},          {"run", e_.run},
-            {"dataset", e_.dataset}, {"scheduler", e_.scheduler}, {"network", e_.network}, {"output", e_.output}};
+    return {{"stage", kind},         {"experiment", e_.name}, {"seed", seed},
+            {"run", e_.run},         {"dataset", e_.dataset}, {"scheduler", e_.scheduler},
+            {"network", e_.network}, {"output", e_.output},   {"guides", Json::array()}};
   }
 
   std::string train(std::int64_t seed) {
@@ -47,6 +48,7 @@ class Planner {
     spec["objective"] = e_.objective, spec["train"] = e_.train;
     spec["ema"] = Json::array();
     if (!e_.sampler.is_null()) {
+      spec["guides"] = e_.guides;
       const double ema = e_.sample["ema"];
       if (ema > 0) spec["ema"].push_back(ema);
       spec["preview"] = {{"sampler", e_.sampler}, {"sample", e_.sample}};
@@ -60,7 +62,10 @@ class Planner {
              {"chunk", e_.run["chunk"]},
              {"model", trained.empty() ? model_key() : Json(trained)}};
     Json spec = base("sample", seed);
-    spec["sampler"] = e_.sampler, spec["sample"] = e_.sample, spec["trained"] = trained;
+    if (!e_.guides.empty())
+      for (const auto& guide : e_.guides) key["guides"].push_back(keyed(guide));
+    if (e_.run["noise"] != "independent") key["noise"] = e_.run["noise"];
+    spec["sampler"] = e_.sampler, spec["sample"] = e_.sample, spec["guides"] = e_.guides, spec["trained"] = trained;
     return add("sample", seed, "sample", std::move(key), std::move(spec));
   }
 
@@ -136,6 +141,9 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) {
         return why = fmt::format("the average {} was not kept", rate.dump()), false;
   if (stage.kind == "sample" && done["count"] < stage.spec["sample"]["count"])
     return why = fmt::format("{} of {} samples are stored", done["count"].dump(), stage.spec["sample"]["count"].dump()), false;
+  if (stage.kind == "sample" && !done.contains("moments") && done.value("trace", 0) < stage.spec["sample"]["trace"])
+    return why = fmt::format("the paths of {} of {} samples are stored", done.value("trace", 0), stage.spec["sample"]["trace"].dump()),
+           false;
   return true;
 }
 

@@ -44,6 +44,19 @@ bool has_samples(const fs::path& folder, std::int64_t first, std::int64_t n) {
 
 SampleChunk load_chunk(const fs::path& folder, std::int64_t first) { return load(file_of(folder, first)); }
 
+void save_trace(const fs::path& folder, const Trace& trace) {
+  replace_whole(folder / "trace.h5", [&](const fs::path& temporary) {
+    const Handle h5 = create_file(temporary);
+    write(h5, "t", trace.t);
+    write(h5, "x", trace.x);
+  });
+}
+
+Trace load_trace(const fs::path& folder) {
+  const Handle h5 = open_file(folder / "trace.h5");
+  return {read(h5, "t"), read(h5, "x")};
+}
+
 SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
   SampleChunk all;
   std::int64_t have = 0;

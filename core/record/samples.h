@@ -17,6 +17,12 @@ struct SampleChunk {
 void save_samples(const fs::path& folder, const SampleChunk& chunk);
 bool has_samples(const fs::path& folder, std::int64_t first, std::int64_t n);  ///< whether a whole, readable file of them is there
 SampleChunk load_chunk(const fs::path& folder, std::int64_t first);
+/// The paths of the first samples: t [S + 1, k] from the start to the last step, x [S + 1, k, ..] in data units.
+struct Trace {
+  Array t, x;
+};
+void save_trace(const fs::path& folder, const Trace& trace);
+Trace load_trace(const fs::path& folder);
 /// The first `count` samples of a folder.
 SampleChunk load_samples(const fs::path& folder, std::int64_t count);
 

@@ -61,8 +61,30 @@ void write_stream(hid_t metrics, const std::string& name, const Stream& s) {
   for (const auto& c : s.columns) column(c, s.values.at(c.name));
 }
 
+void write_moments(hid_t file, const Json& moments) {
+  const Handle group = create_group(file, "samples");
+  for (const auto& [name, unit] : {std::pair{"mean", "data"}, {"variance", "data^2"}}) {
+    const Handle x = write(group, name, Array::of(moments.at(name).get<std::vector<double>>()));
+    attribute(x, "units", std::string(unit));
+    attribute(x, "long_name", fmt::format("exact {} of the samples, one number an element", name));
+  }
+}
+
+void write_trace(hid_t file, const fs::path& folder) {
+  if (!fs::exists(folder / "trace.h5")) return;
+  const Trace trace = load_trace(folder);
+  const Handle group = create_group(create_group(file, "arrays"), "trace");
+  const Handle t = write(group, "t", trace.t), x = write(group, "x", trace.x);
+  attribute(t, "units", std::string("1"));
+  attribute(t, "long_name", std::string("time of each sample, from the start to the last step"));
+  attribute(x, "units", std::string("data"));
+  attribute(x, "long_name", std::string("paths of the first samples, in data units"));
+}
+
 void write_samples(hid_t file, const View& v, const View::Source& s) {
   const fs::path folder = stage_folder(v.results, s.key);
+  if (const Json done = read_json(folder / "stage.json"); done.contains("moments")) return write_moments(file, done["moments"]);
+  write_trace(file, folder);
   const SampleChunk all = load_samples(folder / "samples", v.resolved["sample"]["count"]);
   const Handle group = create_group(file, "samples");
   const Handle x = write(group, "x", all.x);

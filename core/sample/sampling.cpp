@@ -5,35 +5,72 @@
 #include <fmt/format.h>
 #include <scorelab/error.h>
 
+#include <algorithm>
+
 #include "model/run_state.h"
 #include "train/data.h"
 
 namespace scorelab {
 namespace {
 
-at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows) {
-  const Scheduler& q = *s.model->scheduler;
+using Observe = std::function<void(const Times&, const at::Tensor&)>;
+
+at::Tensor batch_of(const Sampling& s, std::int64_t rows) {
   std::vector<std::int64_t> shape{rows};
   for (const auto n : s.data->shape()) shape.push_back(n);
-  Noise noise(s.seed, s.stream + "/initial", first);
-  if (s.options.initial == "prior") return q.prior_std() * noise.normal(at::empty(shape, s.tensors));
-  Condition condition;
-  const at::Tensor x0 = draw_data(*s.data, rows, noise, s.tensors, condition);
-  if (s.options.initial == "data") return x0;
-  Noise eps = noise.stream("eps");
-  return q.alpha(q.t_max()) * x0 + q.sigma(q.t_max()) * eps.normal(x0);
+  return at::empty(shape, s.tensors);
 }
 
-at::Tensor one_call(Sampling& s, std::int64_t first, std::int64_t rows,
-                    const std::function<void(const Times&, const at::Tensor&)>& observe) {
-  s.model->counts.reset(rows);
+/// Does `f` with the initial distribution and what surrounds it.
+void with_start(const Sampling& s, std::int64_t rows, const std::function<void(const Initial&, const Start&)>& f) {
+  const auto initial = std::dynamic_pointer_cast<Initial>(s.options.initial->component());
+  if (!initial) throw Error("sample.initial names no distribution");
+  const at::Tensor like = batch_of(s, rows);
+  const auto clean = [&](Noise& noise) {
+    Condition condition;
+    return draw_data(*s.data, rows, noise, s.tensors, condition);
+  };
+  const auto body = [&] { f(*initial, {*s.model->scheduler, like, clean, s.data->to_model()}); };
+  s.call ? s.call(*initial, body) : body();
+}
+
+at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows) {
+  Noise noise(s.seed, s.stream + "/initial", first);
+  at::Tensor x;
+  with_start(s, rows, [&](const Initial& initial, const Start& start) {
+    x = initial.draw(start, noise);
+    if (!x.defined() || x.sizes() != start.like.sizes() || x.scalar_type() != start.like.scalar_type())
+      throw Error(c10::str("it returned shape ", x.defined() ? x.sizes() : at::IntArrayRef(), "; expected ", start.like.sizes(), " of ",
+                           start.like.scalar_type()));
+  });
+  return x;
+}
+
+at::Tensor one_call(Sampling& s, at::Tensor x, Noise noise, const Observe& observe) {
+  s.model->counts.reset(x.size(0));
   auto state = std::make_shared<Run::State>();
+  state->paths = s.paths;
   state->group = s.options.group;
   state->observe = observe;
   state->call = s.call;
-  Run run(Model(s.model), *s.model->scheduler, Noise(s.seed, s.stream, first), state);
-  return s.sampler->sample(run, initial(s, first, rows));
+  Run run(Model(s.model), *s.model->scheduler, std::move(noise), state);
+  return s.sampler->sample(run, std::move(x));
 }
+
+at::Tensor one_call(Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe) {
+  return one_call(s, initial(s, first, rows), Noise(s.seed, s.stream, first), observe);
+}
+
+/// Sets what a probe changes in the model, and sets it back.
+struct Probing {
+  Probing(Model::State& model, std::int64_t bound) : model(model), chunk(model.chunk), max_nfe(model.max_nfe) {
+    model.chunk = 0;
+    if (bound > 0) model.max_nfe = bound;
+  }
+  ~Probing() { model.chunk = chunk, model.max_nfe = max_nfe; }
+  Model::State& model;
+  std::int64_t chunk, max_nfe;
+};
 
 /// The same call again, with a look at every step and evaluation: where did it stop being finite?
 [[noreturn]] void find_non_finite(Sampling& s, std::int64_t first, std::int64_t rows) {
@@ -70,9 +107,14 @@ std::int64_t Sampling::rows() const {
 Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const c10::AutoGradMode no_grad(false);
   const std::int64_t rows = s.rows();
-  at::Tensor x = one_call(s, first, rows, [&](const Times& t, const at::Tensor& now) {
+  const Affine map = s.data->to_model();
+  const auto data_units = [&](const at::Tensor& y) { return ((y.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(); };
+  const at::Tensor start = initial(s, first, rows);
+  if (s.trace) s.trace(s.model->scheduler->t_max(), data_units(start));
+  at::Tensor x = one_call(s, start, Noise(s.seed, s.stream, first), [&](const Times& t, const at::Tensor& now) {
     if (s.model->stop && s.model->stop->load()) throw Stopped();
     if (s.observe) s.observe(t, now);
+    if (s.trace) s.trace(t, data_units(now));
   });
   std::vector<std::int64_t> shape{rows};
   for (const auto d : s.data->shape()) shape.push_back(d);
@@ -80,10 +122,101 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
     throw Error(c10::str("the sampler returned shape ", x.sizes(), " of ", x.scalar_type(), "; expected ", at::IntArrayRef(shape), " of ",
                          s.tensors.dtype()));
   if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows);
-  const Affine map = s.data->to_model();
-  Sampled out{((x.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(), s.model->counts.evaluations};
+  Sampled out{data_units(x), s.model->counts.evaluations};
   out.nfe.resize(static_cast<std::size_t>(n));
   return out;
+}
+
+std::optional<std::int64_t> dry_run(Sampling& s, std::int64_t bound) {
+  const c10::AutoGradMode no_grad(false);
+  const Probing probing(*s.model, bound);
+  try {
+    one_call(s, 0, s.options.group, [&](const Times&, const at::Tensor&) {
+      if (s.model->stop && s.model->stop->load()) throw Stopped();
+    });
+  } catch (const Error&) {
+    if (s.model->over_budget) return s.model->over_budget = false, std::nullopt;
+    throw;
+  }
+  const auto& n = s.model->counts.evaluations;
+  return *std::max_element(n.begin(), n.end());
+}
+
+std::int64_t steps_within(std::int64_t nfe, const std::function<std::optional<std::int64_t>(std::int64_t)>& cost) {
+  const auto one = cost(1);
+  if (!one) throw Error(fmt::format("a budget of nfe = {} network evaluations buys no step", nfe));
+  std::int64_t fits = 1, too_many = std::max<std::int64_t>(2, nfe + 1);
+  while (cost(too_many)) {  // steps that cost less than one evaluation each
+    fits = too_many, too_many *= 2;
+    if (fits > 1000000) throw Error("a budget of network evaluations says nothing here: more steps cost no more");
+  }
+  if (const auto two = fits == 1 && too_many > 2 ? cost(2) : std::nullopt; two && *two > *one) {  // nearly always a + b steps
+    const std::int64_t guess = std::min(too_many - 1, 1 + (nfe - *one) / (*two - *one));
+    cost(guess) ? fits = std::max(fits, guess) : too_many = guess;
+    if (fits + 1 < too_many && !cost(fits + 1)) too_many = fits + 1;
+  }
+  while (fits + 1 < too_many) {
+    const std::int64_t middle = fits + (too_many - fits) / 2;
+    (cost(middle) ? fits : too_many) = middle;
+  }
+  return fits;
+}
+
+ExactMoments exact_moments(Sampling& s) {
+  const c10::AutoGradMode no_grad(false);
+  const Probing probing(*s.model, 0);
+  std::optional<Moments> start;
+  with_start(s, 1, [&](const Initial& initial, const Start& about) { start = initial.moments(about); });
+  if (!start) throw Error("sample.moments = \"exact\" needs a start whose elements are independent Gaussians; this one states no moments");
+  if (s.options.group > 1) throw Error("sample.moments = \"exact\" knows no groups; remove sample.group");
+  const at::Tensor like = batch_of(s, 1);
+  const auto watch = [&](const Times&, const at::Tensor&) {
+    if (s.model->stop && s.model->stop->load()) throw Stopped();
+  };
+  const auto only_normals = [](Noise::Law law) {
+    if (law == Noise::Law::uniform) throw Error("sample.moments = \"exact\" knows normal draws only; this sampler draws uniforms");
+  };
+  std::int64_t draws = 0;
+  one_call(s, at::zeros_like(like), Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
+             only_normals(law);
+             return ++draws, at::zeros_like(of);
+           }),
+           watch);
+  const std::int64_t nfe = s.model->counts.evaluations[0];
+  // Row 0 starts at 0 without noise; row 1 at 1; row 2 + k has 1 for draw k alone; in the last row all is random: an affine sampler's
+  // result there follows from the others.
+  const std::int64_t rows = draws + 3;
+  at::Tensor x = at::zeros_like(batch_of(s, rows));
+  Noise check(0, "probe", rows - 1);
+  const at::Tensor random_x = check.normal(like);
+  x.select(0, 1).fill_(1);
+  x.narrow(0, rows - 1, 1).copy_(random_x);
+  std::vector<at::Tensor> random;
+  std::int64_t n = 0;
+  const at::Tensor y = one_call(s, x, Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
+                                  only_normals(law);
+                                  at::Tensor z = at::zeros_like(of);
+                                  if (n < draws) z.select(0, 2 + n).fill_(1);
+                                  random.push_back(check.normal(like));
+                                  z.narrow(0, rows - 1, 1).copy_(random.back());
+                                  return ++n, z;
+                                }),
+                                watch)
+                           .to(at::kCPU, at::kDouble);
+  const auto not_affine = [](const std::string& why) {
+    throw Error("sample.moments = \"exact\" needs a sampler and a model that are affine in x and the draws, element by element: " + why);
+  };
+  if (n != draws) not_affine(fmt::format("it made {} draws from one start and {} from another", draws, n));
+  const at::Tensor b = y[0], a = y[1] - b;
+  const at::Tensor c = y.narrow(0, 2, draws) - b;
+  at::Tensor expected = b + a * random_x[0].to(at::kCPU, at::kDouble);
+  for (std::int64_t k = 0; k < draws; ++k) expected += c[k] * random[static_cast<std::size_t>(k)][0].to(at::kCPU, at::kDouble);
+  const double off = (y[rows - 1] - expected).abs().max().item<double>(), size = expected.abs().max().item<double>() + 1;
+  const double bound = s.tensors.dtype() == caffe2::TypeMeta::Make<double>() ? 1e-9 : 1e-3;
+  if (!(off <= bound * size)) not_affine(fmt::format("a random probe is off by {:.3g} at a size of {:.3g}", off, size));
+  const Affine map = s.data->to_model();
+  const at::Tensor mean = b + a * start->mean, variance = a.square() * start->variance + c.square().sum(0);
+  return {{(mean - map.shift) / map.scale, variance / (map.scale * map.scale)}, nfe};
 }
 
 }  // namespace scorelab

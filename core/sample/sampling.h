@@ -1,9 +1,11 @@
 #pragma once
 #include <scorelab/dataset.h>
+#include <scorelab/initial.h>
 #include <scorelab/sampler.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "model/model_state.h"
@@ -16,12 +18,14 @@ struct Sampling {
   std::shared_ptr<Model::State> model;  ///< with the chunk, the bound on evaluations and the stop flag set
   std::shared_ptr<Sampler> sampler;
   std::shared_ptr<DataSet> data;
+  bool paths = false;  ///< a step's normals are increments of Brownian paths
   SampleOptions options;
   std::uint64_t seed = 0;
   at::TensorOptions tensors;
   std::string stream = "sample";
   std::function<void(const Component&, const std::function<void()>&)> call;  ///< runs a slot's plugin, naming it
   std::function<void(const Times&, const at::Tensor&)> observe;
+  std::function<void(const Times&, const at::Tensor&)> trace;  ///< x in data units, from the start to the last step
 
   /// Samples of one call: the chunk, or the fewest whole groups that hold it.
   std::int64_t rows() const;
@@ -35,5 +39,19 @@ struct Sampled {
 /// Samples first .. first + n - 1, n <= rows(): computed whole and cut, so that sample k has the same bits whatever n is. Throws Error that
 /// names step, t and tensor where a value is not finite.
 Sampled draw_samples(Sampling& sampling, std::int64_t first, std::int64_t n);
+
+/// Mean and variance of the result, in data units, and the evaluations of a sample, exactly: the sampler must be affine in x and its draws,
+/// element by element, and is told apart from one that is not by a random probe. Throws Error.
+struct ExactMoments {
+  Moments moments;
+  std::int64_t nfe;
+};
+ExactMoments exact_moments(Sampling& sampling);
+
+/// The evaluations of one sample, or nothing where they exceed `bound`: a dry run on the fewest rows.
+std::optional<std::int64_t> dry_run(Sampling& sampling, std::int64_t bound);
+/// The most steps that `nfe` evaluations buy; `cost(n)`: what n steps cost, nothing where that exceeds `nfe`. Throws Error where one step
+/// does.
+std::int64_t steps_within(std::int64_t nfe, const std::function<std::optional<std::int64_t>(std::int64_t steps)>& cost);
 
 }  // namespace scorelab

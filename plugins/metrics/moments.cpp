@@ -7,19 +7,22 @@ using namespace scorelab;
 
 /// How far the samples' mean and covariance are from the data's: the norm of the difference of the means, and the Frobenius norm of that
 /// of the covariances. The data's own are exact where its law is known, and those of the reference draws elsewhere.
-class Moments final : public Metric {
+class MomentErrors final : public Metric {
  public:
+  void params(Params& p) override { p.gives("exact-moments"); }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const at::Tensor x = m.samples.flatten(1);
     const auto [mean, covariance] = m.law ? exact(*m.law) : empirical(m.reference.flatten(1));
-    const auto [own_mean, own_covariance] = empirical(x);
+    const auto [own_mean, own_covariance] = m.moments ? stated(*m.moments) : empirical(m.samples.flatten(1));
+    // Of samples, the mean over the elements of n-denominator standard deviations.
+    const at::Tensor own_std = m.moments ? m.moments->variance.sqrt() : m.samples.flatten(1).std(0, true);
     return {{"mean", (own_mean - mean).norm().item<double>(), "data", "min", "distance of the means"},
             {"covariance", (own_covariance - covariance).norm().item<double>(), "data^2", "min", "Frobenius distance of the covariances"},
-            {"std", x.std(0, true).mean().item<double>(), "data", "none", "standard deviation of the samples, mean over the dimensions"}};
+            {"std", own_std.mean().item<double>(), "data", "none", "standard deviation of the samples, mean over the dimensions"}};
   }
 
  private:
   using Pair = std::pair<at::Tensor, at::Tensor>;
+  static Pair stated(const Moments& m) { return {m.mean.flatten(), m.variance.flatten().diag_embed()}; }
   static Pair empirical(const at::Tensor& x) {
     const at::Tensor mean = x.mean(0), centred = x - mean;
     return {mean, centred.t().matmul(centred) / static_cast<double>(x.size(0) - 1)};
@@ -32,4 +35,4 @@ class Moments final : public Metric {
   }
 };
 }  // namespace
-SCORELAB_PLUGIN(Moments, metric, "moments", "1.0.0", "errors of mean and covariance")
+SCORELAB_PLUGIN(MomentErrors, metric, "moments", "1.0.0", "errors of mean and covariance")

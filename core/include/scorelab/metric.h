@@ -1,5 +1,6 @@
 #pragma once
 #include <scorelab/component.h>
+#include <scorelab/initial.h>
 #include <scorelab/law.h>
 #include <scorelab/noise.h>
 
@@ -24,8 +25,11 @@ struct Measured {
   at::Tensor reference;  ///< [N, ..] float64, as many fresh draws of the data as it asked for
   const Law* law;        ///< the data's law, or null
   Noise& noise;
+  const Moments* moments =
+      nullptr;  ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
 };
 
+/// With `p.gives("exact-moments")` it also measures a result that is known by its moments alone.
 class Metric : public Component {
  public:
   static constexpr const char* kind = "metric";

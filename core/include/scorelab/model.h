@@ -53,13 +53,13 @@ struct Vjp {
   at::Tensor product;  ///< v^T d(quantity)/dx, in x's shape
 };
 
-/// Network + scheduler + output: the only way to evaluate a network. Counts evaluations of each row, throws Stopped once the run was
-/// asked to stop, refuses t = 0 and cuts large batches into chunks of one fixed size, the last one padded, so that bits do not
-/// depend on how many samples are asked for. A light handle: copies share one counted model.
+/// Network + scheduler + output + guides: the only way to evaluate a network. Counts evaluations of each row, throws Stopped once the run
+/// was asked to stop, refuses t = 0 and cuts large batches into chunks of one fixed size, the last one padded, so that bits do not depend
+/// on how many samples are asked for. A light handle: copies share one counted model.
 class Model {
  public:
   struct State;
-  explicit Model(std::shared_ptr<State> state, PerRow active = 1);
+  explicit Model(std::shared_ptr<State> state, PerRow active = 1, bool guided = true);
 
   /// One evaluation. x: [B, ..]; t: shared or one a row, in (0, t_max].
   Prediction operator()(const at::Tensor& x, const Times& t);
@@ -71,11 +71,14 @@ class Model {
   Quantity stated() const;
   /// The same model for the rows that are not 0: the others answer 0 and are not counted.
   Model rows(const PerRow& active) const;
+  /// The same model without the manifest's guides.
+  Model unguided() const;
   const Scheduler& scheduler() const;
 
  private:
   std::shared_ptr<State> state_;
   PerRow active_;
+  bool guided_;
 };
 
 }  // namespace scorelab

@@ -2,6 +2,7 @@
 #include <scorelab/times.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -23,19 +24,35 @@ class Noise {
   at::Tensor uniform(const at::Tensor& like);  ///< in (0, 1)
   at::Tensor sign(const at::Tensor& like);     ///< -1 or 1, equally likely
 
+  /// W(t) - W(s) of a standard Brownian motion of each row, W(0) = 0, in like's shape: a function of (seed, stream, sample, s, t) alone, so
+  /// that asking again gives the same and adjoining intervals add up. By bisection to 2^-30 of an interval: some 60 normals an element.
+  at::Tensor brownian(const at::Tensor& like, const Times& s, const Times& t) const;
+  /// This stream for one step from t down to s: normal() is the increment of a Brownian path over sqrt(t - s), another path for each draw
+  /// of the step, so that runs with other step counts follow the same paths. Rows with t = s draw as usual.
+  Noise along(const Times& t, const Times& s) const;
+
   /// An independent stream; opening the same (name, index) twice throws.
   Noise stream(std::string_view name, std::int64_t index = 0) const;
   /// This stream for the rows that are not 0: the others draw 0 and keep their count. Counts are shared with this one.
   Noise rows(const PerRow& active) const;
 
+  /// Draws that are given instead: `script(like, law, path, n)` is the n-th draw of the stream `path`. For replaying recorded noise, and
+  /// for probing what a sampler does with its draws.
+  enum class Law { normal, uniform, sign };
+  using Script = std::function<at::Tensor(const at::Tensor& like, Law law, std::string_view path, std::int64_t n)>;
+  static Noise scripted(Script script);
+
  private:
   struct State;
-  enum class Law { normal, uniform, sign };
+  struct Along;
   Noise(std::shared_ptr<State> state, PerRow active);
   at::Tensor draw(const at::Tensor& like, Law law);
+  at::Tensor path_at(const at::Tensor& like, std::int64_t path, const Times& t) const;
+  at::Tensor path_between(const at::Tensor& like, std::int64_t path, const Times& s, const Times& t) const;
 
   std::shared_ptr<State> state_;
   PerRow active_ = 1;
+  std::shared_ptr<Along> along_;
 };
 
 }  // namespace scorelab

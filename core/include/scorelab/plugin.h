@@ -13,6 +13,8 @@ class Sampler;
 class Step;
 class DataSet;
 class Metric;
+class Guide;
+class Initial;
 /// The classes behind the kinds that SCORELAB_PLUGIN names.
 namespace kinds {
 using scheduler = Scheduler;
@@ -22,6 +24,8 @@ using sampler = Sampler;
 using step = Step;
 using dataset = DataSet;
 using metric = Metric;
+using guide = Guide;
+using initial = Initial;
 }  // namespace kinds
 }  // namespace scorelab
 

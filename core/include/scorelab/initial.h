@@ -1,0 +1,32 @@
+#pragma once
+#include <scorelab/dataset.h>
+
+#include <optional>
+
+namespace scorelab {
+
+/// Mean and variance of every element, in the shape of one sample, float64 on the CPU; elements are independent.
+struct Moments {
+  at::Tensor mean, variance;
+};
+
+/// What surrounds the start of a sampling call.
+struct Start {
+  const Scheduler& scheduler;
+  const at::Tensor& like;                         ///< [B, ..] of the samples' dtype and device
+  std::function<at::Tensor(Noise& noise)> clean;  ///< B draws of the data, in the model's units
+  Affine to_model;                                ///< from data units
+};
+
+/// What a sampler starts from: the distribution of x at t_max.
+class Initial : public Component {
+ public:
+  static constexpr const char* kind = "initial";
+  ~Initial() override;
+  /// In the shape, dtype and device of start.like, in the model's units.
+  virtual at::Tensor draw(const Start& start, Noise& noise) const = 0;
+  /// Where the distribution is a diagonal Gaussian: for `sample.moments = "exact"`.
+  virtual std::optional<Moments> moments(const Start& start) const;
+};
+
+}  // namespace scorelab
