@@ -80,8 +80,8 @@ class Checker {
   }
 
   void top_level() {
-    static const std::vector<std::string> known{"name",   "question",  "seeds", "plugins", "dataset", "scheduler", "network",
-                                                "output", "objective", "train", "sampler", "sample",  "metrics",   "run"};
+    static const std::vector<std::string> known{"name",      "question", "seeds",   "plugins", "dataset", "scheduler", "network", "output",
+                                                "objective", "train",    "sampler", "guides",  "sample",  "metrics",   "run"};
     static const std::vector<std::string> later{"extends", "variants", "sweep", "models", "paper", "claims", "figures", "compare"};
     for (const auto& m : root_.members) {
       if (std::find(known.begin(), known.end(), m.key) != known.end()) continue;
