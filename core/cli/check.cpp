@@ -38,7 +38,7 @@ Json without_files(Json value) {
 }
 
 /// Whether parameters go together only the plugin can say; its verdicts are kept like schemas.
-void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog& catalog, std::vector<manifest::Diagnostic>& problems) {
+void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog& catalog, manifest::Findings& findings) {
   Json unknown = Json::array();
   std::vector<std::string> keys, asked;
   for (const auto& d : doubts) {
@@ -61,18 +61,18 @@ void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog
           who = j["plugin"], signal = j["signal"];
       for (const auto& d : doubts)
         if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
-      problems.push_back(
+      findings.problem(
           {at, fmt::format("{} crashed while its parameters were checked ({})", who, signal), "a fault in its check()", {}, true});
     }
   }
   for (std::size_t i = 0; i < doubts.size(); ++i) {
     const auto verdict = catalog.recall(keys[i]);
     if (!verdict || *verdict == "") continue;
-    problems.push_back({doubts[i].at,
-                        fmt::format("the parameters of {} `{}` do not go together", doubts[i].component["kind"].get<std::string>(),
-                                    schema::text(doubts[i].component)),
-                        verdict->get<std::string>(),
-                        {}});
+    findings.problem({doubts[i].at,
+                      fmt::format("the parameters of {} `{}` do not go together", doubts[i].component["kind"].get<std::string>(),
+                                  schema::text(doubts[i].component)),
+                      verdict->get<std::string>(),
+                      {}});
   }
 }
 
@@ -109,32 +109,51 @@ catalog::Catalog open_catalog(const std::vector<fs::path>& folders) {
 void ManifestArguments::add(CLI::App& verb) {
   verb.add_option("manifest", file, "the experiment's TOML file")->required();
   verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4")->allow_extra_args(false);
+  verb.add_option("-x,--sweep", axes, "key=v1,v2: one more axis, such as -x sampler.steps=10,20")->allow_extra_args(false);
 }
 
 int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
   std::vector<manifest::Diagnostic> problems;
-  auto root = manifest::read_file(arguments.file, out.sources, problems);
-  for (const auto& argument : arguments.overrides) {
-    const auto over = manifest::read_override(argument, out.sources, problems);
-    if (root && over) merge(*root, *over);
-  }
+  auto root = manifest::read_manifest(arguments.file, out.sources, problems);
+  std::vector<manifest::Node> overrides;
+  for (const auto& argument : arguments.overrides)
+    if (auto over = manifest::read_override(argument, out.sources, problems)) overrides.push_back(std::move(*over));
+  for (const auto& argument : arguments.axes)
+    if (const auto axis = manifest::read_axis(argument, out.sources, problems); axis && root) merge(*root, *axis, manifest::Merge::keep);
   if (!root) return report(problems, out.sources, json);
-  const fs::path folder = fs::path(arguments.file).parent_path();
-  auto catalog = open_catalog(manifest::plugin_folders(*root, folder));
-  auto checked = manifest::check(*root, catalog, folder, fs::path(arguments.file).stem().string());
-  problems.insert(problems.end(), checked.problems.begin(), checked.problems.end());
-  if (!checked.doubts.empty()) resolve_doubts(checked.doubts, catalog, problems);
+  for (const auto& over : overrides) {  // what an experiment has is overridden in every cell
+    const auto& first = over.members.front().key;
+    if (std::find(manifest::experiment_keys.begin(), manifest::experiment_keys.end(), first) == manifest::experiment_keys.end())
+      merge(*root, over, manifest::Merge::extend);
+  }
+  manifest::Findings findings(out.sources);
+  for (auto& p : problems) findings.problem(std::move(p));
+  out.comparison = manifest::read_comparison(*root, fs::path(arguments.file).stem().string(), findings);
+  const auto cells = manifest::expand(out.comparison, *root, overrides, findings);
+  auto catalog = open_catalog(manifest::plugin_folders(*root, out.sources));
+  std::vector<const manifest::Node*> experiments;
+  for (const auto& cell : cells) experiments.push_back(&cell.root);
+  manifest::learn_schemas(experiments, catalog);
+  std::vector<manifest::Doubt> doubts;
+  for (const auto& cell : cells) {
+    auto checked = manifest::check(cell.root, catalog, findings);
+    for (const auto& d : checked.doubts)
+      out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))] =
+          fmt::format("{}, {}", d.component["file"].get<std::string>(), d.at.source >= 0 ? out.sources.place(d.at) : "a default");
+    doubts.insert(doubts.end(), std::make_move_iterator(checked.doubts.begin()), std::make_move_iterator(checked.doubts.end()));
+    if (!checked.left_out.empty()) out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
+    out.cells.push_back({cell.at, std::move(checked.experiment)});
+  }
+  if (!doubts.empty()) resolve_doubts(doubts, catalog, findings);
+  problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
   });
   if (!problems.empty()) return report(problems, out.sources, json);
-  for (const auto& d : checked.doubts)
-    out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))] =
-        fmt::format("{}, {}", d.component["file"].get<std::string>(), d.at.source >= 0 ? out.sources.place(d.at) : "a default");
-  for (const auto& key : checked.left_out) std::cerr << fmt::format("left out: {}\n", key);
+  if (out.comparison.single())
+    for (const auto& [cell, keys] : out.left_out)
+      for (const auto& key : keys) std::cerr << fmt::format("left out: {}\n", key);
   out.text = out.sources.text(0);
-  out.root = std::move(*root);
-  out.experiment = std::move(*checked.experiment);
   return done;
 }
 

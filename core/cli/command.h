@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "catalog/catalog.h"
-#include "manifest/check.h"
+#include "manifest/comparison.h"
+#include "plan/plan.h"
 
 namespace scorelab::cli {
 
@@ -20,23 +21,25 @@ enum Exit { done = 0, failed = 1, usage = 2, internal = 3, unavailable = 4, empt
 /// Each adds one verb: its flags, and what it does. `code` is the exit code.
 using Add = void (*)(CLI::App& app, int& code);
 void add_check(CLI::App& app, int& code);
+void add_plan(CLI::App& app, int& code);
 void add_run(CLI::App& app, int& code);
 void add_show(CLI::App& app, int& code);
 void add_ls(CLI::App& app, int& code);
 void add_list(CLI::App& app, int& code);
 void add_doctor(CLI::App& app, int& code);
 
-/// A manifest with its overrides, read, merged and checked; problems are printed on stderr.
+/// A manifest with its overrides, read, merged, expanded and checked; problems are printed on stderr.
 struct Loaded {
   manifest::Sources sources;
-  manifest::Node root;
   std::string text;  ///< the manifest's source
-  manifest::Experiment experiment;
-  std::map<std::string, std::string> plugins;  ///< "step `langevin`" -> its file and the manifest's line
+  manifest::Comparison comparison;
+  std::vector<plan::CellPlan> cells;
+  std::map<std::string, std::vector<std::string>> left_out;  ///< of a cell, by its coordinates in words
+  std::map<std::string, std::string> plugins;                ///< "step `langevin`" -> its file and the manifest's line
 };
 struct ManifestArguments {
   std::string file;
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides, axes;
   void add(CLI::App& verb);
 };
 /// The exit code if there are problems: 2, or 4 where only plugins are unavailable. `json` prints them as JSON on stdout.

@@ -18,24 +18,25 @@ void add_ls(CLI::App& app, int& code) {
     Json list = Json::array();
     for (const auto& name : experiments(*results)) {
       const Launched l = load_launched(*results, name);
-      for (const auto& cell : l.cells)
+      for (const auto& r : l.replicates)
         list.push_back({{"experiment", name},
-                        {"seed", cell.seed},
-                        {"state", state_of(l, cell)},
+                        {"run", l.title(r)},
+                        {"seed", r.sample_seed},
+                        {"state", state_of(l, r)},
                         {"launched", l.provenance["launched"]},
-                        {"metrics", measured(l, cell)},
-                        {"folder", l.folder(cell).string()}});
+                        {"metrics", measured(l, r)},
+                        {"folder", l.folder(r).string()}});
     }
     code = list.empty() ? empty : done;
     if (*json) return std::cout << Json{{"schema", 1}, {"runs", list}}.dump(1) << "\n", void();
     if (list.empty()) return std::cerr << fmt::format("no experiments in {}; scorelab run MANIFEST makes one\n", *results), void();
-    std::cout << fmt::format("{:<24} {:>5}  {:<8} {:<20}  metrics\n", "experiment", "seed", "state", "launched");
+    std::cout << fmt::format("{:<24} {:<20}  {:<8} {:<20}  metrics\n", "experiment", "run", "state", "launched");
     for (const auto& r : list) {
       std::string metrics;
       for (const auto& m : r["metrics"])
         metrics += fmt::format("{} {}  ", m["name"].get<std::string>(),
                                m["value"].is_number() ? figure(m["value"]) : m["value"].get<std::string>());
-      std::cout << fmt::format("{:<24} {:>5}  {:<8} {:<20}  {}\n", r["experiment"].get<std::string>(), r["seed"].dump(),
+      std::cout << fmt::format("{:<24} {:<20}  {:<8} {:<20}  {}\n", r["experiment"].get<std::string>(), r["run"].get<std::string>(),
                                r["state"].get<std::string>(), r["launched"].get<std::string>(), metrics);
     }
   });

@@ -12,7 +12,7 @@ namespace {
 
 using namespace scorelab::cli;
 
-const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"run", add_run},   {"show", add_show},
+const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"plan", add_plan}, {"run", add_run},      {"show", add_show},
                                              {"ls", add_ls},       {"list", add_list}, {"doctor", add_doctor}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.

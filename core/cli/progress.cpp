@@ -9,37 +9,55 @@
 #include "cli/terminal.h"
 
 namespace scorelab::cli {
+namespace {
 
-void Progress::start(const std::string& stage, const std::string& label) {
-  labels_[stage] = label;
-  begun_.erase(stage);
+std::string bar(double share) {
+  const auto filled = static_cast<std::size_t>(20 * std::clamp(share, 0.0, 1.0));
+  return fmt::format("[{}{}]", std::string(filled, '='), std::string(20 - filled, ' '));
 }
 
-void Progress::update(const schema::Json& e) {
-  const std::string stage = e.at("stage");
+}  // namespace
+
+void Progress::start(std::size_t host, const std::string&, const std::string& label) { hosts_[host] = {label, "", {}, {}, -1}; }
+
+void Progress::update(std::size_t host, const schema::Json& e) {
+  Work& work = hosts_[host];
   const std::int64_t done = e.at("done"), total = e.at("total");
   const auto now = clock::now();
-  const auto [it, fresh] = begun_.try_emplace(stage, now, done);
-  const double seconds = std::chrono::duration<double>(now - it->second.first).count();
-  const double rate = seconds > 0 ? static_cast<double>(done - it->second.second) / seconds : 0;
+  if (work.first < 0) work.begun = now, work.first = done;
   const bool terminal = is_terminal(STDERR_FILENO);
-  if (done < total && now - last_ < std::chrono::milliseconds(terminal ? 100 : 10000)) return;
-  last_ = now;
+  if (done < total && now - (terminal ? last_ : work.told) < std::chrono::milliseconds(terminal ? 100 : 10000)) return;
+  last_ = work.told = now;
+  const double seconds = std::chrono::duration<double>(now - work.begun).count();
+  const double rate = seconds > 0 ? static_cast<double>(done - work.first) / seconds : 0;
   const std::string unit = e.value("unit", "");
-  std::string text = fmt::format("{:<14} {:>7}/{} {}", labels_[stage], done, total, unit);
+  std::string text = fmt::format("{:<14} {:>7}/{} {}", work.label, done, total, unit);
   if (e.contains("t")) text += fmt::format("  t {:.3f}", e["t"].get<double>());
   if (e.contains("loss")) text += fmt::format("  loss {}", figure(e["loss"]));
   if (rate > 0) text += fmt::format("  {} {}/s  {} left", figure(rate), unit, duration(static_cast<double>(total - done) / rate));
   if (terminal) {
-    const auto filled = static_cast<std::size_t>(20 * done / std::max<std::int64_t>(1, total));
-    text = fmt::format("[{}{}] {}", std::string(filled, '='), std::string(20 - filled, ' '), text);
-    draw(text);
-  } else if (unit != "metrics") {
+    work.bar = bar(static_cast<double>(done) / static_cast<double>(std::max<std::int64_t>(1, total))) + " " + text;
+    draw();
+  } else if (unit != "metrics" && unit != "moments") {
     line(text);
   }
 }
 
-void Progress::finish(const std::string& stage, const std::string& text) { line(fmt::format("{:<14} {}", labels_[stage], text)); }
+std::string Progress::overall() const {
+  const double seconds = std::chrono::duration<double>(clock::now() - begun_).count();
+  const double left = finished_ == 0 ? 0 : seconds / static_cast<double>(finished_) * static_cast<double>(stages_ - finished_);
+  return fmt::format("{} {}/{} stages{}", bar(static_cast<double>(finished_) / static_cast<double>(stages_)), finished_, stages_,
+                     finished_ == 0 ? "" : "  about " + duration(left) + " left");
+}
+
+void Progress::finish(std::size_t host, const std::string& text) {
+  ++finished_;
+  const std::string count = stages_ < 4 ? "" : fmt::format("[{}/{}] ", finished_, stages_);
+  line(fmt::format("{}{:<14} {}", count, hosts_[host].label, text));
+  hosts_.erase(host);
+}
+
+void Progress::idle(std::size_t host) { hosts_.erase(host); }
 
 void Progress::line(const std::string& text) {
   clear();
@@ -47,15 +65,22 @@ void Progress::line(const std::string& text) {
   std::fflush(stderr);
 }
 
-void Progress::draw(const std::string& text) {
-  fmt::print(stderr, "\r\x1b[K{}", text);
+void Progress::draw() {
+  clear();
+  std::vector<std::string> lines;
+  if (stages_ >= 4) lines.push_back(overall());
+  for (const auto& [host, work] : hosts_)
+    if (!work.bar.empty()) lines.push_back(work.bar);
+  for (std::size_t i = 0; i < lines.size(); ++i) fmt::print(stderr, "{}{}", i ? "\n" : "", lines[i]);
   std::fflush(stderr);
-  drawn_ = true;
+  drawn_ = lines.size();
 }
 
 void Progress::clear() {
-  if (drawn_) fmt::print(stderr, "\r\x1b[K");
-  drawn_ = false;
+  if (drawn_ == 0) return;
+  fmt::print(stderr, "\r\x1b[K");
+  for (std::size_t i = 1; i < drawn_; ++i) fmt::print(stderr, "\x1b[A\x1b[K");
+  drawn_ = 0;
 }
 
 }  // namespace scorelab::cli

@@ -47,7 +47,7 @@ void plugins_of(const Json& value, Json& out) {
 
 }  // namespace
 
-Json provenance(const manifest::Experiment& e, const std::filesystem::path& folder, const std::string& command) {
+Json provenance(const std::vector<plan::CellPlan>& cells, const std::filesystem::path& folder, const std::string& command) {
   const std::string git = "git -C " + quoted(folder.empty() ? "." : folder.string()) + " ";
   std::string sha = output_of(git + "rev-parse HEAD 2>/dev/null"), diff = sha.empty() ? "" : output_of(git + "diff HEAD 2>/dev/null");
   while (!sha.empty() && sha.back() == '\n') sha.pop_back();
@@ -55,8 +55,9 @@ Json provenance(const manifest::Experiment& e, const std::filesystem::path& fold
   utsname system{};
   uname(&system);
   Json plugins = Json::object();
-  for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.sample, &e.metrics})
-    plugins_of(*part, plugins);
+  for (const auto& [at, e] : cells)
+    for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.sample, &e.metrics})
+      plugins_of(*part, plugins);
   return {{"git_sha", sha},
           {"git_diff", diff},
           {"host", system.nodename},

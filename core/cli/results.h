@@ -10,25 +10,37 @@
 namespace scorelab::cli {
 
 namespace fs = std::filesystem;
+using manifest::Coordinates;
 using schema::Json;
 
 /// What was launched, as results/NAME/experiment.json keeps it.
 struct Launched {
   fs::path results;
   std::string name, question, manifest_file, manifest;
-  Json resolved, provenance;
+  Json comparison;  ///< variants, axes, seeds, claims, papers, figures and compare, as compare::from_json reads them
+  Json provenance;
   std::map<std::string, std::string> plugins;  ///< of this launch: "step `langevin`" -> its file and the manifest's line
   struct Stage {
-    std::string kind, key, label;
+    std::string kind, key, what, label;
   };
   struct Cell {
-    std::int64_t seed;
-    std::string folder;
+    Coordinates at;
+    Json resolved;  ///< the whole experiment
+    Json chosen;    ///< by a search: {"axis", "label", "of", "metric"}, or null
+    std::vector<std::string> left_out;
+  };
+  struct Replicate {
+    std::size_t cell;
+    std::int64_t train_seed, sample_seed;
+    std::string name, folder;
     std::vector<Stage> stages;
   };
   std::vector<Cell> cells;
+  std::vector<Replicate> replicates;
 
-  fs::path folder(const Cell& cell) const { return cell.folder.empty() ? results / name : results / name / cell.folder; }
+  fs::path folder(const Replicate& r) const { return r.folder.empty() ? results / name : results / name / r.folder; }
+  /// `eta0 S=10 s0`.
+  std::string title(const Replicate& r) const;
 };
 
 void save(const Launched& launched);
@@ -37,11 +49,11 @@ Launched load_launched(const fs::path& results, const std::string& name);
 std::vector<std::string> experiments(const fs::path& results);
 
 /// done, running (a live process holds a stage), failed, or stopped.
-std::string state_of(const Launched& launched, const Launched::Cell& cell);
-/// Assembles run.h5, run.jsonl and the pictures of a cell.
-void refresh(const Launched& launched, const Launched::Cell& cell, const std::string& state);
+std::string state_of(const Launched& launched, const Launched::Replicate& replicate);
+/// Assembles run.h5, run.jsonl and the pictures of a replicate.
+void refresh(const Launched& launched, const Launched::Replicate& replicate, const std::string& state);
 
 /// Every value of the metric stages that are done: {"name", "value", "unit", "goal"}.
-Json measured(const Launched& launched, const Launched::Cell& cell);
+Json measured(const Launched& launched, const Launched::Replicate& replicate);
 
 }  // namespace scorelab::cli

@@ -15,7 +15,7 @@ namespace {
 void print_stage(const Launched& l, const Launched::Stage& s) {
   const fs::path folder = record::stage_folder(l.results, s.key);
   const Json d = record::read_json(folder / "stage.json"), failure = record::read_json(folder / "failure.json");
-  const std::string label = s.label.substr(0, s.label.rfind(" s"));
+  const std::string& label = s.what;
   if (!d.is_null()) return std::cout << fmt::format("  {:<28} {}\n", label, stage_text(d)), void();
   if (!failure.is_null()) return std::cout << fmt::format("  {:<28} failed: {}\n", label, failure["message"].get<std::string>()), void();
   const auto story = record::read_journal(folder / "journal.jsonl");
@@ -30,14 +30,14 @@ void print_stage(const Launched& l, const Launched::Stage& s) {
 
 int show(const fs::path& results, const std::string& name, bool json) {
   const Launched l = load_launched(results, name);
-  for (const auto& cell : l.cells) refresh(l, cell, state_of(l, cell));
+  for (const auto& r : l.replicates) refresh(l, r, state_of(l, r));
   if (json) return std::cout << summary_json(l).dump(1) << "\n", done;
   std::cout << bold(l.name, STDOUT_FILENO) << "\n" << (l.question.empty() ? "" : l.question + "\n");
   std::cout << fmt::format("launched {} by: {}\n", l.provenance["launched"].get<std::string>(), l.provenance["command"].get<std::string>());
-  for (const auto& cell : l.cells) {
-    std::cout << fmt::format("seed {}: {}   {}\n", cell.seed, state_of(l, cell), (l.folder(cell) / "run.h5").string());
-    for (const auto& s : cell.stages) print_stage(l, s);
-    for (const auto& s : cell.stages) {
+  for (const auto& r : l.replicates) {
+    std::cout << fmt::format("{}: {}   {}\n", l.title(r), state_of(l, r), (l.folder(r) / "run.h5").string());
+    for (const auto& s : r.stages) print_stage(l, s);
+    for (const auto& s : r.stages) {
       const auto events = record::read_journal(record::stage_folder(l.results, s.key) / "journal.jsonl").events;
       for (std::size_t i = 0; i < events.name.size(); ++i)
         std::cout << fmt::format("  {} {}: {}\n", events.time[i], events.name[i], events.message[i]);

@@ -27,13 +27,13 @@ std::string stage_text(const Json& d) {
 std::string summary(const Launched& l, double seconds) {
   std::string out = fmt::format("{}: done in {}\n", bold(l.name, STDOUT_FILENO), duration(seconds));
   if (!l.question.empty()) out += l.question + "\n";
-  for (const auto& cell : l.cells) {
-    if (l.cells.size() > 1) out += fmt::format("seed {}\n", cell.seed);
-    for (const auto& s : cell.stages) {
+  for (const auto& r : l.replicates) {
+    if (l.replicates.size() > 1) out += fmt::format("{}\n", l.title(r));
+    for (const auto& s : r.stages) {
       const Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
-      if (!d.is_null()) out += fmt::format("  {:<28} {}\n", s.label.substr(0, s.label.rfind(" s")), stage_text(d));
+      if (!d.is_null()) out += fmt::format("  {:<28} {}\n", s.what, stage_text(d));
     }
-    const fs::path folder = l.folder(cell);
+    const fs::path folder = l.folder(r);
     if (fs::exists(folder / "grid.png")) out += fmt::format("  {:<28} the samples as a picture\n", (folder / "grid.png").string());
     out += fmt::format("  {:<28} everything: config, provenance, metrics, samples (h5py, xarray, HDFView)\n", (folder / "run.h5").string());
     out += fmt::format("  {:<28} every row and event as JSON lines\n", (folder / "run.jsonl").string());
@@ -43,20 +43,23 @@ std::string summary(const Launched& l, double seconds) {
 }
 
 Json summary_json(const Launched& l) {
-  Json cells = Json::array();
-  for (const auto& cell : l.cells) {
-    Json stages = Json::array();
-    for (const auto& s : cell.stages) {
+  Json runs = Json::array();
+  for (const auto& r : l.replicates) {
+    Json stages = Json::array(), at = Json::object();
+    for (const auto& s : r.stages) {
       Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
       stages.push_back({{"label", s.label}, {"kind", s.kind}, {"key", s.key}, {"done", !d.is_null()}, {"result", d}});
     }
-    cells.push_back({{"seed", cell.seed},
-                     {"folder", l.folder(cell).string()},
-                     {"state", state_of(l, cell)},
-                     {"stages", stages},
-                     {"metrics", measured(l, cell)}});
+    for (const auto& [axis, label] : l.cells[r.cell].at) at[axis] = label;
+    runs.push_back({{"at", at},
+                    {"seed", r.sample_seed},
+                    {"train_seed", r.train_seed},
+                    {"folder", l.folder(r).string()},
+                    {"state", state_of(l, r)},
+                    {"stages", stages},
+                    {"metrics", measured(l, r)}});
   }
-  return {{"schema", 1}, {"name", l.name}, {"question", l.question}, {"cells", cells}, {"provenance", l.provenance}};
+  return {{"schema", 1}, {"name", l.name}, {"question", l.question}, {"runs", runs}, {"provenance", l.provenance}};
 }
 
 }  // namespace scorelab::cli

@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <thread>
 
 namespace scorelab::host {
 
@@ -26,12 +28,20 @@ int cuda_devices(std::string& why) {
   return static_cast<int>(at::detail::getCUDAHooks().deviceCount());
 }
 
+namespace {
+std::size_t own = 0, all = 1;
+}
+
+void share_cores(std::size_t host, std::size_t hosts) { own = host, all = std::max<std::size_t>(1, hosts); }
+
+int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency() / all)); }
+
 at::Device resolve_device(const std::string& asked) {
   if (asked == "cpu") return at::kCPU;
   if (asked == "auto" && !std::filesystem::exists("/dev/nvidiactl")) return at::kCPU;
   std::string why = "there are too few devices";
   const int count = cuda_devices(why);
-  const int index = asked.rfind("cuda:", 0) == 0 ? std::stoi(asked.substr(5)) : 0;
+  const int index = asked.rfind("cuda:", 0) == 0 ? std::stoi(asked.substr(5)) : static_cast<int>(own) % std::max(1, count);
   if (index < count) return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
   if (asked == "auto") return at::kCPU;
   throw DeviceUnavailable(fmt::format("run.device = \"{}\", but this machine has {} CUDA devices: {}; set run.device = \"cpu\" or \"auto\"",

@@ -15,6 +15,11 @@ class DeviceUnavailable : public Error {
 /// auto, cpu, cuda or cuda:i as a device. CUDA's libraries are loaded only when the answer may not be the CPU.
 at::Device resolve_device(const std::string& asked);
 
+/// This process is one of `hosts` on this machine: it has a share of the cores, and the GPU of its turn.
+void share_cores(std::size_t host, std::size_t hosts);
+/// The cores that are this process' own.
+int cores();
+
 /// Loads libscorelab_cuda.so and asks how many devices there are; `why` says what stands in the way.
 int cuda_devices(std::string& why);
 

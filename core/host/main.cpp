@@ -54,12 +54,12 @@ int main(int argc, char** argv) {
     const int count = scorelab::host::cuda_devices(why);
     say(Json{{"cuda", count}, {"why", why}});
     code = 0;
-  } else if (verb == "work" && argc > 3) {
+  } else if (verb == "work" && argc > 5) {
     std::signal(SIGTERM, on_stop);
     std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
     std::signal(SIGPIPE, SIG_IGN);
     watch_front_end();
-    code = scorelab::host::work(argv[2], {argv + 3, argv + argc}, stop);
+    code = scorelab::host::work(argv[2], {argv + 5, argv + argc}, std::stoul(argv[3]), std::stoul(argv[4]), stop);
   } else {
     std::cerr << "scorelab-host is started by scorelab: try scorelab --help\n";
   }

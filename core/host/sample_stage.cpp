@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
-#include <thread>
 
+#include "host/device.h"
 #include "host/experiment.h"
 #include "host/stage.h"
 #include "record/checkpoint.h"
@@ -19,16 +19,18 @@ namespace scorelab::host {
 namespace {
 
 /// Puts the stored weights that the stage asks for into the network.
-void load_weights(const StageRun& run, Network& network, double ema) {
-  const auto folder = record::stage_folder(run.results, run.spec["trained"]);
-  const Json trained = record::read_json(folder / "stage.json");
+void load_weights(const StageRun& run, Network& network, double ema, std::int64_t step) {
+  const auto stage = record::stage_folder(run.results, run.spec["trained"]);
+  const Json trained = record::read_json(stage / "stage.json");
   if (trained.is_null() || (ema > 0 && std::find(trained["ema"].begin(), trained["ema"].end(), Json(ema)) == trained["ema"].end()))
     throw NotReady();
+  if (step > 0 && std::find(trained["keep"].begin(), trained["keep"].end(), Json(step)) == trained["keep"].end()) throw NotReady();
+  const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
   const auto found = record::load_checkpoint(folder, [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
   if (!found) throw Error("the training's checkpoint is gone: " + (folder / "checkpoint.h5").string());
-  if (found->step != record::read_json(folder / "spec.json").at("train").at("steps"))
+  if (step == 0 && found->step != record::read_json(stage / "spec.json").at("train").at("steps"))
     throw Error(fmt::format("the training's last checkpoint is damaged (what is left is of step {}); remove {} to train again", found->step,
-                            (folder / "stage.json").string()));
+                            (stage / "stage.json").string()));
   const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
   NamedTensors parameters = network.parameters();
   const auto& stored = found->groups.at(group);
@@ -44,7 +46,7 @@ void load_weights(const StageRun& run, Network& network, double ema) {
 /// The faster of one thread and all of them for a network evaluation of one chunk.
 std::int64_t measure_threads(const Sampling& s) {
   if (s.model->network->parameters().empty() || !s.tensors.device().is_cpu()) return 1;
-  const int all = at::get_num_threads() > 1 ? at::get_num_threads() : static_cast<int>(std::thread::hardware_concurrency());
+  const int all = cores();
   std::vector<std::int64_t> shape{s.model->chunk};
   for (const auto n : s.data->shape()) shape.push_back(n);
   const at::Tensor x = at::zeros(shape, s.tensors);
@@ -107,7 +109,7 @@ Json run_sample(StageRun& run) {
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
   const Json& sample = run.spec["sample"];
   const auto options = read_table<SampleOptions>(sample);
-  if (run.spec["trained"] != "") load_weights(run, *setup.network, options.ema);
+  if (run.spec["trained"] != "") load_weights(run, *setup.network, options.ema, options.step);
   Json sampler = run.spec["sampler"];
   if (run.resolved.contains("sampler")) {
     sampler["params"].update(run.resolved["sampler"]);

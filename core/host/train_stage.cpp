@@ -5,8 +5,8 @@
 
 #include <chrono>
 #include <set>
-#include <thread>
 
+#include "host/device.h"
 #include "host/experiment.h"
 #include "host/stage.h"
 #include "record/checkpoint.h"
@@ -45,6 +45,9 @@ class Port final : public TrainPort {
     for (const auto& [rate, average] : trainer_.averages)
       if (!found->groups.contains(group_of(rate)))
         return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
+    for (const auto step : trainer_.keep)
+      if (step <= found->step && !std::filesystem::exists(kept(step) / "checkpoint.h5"))
+        return run_.journal.event("restart", 0, fmt::format("the checkpoint of step {} was not kept: training starts again", step));
     trainer_.arena.fill(trainer_.arena.values, to_tensors(found->groups["parameters"]));
     trainer_.arena.fill(trainer_.moment1, to_tensors(found->groups["optimizer/exp_avg"]));
     trainer_.arena.fill(trainer_.moment2, to_tensors(found->groups["optimizer/exp_avg_sq"]));
@@ -87,6 +90,10 @@ class Port final : public TrainPort {
                                                                                                  static_cast<double>(trainer_.rows_since),
                                                                                                  trainer_.reports_owed ? 1.0 : 0.0})}};
     run_.journal.sync();
+    if (trainer_.keep.contains(c.step)) {
+      std::filesystem::create_directories(kept(c.step));
+      record::save_checkpoint(kept(c.step), c);
+    }
     record::save_checkpoint(run_.folder, c);
   }
 
@@ -122,6 +129,8 @@ class Port final : public TrainPort {
     run_.journal.declare(stream, columns);
   }
 
+  std::filesystem::path kept(std::int64_t step) const { return run_.folder / "kept" / std::to_string(step); }
+
   StageRun& run_;
   Trainer& trainer_;
   const Setup& setup_;
@@ -133,7 +142,7 @@ class Port final : public TrainPort {
 
 /// The faster of one thread and all of them, measured on a few steps.
 std::int64_t measure_threads(Trainer& trainer) {
-  const int all = static_cast<int>(std::thread::hardware_concurrency());
+  const int all = cores();
   if (all < 2) return 1;
   const auto seconds = [&](int threads) {
     at::set_num_threads(threads);
@@ -158,10 +167,11 @@ Json run_train(StageRun& run) {
     record::write_whole(run.folder / "resolved.json", run.resolved.dump());
   }
   at::set_num_threads(run.resolved["threads"]);
+  trainer.keep = run.spec["keep"].get<std::set<std::int64_t>>();
   Port port(run, trainer, setup);
   port.resume();
   call(title(run.spec["objective"]), [&] { trainer.run(port); });
-  return {{"ema", ema}, {"steps", trainer.step}, {"parameters", trainer.arena.count()}};
+  return {{"ema", ema}, {"keep", run.spec["keep"]}, {"steps", trainer.step}, {"parameters", trainer.arena.count()}};
 }
 
 }  // namespace scorelab::host

@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <chrono>
+#include <fstream>
+#include <set>
+#include <thread>
 
 #include "host/component.h"
 #include "host/crash.h"
@@ -18,11 +20,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// The largest resident memory since the last reset, in bytes: a host serves many stages.
 double peak_memory() {
-  struct rusage usage {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024;
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) * 1024;
+  return 0;
 }
+void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << 5; }
 
 /// `auto` is resolved once a stage and kept, so that a stage that goes on has the arithmetic it began with.
 Json resolve(const fs::path& folder, const Json& spec) {
@@ -40,7 +45,7 @@ Json resolve(const fs::path& folder, const Json& spec) {
   return known;
 }
 
-constexpr int busy = -1;
+constexpr int busy = -1, not_ready = -2;
 
 int run_stage(const fs::path& results, const std::string& key, const std::atomic<bool>& stop) {
   const fs::path folder = record::stage_folder(results, key);
@@ -66,6 +71,7 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
       say(more);
     };
     fs::remove(folder / "failure.json");
+    reset_peak_memory();
     run.resolved = resolve(folder, spec);
     const KeepGenerator generator;
     const std::string kind = spec.at("stage");
@@ -92,7 +98,7 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
     return 75;
   } catch (const NotReady&) {
     say({{"event", "busy"}, {"stage", key}});
-    return busy;
+    return not_ready;
   } catch (const DeviceUnavailable& e) {
     say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 4}});
     return 4;
@@ -106,15 +112,52 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
   return 1;
 }
 
+/// Where a stage stands for this host: to be begun, done, failed, or waiting for one before it.
+enum class Stand { ready, done, failed, waits };
+
+Stand stand_of(const fs::path& results, const std::string& key, std::set<std::string>& hopeless) {
+  const fs::path folder = record::stage_folder(results, key);
+  if (fs::exists(folder / "stage.json")) return Stand::done;
+  if (hopeless.contains(key) || fs::exists(folder / "failure.json")) return hopeless.insert(key), Stand::failed;
+  const Json spec = record::read_json(folder / "spec.json");
+  for (const char* before : {"trained", "sampled"}) {
+    const std::string parent = spec.is_null() ? "" : spec.value(before, "");
+    if (parent.empty()) continue;
+    const fs::path stage = record::stage_folder(results, parent);
+    if (fs::exists(stage / "stage.json")) continue;
+    if (hopeless.contains(parent) || fs::exists(stage / "failure.json")) return hopeless.insert(key), Stand::failed;
+    return Stand::waits;
+  }
+  return Stand::ready;
+}
+
 }  // namespace
 
-int work(const fs::path& results, const std::vector<std::string>& keys, std::atomic<bool>& stop) {
-  for (const auto& key : keys) {
-    if (stop.load()) return 75;
-    // Later stages may need this one: whether it failed, or another host has it, they are not begun.
-    if (const int code = run_stage(results, key, stop); code != 0) return code == busy ? 0 : code;
+int work(const fs::path& results, const std::vector<std::string>& keys, std::size_t host, std::size_t hosts, std::atomic<bool>& stop) {
+  std::set<std::string> over, hopeless;  // done or failed; failed, or after one that has
+  share_cores(host, hosts);
+  bool failed = false;
+  while (true) {
+    bool progress = false, waits = false, lacks = false;
+    for (const auto& key : keys) {
+      if (stop.load()) return 75;
+      if (over.contains(key)) continue;
+      const Stand stand = stand_of(results, key, hopeless);
+      if (stand == Stand::done || stand == Stand::failed) over.insert(key);
+      waits = waits || stand == Stand::waits;
+      if (stand != Stand::ready) continue;
+      const int code = run_stage(results, key, stop);
+      if (code == 4 || code == 75) return code;
+      progress = progress || code == 0 || code == 1;
+      failed = failed || code == 1;
+      if (code == 1) hopeless.insert(key);
+      waits = waits || code == busy;
+      lacks = lacks || code == not_ready;
+    }
+    if (progress) continue;
+    if (!waits || lacks) return failed ? 1 : 0;  // what is lacking the front end asks for again
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  return 0;
 }
 
 }  // namespace scorelab::host

@@ -38,16 +38,21 @@ struct Part {
   std::string role;
 };
 
+void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::string>& seen, std::vector<const catalog::Entry*>& out) {
+  if (node.kind == Kind::string && seen.insert(node.string).second)
+    for (const auto& e : catalog.entries())
+      if (e.stamp.name == node.string) out.push_back(&e);
+  for (const auto& item : node.items) collect(item, catalog, seen, out);
+  for (const auto& m : node.members) collect(m.value, catalog, seen, out);
+}
+
 class Checker {
  public:
-  Checker(const Node& root, catalog::Catalog& catalog, const std::filesystem::path& folder)
-      : root_(root), catalog_(catalog), reader_(out_.problems, folder) {}
+  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings)
+      : root_(root), catalog_(catalog), findings_(findings), reader_(findings) {}
 
-  Checked run(const std::string& name) {
-    Experiment& e = experiment_;
-    e.name = name;
-    top_level();
-    learn_schemas();
+  Checked run() {
+    Experiment& e = out_.experiment;
     e.scheduler = required("scheduler");
     e.dataset = required("dataset");
     e.network = required("network");
@@ -64,13 +69,17 @@ class Checker {
     e.run = table<RunOptions>("run");
     parts_that_go_together();
     out_.left_out = reader_.left_out();
-    if (out_.problems.empty()) out_.experiment = std::move(experiment_);
     return std::move(out_);
   }
 
  private:
   void problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes = {}, bool unavailable = false) {
-    out_.problems.push_back({at, std::move(message), std::move(hint), std::move(notes), unavailable});
+    findings_.problem({at, std::move(message), std::move(hint), std::move(notes), unavailable});
+  }
+
+  /// A key of the top level that has no effect here, though it may in another cell.
+  void no_effect(const std::string& key, const std::string& message, const std::string& hint) {
+    findings_.unused(key_at(key), {key_at(key), message, hint, {}});
   }
 
   Position key_at(const std::string& key) const {
@@ -79,97 +88,10 @@ class Checker {
     return root_.at;
   }
 
-  void top_level() {
-    static const std::vector<std::string> known{"name",      "question", "seeds",   "plugins", "dataset", "scheduler", "network", "output",
-                                                "objective", "train",    "sampler", "guides",  "sample",  "metrics",   "run"};
-    static const std::vector<std::string> later{"extends", "variants", "sweep", "models", "paper", "claims", "figures", "compare"};
-    for (const auto& m : root_.members) {
-      if (std::find(known.begin(), known.end(), m.key) != known.end()) continue;
-      if (std::find(later.begin(), later.end(), m.key) != later.end()) {
-        problem(m.key_at, fmt::format("`{}` belongs to comparisons, which this version does not run", m.key),
-                "remove it, or run one experiment a manifest");
-        continue;
-      }
-      const std::string near = nearest(m.key, known);
-      misspelt_.insert(near);
-      problem(m.key_at, fmt::format("a manifest has no key `{}`", m.key),
-              near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), {fmt::format("keys: {}", fmt::join(known, ", "))});
-    }
-    text("name", experiment_.name);
-    text("question", experiment_.question);
-    if (experiment_.name.empty() || experiment_.name.size() > 200 || experiment_.name[0] == '.' ||
-        experiment_.name.find('/') != std::string::npos)
-      problem(root_.find("name") ? root_.find("name")->at : root_.at, "`name` is the name of a folder under results",
-              "no slash, no dot in front, not empty, at most 200 bytes");
-    if (const Node* seeds = root_.find("seeds")) read_seeds(*seeds);
-    if (const Node* plugins = root_.find("plugins")) {
-      bool good = plugins->kind == Kind::array;
-      for (const auto& item : plugins->items) good = good && item.kind == Kind::string;
-      if (!good) problem(plugins->at, "`plugins` lists folders", "expected an array of strings, such as [\"build\"]");
-    }
-  }
-
-  void text(const std::string& key, std::string& out) {
-    const Node* node = root_.find(key);
-    if (!node) return;
-    if (node->kind == Kind::string)
-      out = node->string;
-    else
-      problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()), "expected a string");
-  }
-
-  void read_seeds(const Node& seeds) {
-    auto& out = experiment_.seeds;
-    out.clear();
-    if (seeds.kind == Kind::integer && seeds.integer >= 1 && seeds.integer <= 100000) {
-      for (std::int64_t s = 0; s < seeds.integer; ++s) out.push_back(s);
-      return;
-    }
-    bool good = seeds.kind == Kind::array && !seeds.items.empty();
-    for (const auto& item : seeds.items) {
-      good = good && item.kind == Kind::integer && item.integer >= 0 && std::find(out.begin(), out.end(), item.integer) == out.end();
-      if (good) out.push_back(item.integer);
-    }
-    if (!good)
-      problem(seeds.at, "`seeds` is neither a count nor a list of seeds",
-              "expected a number of seeds, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]");
-  }
-
-  /// One start of the host for all the schemas that this manifest needs.
-  void learn_schemas() {
-    std::vector<const catalog::Entry*> named;
-    collect(root_, named);
-    for (const auto& p : table_schema<SampleOptions>().params)
-      if (const auto* e = p.type == "slot" ? catalog_.find({p.slot}, p.initial.get<std::string>()) : nullptr) named.push_back(e);
-    catalog_.learn(named);
-    for (int depth = 0; depth < 4; ++depth) {  // slots have defaults, whose slots have defaults
-      std::vector<const catalog::Entry*> more;
-      for (const auto* entry : named) {
-        for (const auto& p : catalog_.describe(*entry).schema.params) {
-          if (p.type != "slot") continue;
-          if (const auto* e = catalog_.find({p.slot}, p.initial.get<std::string>());
-              e && std::find(named.begin(), named.end(), e) == named.end())
-            more.push_back(e);
-        }
-      }
-      if (more.empty()) break;
-      catalog_.learn(more);
-      named.insert(named.end(), more.begin(), more.end());
-    }
-  }
-
-  void collect(const Node& node, std::vector<const catalog::Entry*>& out) const {
-    if (node.kind == Kind::string)
-      for (const auto& e : catalog_.entries())
-        if (e.stamp.name == node.string) out.push_back(&e);
-    for (const auto& item : node.items) collect(item, out);
-    for (const auto& m : node.members) collect(m.value, out);
-  }
-
   Json required(const std::string& key) {
     const Node* node = root_.find(key);
     if (node) return component(key, {key}, *node, key);
-    if (misspelt_.contains(key)) return {};
+    if (findings_.misspelt.contains(key)) return {};
     Position start = root_.at;
     start.length = 1;
     problem(start, fmt::format("the manifest names no {}", key),
@@ -193,7 +115,7 @@ class Checker {
         problem(name->at, fmt::format("`plugin` of `{}` is {}", what, name->kind_name()), "expected a plugin's name");
       return {};
     }
-    const std::size_t problems_before = out_.problems.size();
+    const std::size_t problems_before = findings_.count();
     const catalog::Entry* entry = catalog_.find(kinds, name->string);
     if (!entry) return unknown(kinds, *name), Json();
     const std::string owner = fmt::format("{} `{}`", kinds[0], entry->stamp.name);
@@ -211,14 +133,20 @@ class Checker {
     Json out{{"plugin", entry->stamp.name},  {"kind", entry->stamp.kind}, {"version", entry->stamp.version},  {"id", id},
              {"file", entry->file.string()}, {"sha256", entry->sha256},   {"params", std::move(read.values)}, {"key", std::move(read.key)}};
     parts_.push_back({out, name->at, s, role});
-    if (out_.problems.size() == problems_before) out_.doubts.push_back({out, name->at});
+    if (findings_.count() == problems_before) out_.doubts.push_back({out, name->at});
     return out;
   }
 
   TableReader::ReadSlot slot_reader() {
     return [this](const Node& inner, const std::string& kind, const std::string& key) -> Json {
-      if (inner.kind == Kind::string && inner.string == "none") return {};
-      return component(key, {kind}, inner, kind);
+      const Node* plugin = inner.kind == Kind::table ? inner.find("plugin") : &inner;
+      if (!plugin || plugin->kind != Kind::string || plugin->string != "none") return component(key, {kind}, inner, kind);
+      for (const auto& m : inner.members) {
+        if (m.key == "plugin") continue;
+        const Diagnostic d{m.key_at, fmt::format("`{}` has no effect in `{}`, which is \"none\"", m.key, key), "the slot is empty", {}};
+        m.must_fit ? findings_.problem(d) : findings_.unused(m.key_at, d);
+      }
+      return {};
     };
   }
 
@@ -292,7 +220,7 @@ class Checker {
     }
     static const schema::Schema s = table_schema<Options>();
     auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), slot_reader(), false);
-    experiment_.keys[key] = std::move(read.key);
+    out_.experiment.keys[key] = std::move(read.key);
     return std::move(read.values);
   }
 
@@ -323,7 +251,7 @@ class Checker {
                 need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
       }
     }
-    if (experiment_.sample["moments"] == "exact") {
+    if (out_.experiment.sample["moments"] == "exact") {
       for (const auto& p : parts_) {
         if (p.role != "metric" && p.role != "initial") continue;
         const auto& given = p.schema.gives;
@@ -339,37 +267,48 @@ class Checker {
     const Part* network = part("network");
     if (!network) return;
     const bool trains = gives("network", "trains");
-    if (trains && !root_.find("objective") && !misspelt_.contains("objective"))
+    if (trains && !root_.find("objective") && !findings_.misspelt.contains("objective"))
       problem(network->at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network->component)),
               "such as objective = \"denoising-score-matching\"");
-    if (!trains) {
+    if (trains) {
+      for (const char* key : {"objective", "train", "output"}) findings_.used(key_at(key));
+    } else {
       for (const char* key : {"objective", "train", "output"})
         if (root_.find(key))
-          problem(key_at(key), fmt::format("`{}` has no effect with network `{}`", key, schema::text(network->component)),
-                  "it is exact: nothing is trained; remove this");
+          no_effect(key, fmt::format("`{}` has no effect with network `{}`", key, schema::text(network->component)),
+                    "it is exact: nothing is trained; remove this");
       if (const Node* sample = root_.find("sample"))
         for (const auto& m : sample->members)
           if (m.key == "ema")
-            problem(m.key_at, fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
-                    "it is exact and has no weights");
-      experiment_.objective = experiment_.train = experiment_.output = nullptr;
-      experiment_.sample["ema"] = 0.0;
+            findings_.unused(m.key_at, {m.key_at,
+                                        fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
+                                        "it is exact and has no weights",
+                                        {}});
+      if (out_.experiment.sample["step"] > 0)
+        problem(root_.find("sample")->find("step")->at, "`step` names a checkpoint, but nothing is trained", "remove it");
+      out_.experiment.objective = out_.experiment.train = out_.experiment.output = nullptr;
+      out_.experiment.sample["ema"] = 0.0;
     }
-    if (!root_.find("sampler") && !misspelt_.contains("sampler")) {
-      const std::size_t before = out_.problems.size();
+    if (trains && out_.experiment.sample["step"] > out_.experiment.train["steps"])
+      problem(root_.find("sample")->find("step")->at,
+              fmt::format("`step` is beyond the training's {} steps", out_.experiment.train["steps"].dump()), "0 is the last one");
+    if (root_.find("sampler"))
+      for (const char* key : {"guides", "sample", "metrics"}) findings_.used(key_at(key));
+    if (!root_.find("sampler") && !findings_.misspelt.contains("sampler")) {
       if (root_.find("guides"))
-        problem(key_at("guides"), "`guides` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
+        no_effect("guides", "`guides` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
       if (root_.find("sample"))
-        problem(key_at("sample"), "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
+        no_effect("sample", "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
       if (root_.find("metrics"))
-        problem(key_at("metrics"), "`metrics` needs samples, but the manifest names no sampler", "such as sampler = \"ancestral\"");
-      if (!trains && out_.problems.size() == before)
+        no_effect("metrics", "`metrics` needs samples, but the manifest names no sampler", "such as sampler = \"ancestral\"");
+      if (!trains && !root_.find("guides") && !root_.find("sample") && !root_.find("metrics"))
         problem(network->at, "there is nothing to do: nothing is trained, and the manifest names no sampler",
                 "such as sampler = \"ancestral\"");
     }
-    if (const Json& threads = experiment_.run["threads"]; threads.is_number() && threads.get<double>() != std::floor(threads.get<double>()))
+    if (const Json& threads = out_.experiment.run["threads"];
+        threads.is_number() && threads.get<double>() != std::floor(threads.get<double>()))
       problem(root_.find("run")->find("threads")->at, "`threads` is no whole number", "expected an integer or \"auto\"");
-    const Json& device = experiment_.run["device"];
+    const Json& device = out_.experiment.run["device"];
     const std::string d = device.is_string() ? device.get<std::string>() : "";
     const bool indexed = d.rfind("cuda:", 0) == 0 && d.size() > 5 && d.find_first_not_of("0123456789", 5) == std::string::npos;
     if (d != "auto" && d != "cpu" && d != "cuda" && !indexed)
@@ -378,24 +317,44 @@ class Checker {
 
   const Node& root_;
   catalog::Catalog& catalog_;
+  Findings& findings_;
   Checked out_;
   TableReader reader_;
-  Experiment experiment_;
   std::vector<Part> parts_;
-  std::set<std::string> misspelt_;  ///< top-level keys that an unknown one was probably meant to be
 };
 
 }  // namespace
 
-Checked check(const Node& root, catalog::Catalog& catalog, const std::filesystem::path& folder, const std::string& name) {
-  return Checker(root, catalog, folder).run(name);
+void learn_schemas(const std::vector<const Node*>& experiments, catalog::Catalog& catalog) {
+  std::vector<const catalog::Entry*> named;
+  std::set<std::string> seen;
+  for (const Node* root : experiments) collect(*root, catalog, seen, named);
+  for (const auto& p : table_schema<SampleOptions>().params)
+    if (const auto* e = p.type == "slot" ? catalog.find({p.slot}, p.initial.get<std::string>()) : nullptr) named.push_back(e);
+  catalog.learn(named);
+  for (int depth = 0; depth < 4; ++depth) {  // slots have defaults, whose slots have defaults
+    std::vector<const catalog::Entry*> more;
+    for (const auto* entry : named) {
+      for (const auto& p : catalog.describe(*entry).schema.params) {
+        if (p.type != "slot") continue;
+        if (const auto* e = catalog.find({p.slot}, p.initial.get<std::string>());
+            e && std::find(named.begin(), named.end(), e) == named.end())
+          more.push_back(e);
+      }
+    }
+    if (more.empty()) break;
+    catalog.learn(more);
+    named.insert(named.end(), more.begin(), more.end());
+  }
 }
 
-std::vector<std::filesystem::path> plugin_folders(const Node& root, const std::filesystem::path& folder) {
+Checked check(const Node& root, catalog::Catalog& catalog, Findings& findings) { return Checker(root, catalog, findings).run(); }
+
+std::vector<std::filesystem::path> plugin_folders(const Node& root, const Sources& sources) {
   std::vector<std::filesystem::path> out;
   if (const Node* plugins = root.find("plugins"))
     for (const auto& item : plugins->items)
-      if (item.kind == Kind::string) out.push_back((folder / item.string).lexically_normal());
+      if (item.kind == Kind::string) out.push_back((std::filesystem::path(sources.folder(item.at)) / item.string).lexically_normal());
   return out;
 }
 

@@ -7,9 +7,16 @@
 
 namespace scorelab::manifest {
 
-int Sources::add(std::string name, std::string text) {
-  files_.push_back({std::move(name), std::move(text)});
+int Sources::add(std::string name, std::string text, std::optional<std::string> folder) {
+  files_.push_back({std::move(name), std::move(text), std::move(folder)});
   return static_cast<int>(files_.size()) - 1;
+}
+
+const std::string& Sources::folder(const Position& at) const {
+  static const std::string here;
+  for (const int source : {at.source, 0})
+    if (source >= 0 && source < static_cast<int>(files_.size()) && files_[source].folder) return *files_[source].folder;
+  return here;
 }
 
 std::string Sources::place(const Position& at) const { return fmt::format("{}:{}:{}", name(at.source), at.line, at.column); }

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,12 @@ struct Position {
 /// The texts that positions point into.
 class Sources {
  public:
-  int add(std::string name, std::string text);
+  /// `folder`: what paths in a manifest are relative to; nothing for the command line.
+  int add(std::string name, std::string text, std::optional<std::string> folder = {});
   const std::string& name(int source) const { return files_[source].name; }
   const std::string& text(int source) const { return files_[source].text; }
+  /// The folder of the file that a place is in; that of the first file for the command line.
+  const std::string& folder(const Position& at) const;
   /// `train.toml:3:8`.
   std::string place(const Position& at) const;
   std::string line(const Position& at) const;
@@ -23,6 +27,7 @@ class Sources {
  private:
   struct File {
     std::string name, text;
+    std::optional<std::string> folder;
   };
   std::vector<File> files_;
 };

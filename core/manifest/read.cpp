@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 namespace scorelab::manifest {
@@ -41,7 +42,7 @@ Node convert(const toml::node& from, int source) {
       break;
     case toml::node_type::table:
       for (const auto& [key, value] : *from.as_table())
-        out.members.push_back({std::string(key.str()), position(key.source(), source), convert(value, source)});
+        out.members.push_back({std::string(key.str()), position(key.source(), source), convert(value, source), false, false});
       std::sort(out.members.begin(), out.members.end(), [](const auto& a, const auto& b) {
         return std::pair(a.key_at.line, a.key_at.column) < std::pair(b.key_at.line, b.key_at.column);
       });
@@ -83,7 +84,7 @@ std::optional<Node> read_file(const std::filesystem::path& file, Sources& source
     return {};
   }
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const int source = sources.add(file.string(), text);
+  const int source = sources.add(file.string(), text, file.parent_path());
   try {
     return convert(toml::parse(text, file.string()), source);
   } catch (const toml::parse_error& e) {
@@ -93,44 +94,148 @@ std::optional<Node> read_file(const std::filesystem::path& file, Sources& source
   }
 }
 
-std::optional<Node> read_override(const std::string& argument, Sources& sources, std::vector<Diagnostic>& problems) {
+namespace {
+
+/// A value on the command line; what does not parse as TOML is a string.
+Node value_of(const std::string& text, int source) {
+  Node out;
+  out.kind = Node::Kind::string;
+  out.string = text;
+  try {
+    const toml::table parsed = toml::parse("x = " + text);
+    if (parsed.size() == 1) out = convert(*parsed.get("x"), source);
+  } catch (const toml::parse_error&) {  // a string, then
+  }
+  return out;
+}
+
+/// The parts of `v1,v2` at its top level: commas in brackets and quotes do not count.
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> out(1);
+  int depth = 0;
+  char quote = 0;
+  for (const char c : text) {
+    if (quote) {
+      if (c == quote) quote = 0;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else {
+      depth += (c == '[' || c == '{') - (c == ']' || c == '}');
+      if (c == ',' && depth == 0) {
+        out.emplace_back();
+        continue;
+      }
+    }
+    out.back() += c;
+  }
+  return out;
+}
+
+struct Argument {
+  std::string key, value;
+  Position key_at, value_at;
+};
+
+std::optional<Argument> read_argument(const std::string& flag, const std::string& argument, Sources& sources,
+                                      std::vector<Diagnostic>& problems) {
   if (!is_utf8(argument)) {
-    problems.push_back({{}, "an argument of -s is not UTF-8", "check the terminal's encoding", {}});
+    problems.push_back({{}, fmt::format("an argument of {} is not UTF-8", flag), "check the terminal's encoding", {}});
     return {};
   }
-  const int source = sources.add("command line, -s " + argument, argument);
+  const int source = sources.add(fmt::format("command line, {} {}", flag, argument), argument);
   const auto equals = argument.find('=');
   const Position key_at{source, 1, 1, static_cast<int>(std::min(equals, argument.size()))};
   if (equals == argument.npos || equals == 0) {
-    problems.push_back({{source, 1, 1, static_cast<int>(argument.size())}, "-s takes key=value", "such as -s train.lr=1e-3", {}});
+    problems.push_back({{source, 1, 1, static_cast<int>(argument.size())},
+                        flag + (flag == "-x" ? " takes key=value,value" : " takes key=value"),
+                        flag == "-x" ? "such as -x sampler.steps=10,20,50" : "such as -s train.lr=1e-3",
+                        {}});
     return {};
   }
-  const std::string key = argument.substr(0, equals), value = argument.substr(equals + 1);
-  Node leaf;
-  leaf.kind = Node::Kind::string;
-  leaf.string = value;
-  try {
-    const toml::table parsed = toml::parse("x = " + value);
-    if (parsed.size() == 1) leaf = convert(*parsed.get("x"), source);
-  } catch (const toml::parse_error&) {  // a string, then
+  Argument out{argument.substr(0, equals), argument.substr(equals + 1), key_at, {}};
+  out.value_at = {source, 1, static_cast<int>(equals) + 2, std::max(1, static_cast<int>(out.value.size()))};
+  if (out.key.back() == '.' || ("." + out.key).find("..") != std::string::npos) {
+    problems.push_back({key_at, fmt::format("`{}` is no key", out.key), "keys are names joined by dots", {}});
+    return {};
   }
-  move_to(leaf, {source, 1, static_cast<int>(equals) + 2, std::max(1, static_cast<int>(value.size()))});
+  return out;
+}
+
+}  // namespace
+
+std::optional<Node> read_override(const std::string& argument, Sources& sources, std::vector<Diagnostic>& problems) {
+  const auto a = read_argument("-s", argument, sources, problems);
+  if (!a) return {};
+  Node leaf = value_of(a->value, a->key_at.source);
+  move_to(leaf, a->value_at);
   std::vector<std::string> parts;
-  std::stringstream path(key);
+  std::stringstream path(a->key);
   for (std::string part; std::getline(path, part, '.');) parts.push_back(part);
-  if (key.back() == '.') parts.emplace_back();
-  for (const auto& part : parts) {
-    if (!part.empty()) continue;
-    problems.push_back({key_at, fmt::format("`{}` is no key", key), "keys are names joined by dots", {}});
-    return {};
-  }
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
     Node table;
-    table.at = key_at;
-    table.members.push_back({*part, key_at, std::move(leaf)});
+    table.at = a->key_at;
+    table.members.push_back({*part, a->key_at, std::move(leaf), false, false});
     leaf = std::move(table);
   }
   return leaf;
+}
+
+std::optional<Node> read_axis(const std::string& argument, Sources& sources, std::vector<Diagnostic>& problems) {
+  const auto a = read_argument("-x", argument, sources, problems);
+  if (!a) return {};
+  Node values;
+  values.kind = Node::Kind::array;
+  for (const auto& part : split(a->value)) values.items.push_back(value_of(part, a->key_at.source));
+  move_to(values, a->value_at);
+  Node key;
+  key.kind = Node::Kind::string;
+  key.string = a->key, key.at = a->key_at;
+  Node out;
+  out.at = a->key_at;
+  const auto table_of = [&](std::string name, Node value) {
+    Node table;
+    table.at = a->key_at;
+    table.members.push_back({std::move(name), a->key_at, std::move(value), false, false});
+    return table;
+  };
+  Node axis = table_of("key", std::move(key));
+  axis.members.push_back({"values", a->key_at, std::move(values), false, false});
+  return table_of("sweep", table_of(a->key.substr(a->key.rfind('.') == std::string::npos ? 0 : a->key.rfind('.') + 1), std::move(axis)));
+}
+
+std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& sources, std::vector<Diagnostic>& problems) {
+  std::vector<std::filesystem::path> open;
+  const std::function<std::optional<Node>(const std::filesystem::path&)> read =
+      [&](const std::filesystem::path& path) -> std::optional<Node> {
+    auto own = read_file(path, sources, problems);
+    if (!own) return {};
+    const Node* extends = own->find("extends");
+    if (!extends) return own;
+    open.push_back(std::filesystem::weakly_canonical(path));
+    Node all;
+    all.at = own->at;
+    const auto add = [&](const Node& name) {
+      if (name.kind != Node::Kind::string)
+        return problems.push_back(
+            {name.at, fmt::format("`extends` holds {}", name.kind_name()), "expected a manifest's file, or a list of them", {}});
+      const auto next = (path.parent_path() / name.string).lexically_normal();
+      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(next)) != open.end())
+        return problems.push_back({name.at, "this manifest extends itself", next.string(), {}});
+      if (!std::filesystem::is_regular_file(next))
+        return problems.push_back({name.at, "the manifest that is extended is not there", next.string(), {}});
+      if (const auto base = read(next)) merge(all, *base, Merge::extend);
+    };
+    if (extends->kind == Node::Kind::array)
+      for (const auto& name : extends->items) add(name);
+    else
+      add(*extends);
+    open.pop_back();
+    std::erase_if(own->members, [](const Node::Member& m) { return m.key == "extends"; });
+    merge(all, *own, Merge::extend);
+    return all;
+  };
+  const auto out = read(file);
+  return problems.empty() ? out : std::nullopt;
 }
 
 }  // namespace scorelab::manifest

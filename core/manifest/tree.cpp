@@ -34,28 +34,34 @@ const char* Node::kind_name() const {
   return "nothing";
 }
 
-void merge(Node& base, const Node& over) {
+void merge(Node& base, const Node& over, Merge how) {
   for (const auto& m : over.members) {
     Node::Member* own = base.member(m.key);
     if (!own) {
       base.members.push_back(m);
       continue;
     }
+    if (how == Merge::extend && own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::boolean && !m.value.boolean) {
+      std::erase_if(base.members, [&](const Node::Member& x) { return x.key == m.key; });
+      continue;
+    }
     own->key_at = m.key_at;
+    own->must_fit = m.must_fit;
     // A bare name in front of a table of its parameters: the name is the plugin, the parameters stay.
     if (own->value.kind == Node::Kind::string && m.value.kind == Node::Kind::table && !m.value.find("plugin")) {
       Node table;
       table.at = m.value.at;
-      table.members.push_back({"plugin", own->key_at, own->value});
+      table.members.push_back({"plugin", own->key_at, own->value, false, false});
       own->value = std::move(table);
     }
     if (Node::Member* plugin =
             own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::string ? own->value.member("plugin") : nullptr) {
       // And a bare name over a component's table sets its plugin.
-      for (auto& beside : own->value.members) beside.carried = true;
-      *plugin = {"plugin", m.key_at, m.value, false};
+      if (how == Merge::carry)
+        for (auto& beside : own->value.members) beside.carried = true;
+      *plugin = {"plugin", m.key_at, m.value, false, false};
     } else if (own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::table)
-      merge(own->value, m.value);
+      merge(own->value, m.value, how);
     else
       own->value = m.value;
   }

@@ -37,8 +37,27 @@ double number_of(const Node& n) { return n.kind == Kind::integer ? static_cast<d
 
 }  // namespace
 
+void Findings::problem(Diagnostic d) {
+  if (seen_.emplace(place(d.at), d.message).second) problems_.push_back(std::move(d));
+}
+
+void Findings::unused(const Position& key, Diagnostic d) { unused_.try_emplace(place(key), std::move(d)); }
+
+std::vector<Diagnostic> Findings::all() const {
+  auto out = problems_;
+  for (const auto& [key, d] : unused_)
+    if (!used_.contains(key) && !seen_.contains({place(d.at), d.message})) out.push_back(d);
+  return out;
+}
+
 void TableReader::problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes) {
-  problems_.push_back({at, std::move(message), std::move(hint), std::move(notes)});
+  findings_.problem({at, std::move(message), std::move(hint), std::move(notes)});
+}
+
+void TableReader::leave_out(const Node::Member& m, const std::string& why, Diagnostic d) {
+  if (m.must_fit) return findings_.problem(std::move(d));
+  left_out_.push_back(fmt::format("`{}` ({})", m.key, why));
+  if (!m.carried) findings_.unused(m.key_at, std::move(d));
 }
 
 bool TableReader::in_range(const Node& node, const schema::Param& p, double number) {
@@ -100,7 +119,7 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
   }
   out = n.string;
   if (p.file) {
-    const auto path = folder_ / n.string;
+    const auto path = std::filesystem::path(findings_.sources.folder(n.at)) / n.string;
     if (!std::filesystem::is_regular_file(path))
       return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
     out = std::filesystem::absolute(path).lexically_normal().string();
@@ -116,15 +135,12 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
   if (table) {
     for (const auto& m : table->members) {
       if ((component && m.key == "plugin") || schema.find(m.key)) continue;
-      if (m.carried) {
-        left_out_.push_back(fmt::format("`{}` ({} does not declare it)", m.key, owner));
-        continue;
-      }
       const std::string near = nearest(m.key, names);
       std::vector<std::string> notes{names.empty() ? "it has no parameters" : fmt::format("parameters: {}", fmt::join(names, ", "))};
       if (!help.empty()) notes.push_back("help: " + help);
-      problem(m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
-              near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), notes);
+      leave_out(m, owner + " does not declare it",
+                {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
+                 near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), notes});
     }
   }
   std::map<std::string, Json> keys;
@@ -150,11 +166,11 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
   for (const auto& p : schema.params) {
     const bool active = schema::holds(p.whens, out.values);
     if (active && keys.contains(p.name)) out.key[p.name] = keys[p.name];
-    if (active || !table) continue;
+    if (!table) continue;
     const auto m = std::find_if(table->members.begin(), table->members.end(), [&](const auto& x) { return x.key == p.name; });
     if (m == table->members.end()) continue;
-    if (m->carried) {
-      left_out_.push_back(fmt::format("`{}` (it has no effect in {})", m->key, owner));
+    if (active) {
+      findings_.used(m->key_at);
       continue;
     }
     std::vector<std::string> now;
@@ -162,8 +178,11 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
       if (out.values.contains(w.key))
         now.push_back(fmt::format(
             "{} = {}", w.key, out.values[w.key].is_object() ? "\"" + schema::text(out.values[w.key]) + "\"" : out.values[w.key].dump()));
-    problem(m->key_at, fmt::format("`{}` has no effect in {}", p.name, owner), "it needs " + schema::words(p.whens),
-            {fmt::format("here {}", fmt::join(now, ", ")), p.doc});
+    leave_out(*m, "it has no effect in " + owner,
+              {m->key_at,
+               fmt::format("`{}` has no effect in {}", p.name, owner),
+               "it needs " + schema::words(p.whens),
+               {fmt::format("here {}", fmt::join(now, ", ")), p.doc}});
   }
   return out;
 }

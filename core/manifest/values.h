@@ -1,16 +1,46 @@
 #pragma once
-#include <filesystem>
 #include <functional>
+#include <map>
+#include <set>
+#include <tuple>
 
-#include "manifest/check.h"
+#include "manifest/tree.h"
+#include "params/schema.h"
 
 namespace scorelab::manifest {
+
+using schema::Json;
+
+/// What was found in all cells of a manifest. A key that has no place or no effect in one cell may have one in another; it is a mistake if
+/// it has none in any.
+class Findings {
+ public:
+  explicit Findings(const Sources& sources) : sources(sources) {}
+  /// Once for each place and message, however many cells have it.
+  void problem(Diagnostic d);
+  void unused(const Position& key, Diagnostic d);
+  void used(const Position& key) { used_.insert(place(key)); }
+  /// The problems, with the keys that no cell uses.
+  std::vector<Diagnostic> all() const;
+  std::size_t count() const { return problems_.size() + unused_.size(); }
+
+  const Sources& sources;
+  std::set<std::string> misspelt;  ///< top-level keys that an unknown one was probably meant to be
+
+ private:
+  using Place = std::tuple<int, int, int, int>;
+  static Place place(const Position& p) { return {p.source, p.line, p.column, p.length}; }
+  std::vector<Diagnostic> problems_;
+  std::set<std::pair<Place, std::string>> seen_;
+  std::map<Place, Diagnostic> unused_;
+  std::set<Place> used_;
+};
 
 /// Reads one table against a schema. Problems go to the list; a value that is wrong is left at its default.
 class TableReader {
  public:
   /// `owner`: how messages name the table, such as "sampler `ancestral`".
-  TableReader(std::vector<Diagnostic>& problems, std::filesystem::path folder) : problems_(problems), folder_(std::move(folder)) {}
+  explicit TableReader(Findings& findings) : findings_(findings) {}
 
   /// Reads a component that a slot names; null: the empty slot.
   using ReadSlot = std::function<Json(const Node& node, const std::string& kind, const std::string& key)>;
@@ -23,7 +53,7 @@ class TableReader {
   Result read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot,
               bool component);
 
-  /// Keys beside a plugin that an override changed, which the new one does not declare.
+  /// Keys that this experiment has no use for: carried along, or used by other cells.
   const std::vector<std::string>& left_out() const { return left_out_; }
 
  private:
@@ -31,8 +61,9 @@ class TableReader {
   bool value(const Node& node, const schema::Param& param, const std::string& owner, Json& out);
   bool in_range(const Node& node, const schema::Param& param, double number);
 
-  std::vector<Diagnostic>& problems_;
-  std::filesystem::path folder_;
+  void leave_out(const Node::Member& m, const std::string& why, Diagnostic d);
+
+  Findings& findings_;
   std::vector<std::string> left_out_;
 };
 

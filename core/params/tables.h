@@ -28,7 +28,7 @@ struct TrainOptions {
 /// `sample`.
 struct SampleOptions {
   void params(Params& p);
-  std::int64_t count = 1000, group = 1, max_nfe = 100000, trace = 0;
+  std::int64_t count = 1000, group = 1, max_nfe = 100000, trace = 0, step = 0;
   double ema = 0.999;
   std::string moments = "sampled";
   /// Holds an Initial, a class that the front end does not know.

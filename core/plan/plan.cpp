@@ -4,6 +4,9 @@
 #include <scorelab/error.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
 
 #include "catalog/sha256.h"
 #include "record/files.h"
@@ -16,82 +19,250 @@ Json keyed(const Json& component) { return component.is_null() ? Json() : Json{{
 
 class Planner {
  public:
-  Planner(const Experiment& e, const fs::path& results) : e_(e), results_(results) {}
+  Planner(const manifest::Comparison& c, const fs::path& results) : c_(c), results_(results) {}
 
-  Plan run() {
-    plan_.name = e_.name;
-    for (const auto seed : e_.seeds) {
-      cell_ = {seed, e_.seeds.size() == 1 ? "" : fmt::format("s{}", seed), {}};
-      const std::string trained = e_.objective.is_null() ? "" : train(seed);
-      if (!e_.sampler.is_null()) {
-        const std::string sampled = sample(seed, trained);
-        for (const auto& [label, metric] : e_.metrics.items()) evaluate(seed, sampled, label, metric);
+  Plan run(std::vector<CellPlan> cells) {
+    plan_.name = c_.name;
+    std::vector<std::string> searched;  // the cells of one search stand together
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const Coordinates at = without_best(cells[i].at);
+      if (at.size() == cells[i].at.size()) {
+        replicates(std::move(cells[i]));
+      } else if (const std::string name = manifest::text(at); std::find(searched.begin(), searched.end(), name) == searched.end()) {
+        searched.push_back(name);
+        search(at, cells);
       }
-      plan_.cells.push_back(cell_);
     }
+    finish();
     return std::move(plan_);
   }
 
  private:
-  Json model_key() const { return {{"dataset", keyed(e_.dataset)}, {"scheduler", keyed(e_.scheduler)}, {"network", keyed(e_.network)}}; }
+  Coordinates without_best(const Coordinates& at) const {
+    Coordinates out;
+    for (const auto& place : at)
+      if (const auto* axis = c_.axis(place.first); !axis || !axis->best) out.push_back(place);
+    return out;
+  }
+
+  void replicates(CellPlan cell) {
+    plan_.cells.push_back(std::move(cell));
+    const CellPlan& own = plan_.cells.back();
+    const auto& seeds = c_.seeds;
+    const auto add = [&](std::int64_t train, std::int64_t sample) {
+      Replicate r{plan_.cells.size() - 1, train, sample, seeds.name(train, sample), "", {}};
+      const bool one = (seeds.apart ? seeds.train.size() : 1) * seeds.sample.size() == 1;
+      if (!c_.single()) {
+        for (const auto& [axis, label] : own.at) r.folder += folder_name(axis == "variant" ? label : axis + "=" + label) + "/";
+        r.folder += r.name;
+      } else if (!one) {
+        r.folder = r.name;
+      }
+      r.stages = stages(own.experiment, own.at, train, sample, "");
+      plan_.replicates.push_back(std::move(r));
+    };
+    if (seeds.apart)
+      for (const auto train : seeds.train)
+        for (const auto sample : seeds.sample) add(train, sample);
+    else
+      for (const auto seed : seeds.sample) add(seed, seed);
+  }
+
+  static std::string folder_name(std::string label) {
+    for (char& c : label)
+      if (c == '/' || c == '\0') c = '_';
+    return label.substr(0, 200);
+  }
+
+  /// The stages of one replicate; with `only`, those that one metric needs.
+  std::vector<std::size_t> stages(const Experiment& e, const Coordinates& at, std::int64_t train_seed, std::int64_t sample_seed,
+                                  const std::string& only) {
+    e_ = &e, at_ = &at;
+    indices_.clear();
+    const std::string trained = e.objective.is_null() ? "" : train(train_seed);
+    if (e.sampler.is_null()) return indices_;
+    const std::string sampled = sample(sample_seed, trained);
+    for (const auto& [label, metric] : e.metrics.items())
+      if (only.empty() || label == only) evaluate(sample_seed, sampled, label, metric);
+    return indices_;
+  }
+
+  void search(const Coordinates& at, const std::vector<CellPlan>& cells) {
+    Search s;
+    s.at = at;
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      if (cells[i].at.size() > at.size() && without_best(cells[i].at) == at) s.cells.push_back(i);
+    const manifest::Axis* axis = nullptr;
+    for (const auto& [name, label] : cells[s.cells.front()].at)
+      if (const auto* a = c_.axis(name); a && a->best) axis = a, s.axis += (s.axis.empty() ? "" : ", ") + name;
+    s.metric = axis->best->metric;
+    bool measured = true;
+    std::string goal = "min";
+    std::size_t best = 0;
+    double best_value = 0;
+    for (const auto i : s.cells) {
+      double sum = 0;
+      for (const auto seed : axis->best->seeds) {
+        const auto own = stages(cells[i].experiment, cells[i].at, c_.seeds.apart ? c_.seeds.train.front() : seed, seed, s.metric);
+        s.stages.insert(s.stages.end(), own.begin(), own.end());
+        const auto value = measured_value(plan_.stages[own.back()], s.metric, goal);
+        measured = measured && value;
+        sum += value.value_or(0) / static_cast<double>(axis->best->seeds.size());
+      }
+      if (!measured) continue;
+      s.values.emplace_back(chosen_label(cells[i].at, at), sum);
+      const bool better = s.values.size() == 1 || std::isnan(best_value) || (goal == "max" ? sum > best_value : sum < best_value);
+      if (better) best = i, best_value = sum;
+    }
+    if (measured) {
+      s.chosen = chosen_label(cells[best].at, at);
+      CellPlan cell = cells[best];
+      cell.at = at;
+      replicates(std::move(cell));
+    } else {
+      const std::size_t n = c_.seeds.apart ? c_.seeds.train.size() * c_.seeds.sample.size() : c_.seeds.sample.size();
+      plan_.pending["sample"] += n;
+      plan_.pending["evaluate"] += n * cells[s.cells.front()].experiment.metrics.size();
+      plan_.cells.push_back({at, cells[s.cells.front()].experiment});
+    }
+    plan_.searches.push_back(std::move(s));
+  }
+
+  static std::string chosen_label(const Coordinates& all, const Coordinates& without) {
+    Coordinates own;
+    for (const auto& place : all)
+      if (std::find(without.begin(), without.end(), place) == without.end()) own.push_back(place);
+    return manifest::text(own);
+  }
+
+  std::optional<double> measured_value(const Stage& stage, const std::string& metric, std::string& goal) const {
+    const Json done = record::read_json(record::stage_folder(results_, stage.key) / "stage.json");
+    if (done.is_null()) return {};
+    for (const auto& v : done["values"])
+      if (v["name"] == metric) {
+        goal = v["goal"];
+        return v["value"].is_number() ? v["value"].get<double>() : std::numeric_limits<double>::quiet_NaN();
+      }
+    throw Error(fmt::format("`best` chooses by `{}`, which the metric does not measure", metric));
+  }
+
+  Json model_key() const { return {{"dataset", keyed(e_->dataset)}, {"scheduler", keyed(e_->scheduler)}, {"network", keyed(e_->network)}}; }
 
   Json base(const std::string& kind, std::int64_t seed) const {
-    return {{"stage", kind},         {"experiment", e_.name}, {"seed", seed},
-            {"run", e_.run},         {"dataset", e_.dataset}, {"scheduler", e_.scheduler},
-            {"network", e_.network}, {"output", e_.output},   {"guides", Json::array()}};
+    return {{"stage", kind},          {"experiment", c_.name},  {"seed", seed},
+            {"run", e_->run},         {"dataset", e_->dataset}, {"scheduler", e_->scheduler},
+            {"network", e_->network}, {"output", e_->output},   {"guides", Json::array()}};
   }
 
   std::string train(std::int64_t seed) {
     Json key = model_key();
-    key["output"] = e_.keys["output"], key["objective"] = keyed(e_.objective), key["train"] = e_.keys["train"];
+    key["output"] = e_->keys["output"], key["objective"] = keyed(e_->objective), key["train"] = e_->keys["train"];
     Json spec = base("train", seed);
-    spec["objective"] = e_.objective, spec["train"] = e_.train;
-    spec["ema"] = Json::array();
-    if (!e_.sampler.is_null()) {
-      spec["guides"] = e_.guides;
-      const double ema = e_.sample["ema"];
+    spec["objective"] = e_->objective, spec["train"] = e_->train;
+    spec["ema"] = Json::array(), spec["keep"] = Json::array();
+    if (!e_->sampler.is_null()) {
+      spec["guides"] = e_->guides;
+      const double ema = e_->sample["ema"];
       if (ema > 0) spec["ema"].push_back(ema);
-      spec["preview"] = {{"sampler", e_.sampler}, {"sample", e_.sample}};
+      if (e_->sample["step"] > 0) spec["keep"].push_back(e_->sample["step"]);
+      spec["preview"] = {{"sampler", e_->sampler}, {"sample", e_->sample}};
     }
-    return add("train", seed, "train", std::move(key), std::move(spec));
+    return add("train", seed, "train", std::move(key), std::move(spec), "");
   }
 
   std::string sample(std::int64_t seed, const std::string& trained) {
-    Json key{{"sampler", keyed(e_.sampler)},
-             {"sample", e_.keys["sample"]},
-             {"chunk", e_.run["chunk"]},
+    Json key{{"sampler", keyed(e_->sampler)},
+             {"sample", e_->keys["sample"]},
+             {"chunk", e_->run["chunk"]},
              {"model", trained.empty() ? model_key() : Json(trained)}};
     Json spec = base("sample", seed);
-    if (!e_.guides.empty())
-      for (const auto& guide : e_.guides) key["guides"].push_back(keyed(guide));
-    if (e_.run["noise"] != "independent") key["noise"] = e_.run["noise"];
-    spec["sampler"] = e_.sampler, spec["sample"] = e_.sample, spec["guides"] = e_.guides, spec["trained"] = trained;
-    return add("sample", seed, "sample", std::move(key), std::move(spec));
+    if (!e_->guides.empty())
+      for (const auto& guide : e_->guides) key["guides"].push_back(keyed(guide));
+    if (e_->run["noise"] != "independent") key["noise"] = e_->run["noise"];
+    spec["sampler"] = e_->sampler, spec["sample"] = e_->sample, spec["guides"] = e_->guides, spec["trained"] = trained;
+    return add("sample", seed, "sample", std::move(key), std::move(spec), trained);
   }
 
   void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label, const Json& metric) {
-    Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_.sample["count"]}};
+    Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_->sample["count"]}};
     Json spec = base("evaluate", seed);
-    spec["metric"] = metric, spec["label"] = label, spec["sample"] = e_.sample, spec["sampled"] = sampled;
-    add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec));
+    spec["metric"] = metric, spec["name"] = label, spec["sample"] = e_->sample, spec["sampled"] = sampled;
+    add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), sampled);
   }
 
-  std::string add(const std::string& kind, std::int64_t seed, const std::string& label, Json key, Json spec) {
-    key["numerics"] = numerics, key["stage"] = kind, key["seed"] = seed, key["dtype"] = e_.run["dtype"];
-    Stage stage{kind, sha256(key.dump()), fmt::format("{} s{}", label, seed), std::move(spec), false, ""};
-    stage.spec["key"] = stage.key, stage.spec["label"] = stage.label, stage.spec["keyed"] = std::move(key);
-    stage.spec["name"] = spec_name(label);
-    compare_defaults(stage);
-    stage.done = is_done(results_, stage, stage.reason);
-    const auto same = std::find_if(plan_.stages.begin(), plan_.stages.end(), [&](const Stage& s) { return s.key == stage.key; });
-    cell_.stages.push_back(static_cast<std::size_t>(same - plan_.stages.begin()));
-    const std::string out = stage.key;
-    if (same == plan_.stages.end()) plan_.stages.push_back(std::move(stage));
-    return out;
+  std::string add(const std::string& kind, std::int64_t seed, const std::string& what, Json key, Json spec, const std::string& parent) {
+    key["numerics"] = numerics, key["stage"] = kind, key["seed"] = seed, key["dtype"] = e_->run["dtype"];
+    const std::string hash = sha256(key.dump());
+    const auto [it, fresh] = index_.try_emplace(hash, plan_.stages.size());
+    if (std::find(indices_.begin(), indices_.end(), it->second) == indices_.end()) indices_.push_back(it->second);
+    if (fresh) {
+      Stage stage{kind, hash, what, what, std::move(spec), false, "", {}, -1};
+      stage.spec["key"] = hash, stage.spec["keyed"] = std::move(key);
+      if (!parent.empty()) stage.after.push_back(index_.at(parent));
+      compare_defaults(stage);
+      plan_.stages.push_back(std::move(stage));
+      places_.push_back(*at_);
+    } else {
+      gather(plan_.stages[it->second].spec, spec);
+      std::erase_if(places_[it->second], [&](const auto& place) { return std::find(at_->begin(), at_->end(), place) == at_->end(); });
+    }
+    return hash;
   }
 
-  static std::string spec_name(const std::string& label) {
-    return label.substr(label.rfind(' ') == std::string::npos ? 0 : label.rfind(' ') + 1);
+  /// What several cells ask of one stage beyond its key.
+  static void gather(Json& all, const Json& more) {
+    for (const char* list : {"ema", "keep"})
+      if (all.contains(list))
+        for (const auto& item : more[list])
+          if (std::find(all[list].begin(), all[list].end(), item) == all[list].end()) all[list].push_back(item);
+    if (all["stage"] == "sample")
+      for (const char* number : {"count", "trace", "max_nfe"})
+        if (more["sample"][number] > all["sample"][number]) all["sample"][number] = more["sample"][number];
+  }
+
+  /// Labels by what distinguishes a stage: the coordinates that all its cells share. Then what is done, and why the rest is not.
+  void finish() {
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+      Stage& s = plan_.stages[i];
+      const std::string where = manifest::text(places_[i]);
+      s.label = fmt::format("{}{}{} s{}", s.label, where.empty() ? "" : " ", where, s.spec["seed"].dump());
+      s.spec["label"] = s.label;
+      std::string note = std::move(s.reason);
+      s.done = is_done(results_, s, s.reason);
+      if (s.done) s.reason = note;
+    }
+    estimate();
+  }
+
+  /// Seconds from stored stages of the same kind: for each unit of work where the plugins are the same, else for each of that kind.
+  void estimate() {
+    std::map<std::string, std::pair<double, double>> rates;  // -> seconds, units
+    const auto names = [&](const Stage& s) {
+      return s.kind + " " + s.spec["network"]["id"].get<std::string>() + " " + s.spec["dataset"]["id"].get<std::string>();
+    };
+    for (Stage& s : plan_.stages) {
+      if (!s.done) continue;
+      const Json done = record::read_json(record::stage_folder(results_, s.key) / "stage.json");
+      s.seconds = done.value("seconds", -1.0);
+      for (const auto& name : {names(s), s.kind}) rates[name].first += s.seconds, rates[name].second += units(s);
+    }
+    for (Stage& s : plan_.stages) {
+      if (s.done) continue;
+      for (const auto& name : {names(s), s.kind})
+        if (const auto rate = rates.find(name); s.seconds < 0 && rate != rates.end() && rate->second.second > 0)
+          s.seconds = rate->second.first / rate->second.second * units(s);
+    }
+  }
+
+  /// The work of a stage: optimiser steps, samples times steps, metrics.
+  static double units(const Stage& s) {
+    if (s.kind == "train") return s.spec["train"]["steps"].get<double>() * s.spec["train"]["batch"].get<double>();
+    if (s.kind == "evaluate") return 1;
+    const Json& p = s.spec["sampler"]["params"];
+    double steps = 1;
+    for (const char* name : {"steps", "nfe"})
+      if (p.contains(name) && p[name].is_number() && p[name] > 0) steps = p[name];
+    return s.spec["sample"]["count"].get<double>() * steps;
   }
 
   /// The key leaves defaults out, so a stored stage must have been made with the same ones.
@@ -123,10 +294,14 @@ class Planner {
 
   static std::string shown(const Json& value) { return value.is_object() ? value["plugin"].dump() : value.dump(); }
 
-  const Experiment& e_;
-  fs::path results_;
+  const manifest::Comparison& c_;
+  const fs::path& results_;
+  const Experiment* e_ = nullptr;
+  const Coordinates* at_ = nullptr;
   Plan plan_;
-  Cell cell_{};
+  std::vector<std::size_t> indices_;          // of the replicate at hand
+  std::map<std::string, std::size_t> index_;  // key -> stage
+  std::vector<Coordinates> places_;           // what all cells of a stage share
 };
 
 }  // namespace
@@ -139,6 +314,10 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) {
     for (const auto& rate : stage.spec["ema"])
       if (std::find(done["ema"].begin(), done["ema"].end(), rate) == done["ema"].end())
         return why = fmt::format("the average {} was not kept", rate.dump()), false;
+  if (stage.kind == "train")
+    for (const auto& step : stage.spec["keep"])
+      if (const Json kept = done.value("keep", Json::array()); std::find(kept.begin(), kept.end(), step) == kept.end())
+        return why = fmt::format("the checkpoint of step {} was not kept", step.dump()), false;
   if (stage.kind == "sample" && done["count"] < stage.spec["sample"]["count"])
     return why = fmt::format("{} of {} samples are stored", done["count"].dump(), stage.spec["sample"]["count"].dump()), false;
   if (stage.kind == "sample" && !done.contains("moments") && done.value("trace", 0) < stage.spec["sample"]["trace"])
@@ -147,6 +326,8 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) {
   return true;
 }
 
-Plan make_plan(const Experiment& experiment, const fs::path& results) { return Planner(experiment, results).run(); }
+Plan make_plan(const manifest::Comparison& comparison, std::vector<CellPlan> cells, const fs::path& results) {
+  return Planner(comparison, results).run(std::move(cells));
+}
 
 }  // namespace scorelab::plan

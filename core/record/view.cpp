@@ -145,7 +145,7 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
     const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
     if (done.is_null()) continue;
     for (const char* field : {"seconds", "peak_memory", "nfe", "steps", "parameters", "count"})
-      if (done.contains(field)) attribute(group, fmt::format("{}.{}", s.label.substr(0, s.label.rfind(" s")), field), done[field]);
+      if (done.contains(field)) attribute(group, fmt::format("{}.{}", s.what, field), done[field]);
   }
 }
 

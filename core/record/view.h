@@ -10,7 +10,7 @@ namespace scorelab::record {
 /// What a run's files are assembled from. The stages are the truth; the view can be deleted and made again.
 struct View {
   struct Source {
-    std::string kind, key, label;
+    std::string kind, key, what, label;
     Json spec;
     bool done = false;
   };

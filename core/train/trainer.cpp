@@ -167,7 +167,7 @@ void Trainer::run(TrainPort& port) {
       ++step;
       if (due(options_.log_every)) log(port, step);
       report(port);
-      if (due(options_.checkpoint_every) || step == options_.steps) port.checkpoint();
+      if (due(options_.checkpoint_every) || step == options_.steps || keep.contains(step)) port.checkpoint();
     }
   } catch (const Stopped&) {
     port.checkpoint();  // a step that was stopped inside has changed nothing but gradients: it is made again

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "model/model_state.h"
@@ -35,6 +36,7 @@ class Trainer {
 
   /// From the present step to the last; checkpoints on the way, when asked to stop (then throws Stopped) and at the end.
   void run(TrainPort& port);
+  std::set<std::int64_t> keep;  ///< steps at which there is a checkpoint beside the usual ones
   /// Seconds of `steps` updates on copies of the state, which stays as it is; for choosing a number of threads.
   double rehearse(std::int64_t steps);
 

@@ -1,0 +1,214 @@
+#include "cli/runner.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#include "cli/command.h"
+#include "cli/summary.h"
+#include "cli/terminal.h"
+#include "record/files.h"
+
+namespace scorelab::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0, terminations = 0;
+
+/// Copies a plugin's file under its hash, so that a later build changes nothing that is planned, and points the config at the copy.
+void freeze(Json& value, const fs::path& results) {
+  if (value.is_object() && value.contains("plugin") && value.contains("sha256")) {
+    const fs::path copy = fs::absolute(results / ".plugins" / (value["sha256"].get<std::string>() + ".so"));
+    if (!fs::exists(copy)) {
+      const fs::path file = value["file"].get<std::string>();
+      record::replace_whole(copy, [&](const fs::path& temporary) { fs::copy_file(file, temporary, fs::copy_options::overwrite_existing); });
+    }
+    value["file"] = copy.string();
+  }
+  if (value.is_structured())
+    for (auto& inner : value) freeze(inner, results);
+}
+
+/// Writes what a host needs for a stage that is to do, unless another run has it.
+void hand_over(const plan::Stage& stage, const fs::path& results) {
+  const fs::path folder = record::stage_folder(results, stage.key);
+  const record::Claim claim(folder, true);
+  std::string why;
+  if (!claim.held() || plan::is_done(results, stage, why)) return;  // another run has it, or has just ended it
+  record::remove_stale(folder);
+  Json spec = stage.spec;
+  freeze(spec, results);
+  if (const Json stored = record::read_json(folder / "spec.json"); stored.is_object())
+    for (const char* list : {"ema", "keep"})  // what was asked for before is kept
+      if (stored.contains(list))
+        for (const auto& item : stored[list])
+          if (std::find(spec[list].begin(), spec[list].end(), item) == spec[list].end()) spec[list].push_back(item);
+  record::write_whole(folder / "spec.json", spec.dump(1));
+  fs::remove(folder / "stage.json");  // it lacks something that is asked for now
+  fs::remove(folder / "failure.json");
+}
+
+std::string signal_name(int number) {
+  const char* name = sigabbrev_np(number);
+  return name ? fmt::format("SIG{}", name) : fmt::format("signal {}", number);
+}
+
+}  // namespace
+
+Runner::Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Launched& launched, const RunOptionsOfVerb& options)
+    : plan_(plan), todo_(std::move(todo)), launched_(launched), options_(options), progress_(todo_.size()), workers_(options.hosts) {}
+
+int Runner::run() {
+  std::signal(SIGINT, [](int) { interrupts = interrupts + 1; });
+  std::signal(SIGTERM, [](int) { terminations = terminations + 1; });
+  std::signal(SIGPIPE, SIG_IGN);
+  while (true) {
+    const auto keys = hand_over_all();
+    if (keys.empty() || stopping_) break;
+    for (std::size_t i = 0; i < std::min(workers_.size(), keys.size()); ++i) start(i, keys);
+    while (std::any_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.host != nullptr; })) {
+      for (std::size_t i = 0; i < workers_.size(); ++i) {
+        auto& w = workers_[i];
+        if (!w.host || w.host->read(workers_.size() == 1 ? 200 : 20, [&](const std::string& line) { event(i, line); })) continue;
+        const int code = w.host->wait();
+        w.host.reset();
+        ended(i, code);
+      }
+      pass_on_signals();
+      refresh_now_and_then();
+    }
+    if (interrupts > 0) return interrupted;
+    if (terminations > 0 || (stopped_ && failed_.empty())) return stopped;
+  }
+  return failed_code_;
+}
+
+/// What is neither done nor hopeless, with its spec written: another run may have ended, or begun, some of it.
+std::vector<std::string> Runner::hand_over_all() {
+  std::vector<std::string> keys;
+  std::string unused;
+  for (const auto i : todo_) {
+    const plan::Stage& s = plan_.stages[i];
+    if (failed_.contains(s.key) || blocked(s) || plan::is_done(launched_.results, s, unused)) continue;
+    hand_over(s, launched_.results);
+    keys.push_back(s.key);
+  }
+  return keys;
+}
+
+bool Runner::blocked(const plan::Stage& s) const {
+  return std::any_of(s.after.begin(), s.after.end(), [&](std::size_t parent) {
+    const plan::Stage& p = plan_.stages[parent];
+    return failed_.contains(p.key) || blocked(p);
+  });
+}
+
+void Runner::start(std::size_t i, const std::vector<std::string>& keys) {
+  std::vector<std::string> arguments{"work", fs::absolute(launched_.results).string(), std::to_string(i), std::to_string(workers_.size())};
+  arguments.insert(arguments.end(), keys.begin(), keys.end());
+  workers_[i] = {std::make_unique<Host>(arguments), "", ""};
+}
+
+void Runner::ended(std::size_t i, int code) {
+  Worker& w = workers_[i];
+  if (code == cli::stopped) stopped_ = true;
+  if (code == unavailable && failed_code_ == done) failed_code_ = unavailable;
+  if (code > 128 && interrupts + terminations == 0 && !killed_) {
+    const std::string who = w.crashed_in.empty() ? "scorelab-host" : w.crashed_in;
+    fail(w.running,
+         fmt::format("{} crashed ({}): a fault in its code ended the host process; what was reported and checkpointed is kept{}", who,
+                     signal_name(code - 128), whose(who)),
+         failed);
+    const auto keys = hand_over_all();
+    if (!keys.empty() && !stopping_ && !w.running.empty()) return start(i, keys);
+  }
+  progress_.idle(i);
+}
+
+void Runner::pass_on_signals() {
+  if (interrupts + terminations > told_) {
+    told_ = interrupts + terminations;
+    stopping_ = true;
+    if (interrupts > 1 && !killed_) {
+      killed_ = true;
+      for (auto& w : workers_)
+        if (w.host) w.host->signal(SIGKILL);
+    } else if (told_ == 1) {
+      for (auto& w : workers_)
+        if (w.host) w.host->signal(SIGTERM);
+      progress_.line(interrupts > 0 ? "stopping: a checkpoint is written first; Ctrl-C again stops now"
+                                    : "stopping: a checkpoint is written first");
+    }
+  }
+  if (options_.max_failures > 0 && failed_.size() >= options_.max_failures && !stopping_) {
+    stopping_ = true;
+    for (auto& w : workers_)
+      if (w.host) w.host->signal(SIGTERM);
+    progress_.line(fmt::format("stopping: {} failed", failed_.size()));
+  }
+}
+
+const plan::Stage& Runner::stage(const std::string& key) const {
+  return *std::find_if(plan_.stages.begin(), plan_.stages.end(), [&](const auto& s) { return s.key == key; });
+}
+
+/// The files and manifest lines of the plugins that a message names.
+std::string Runner::whose(const std::string& message) const {
+  std::string out;
+  for (const auto& [title, place] : launched_.plugins)
+    if (message.find(title) != message.npos) out += fmt::format("\n  {}: {}", title, place);
+  return out;
+}
+
+void Runner::event(std::size_t i, const std::string& line) {
+  Worker& w = workers_[i];
+  const Json e = Json::parse(line, nullptr, false);
+  if (!e.is_object()) return progress_.line(line);
+  const std::string what = e.value("event", "");
+  if (what == "start") {
+    w.running = e["stage"];
+    progress_.start(i, w.running, stage(w.running).label);
+  } else if (what == "progress") {
+    if (!options_.quiet) progress_.update(i, e);
+    live_.insert(e["stage"].get<std::string>());
+  } else if (what == "done") {
+    if (!options_.quiet) progress_.finish(i, stage_text(e["result"]));
+  } else if (what == "failed") {
+    fail(e["stage"], e["message"].get<std::string>() + whose(e["message"]), e["exit"]);
+    progress_.idle(i);
+  } else if (what == "crash") {
+    w.crashed_in = e["plugin"];
+    if (!w.running.empty())
+      record::write_whole(record::stage_folder(launched_.results, w.running) / "failure.json",
+                          Json{{"message", w.crashed_in + " crashed: " + e["signal"].get<std::string>()}, {"time", record::now()}}.dump());
+  }
+}
+
+void Runner::fail(const std::string& key, const std::string& message, int code) {
+  failed_code_ = std::max(failed_code_, code);
+  if (!key.empty()) failed_.insert(key);
+  progress_.line(fmt::format("{} {} failed: {}{}", red("error:", STDERR_FILENO), key.empty() ? "the host" : stage(key).label, message,
+                             key.empty() ? "" : "\n  stage: " + record::stage_folder(launched_.results, key).string()));
+}
+
+/// run.h5 while the run is live: soon after the first row, then at most every 30 s and for at most 5 % of the time.
+void Runner::refresh_now_and_then() {
+  const auto now = clock::now();
+  if (live_.empty() || now < next_refresh_) return;
+  for (const auto& r : launched_.replicates) {
+    if (std::none_of(r.stages.begin(), r.stages.end(), [&](const auto& s) { return live_.contains(s.key); })) continue;
+    try {
+      refresh(launched_, r, "running");
+    } catch (const std::exception& e) {  // the stages are the truth; a view can be made later
+      progress_.line(fmt::format("run.h5 was not refreshed: {}", e.what()));
+    }
+    if (clock::now() - now > std::chrono::seconds(1)) break;  // many replicates share a training: the rest follow at the end
+  }
+  live_.clear();
+  next_refresh_ = clock::now() + std::max<clock::duration>(std::chrono::seconds(30), 20 * (clock::now() - now));
+}
+
+}  // namespace scorelab::cli

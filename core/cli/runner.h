@@ -1,0 +1,58 @@
+#pragma once
+#include <chrono>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cli/hosts.h"
+#include "cli/progress.h"
+#include "cli/results.h"
+
+namespace scorelab::cli {
+
+struct RunOptionsOfVerb {
+  std::size_t hosts = 1;
+  std::size_t max_failures = 0;  ///< after so many, nothing more is begun; 0: no bound
+  bool quiet = false;
+};
+
+/// Runs hosts until every stage of `todo` is done, has failed or waits for one that has, or until we are told to stop. Other runs may
+/// share the work: a stage has one host at a time.
+class Runner {
+ public:
+  Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Launched& launched, const RunOptionsOfVerb& options);
+  /// The exit code.
+  int run();
+
+ private:
+  struct Worker {
+    std::unique_ptr<Host> host;
+    std::string running, crashed_in;
+  };
+  std::vector<std::string> hand_over_all();
+  bool blocked(const plan::Stage& stage) const;
+  void start(std::size_t i, const std::vector<std::string>& keys);
+  void ended(std::size_t i, int code);
+  void pass_on_signals();
+  void event(std::size_t i, const std::string& line);
+  void fail(const std::string& key, const std::string& message, int code);
+  std::string whose(const std::string& message) const;
+  const plan::Stage& stage(const std::string& key) const;
+  void refresh_now_and_then();
+
+  using clock = std::chrono::steady_clock;
+  const plan::Plan& plan_;
+  std::vector<std::size_t> todo_;
+  const Launched& launched_;
+  RunOptionsOfVerb options_;
+  Progress progress_;
+  std::vector<Worker> workers_;
+  std::set<std::string> failed_;
+  int failed_code_ = 0, told_ = 0;
+  bool stopping_ = false, killed_ = false, stopped_ = false;
+  std::set<std::string> live_;  // stages that have shown progress since the last refresh
+  clock::time_point next_refresh_{};
+};
+
+}  // namespace scorelab::cli

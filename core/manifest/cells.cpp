@@ -1,0 +1,168 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "comparison.h"
+
+namespace scorelab::manifest {
+namespace {
+
+using Kind = Node::Kind;
+
+/// The key that an override sets, and whether an axis sweeps it.
+void overrides_and_axes(const Comparison& c, const Node& over, Findings& findings) {
+  std::string key;
+  const Node* node = &over;
+  Position at = over.at;
+  while (node->kind == Kind::table && node->members.size() == 1) {
+    key += (key.empty() ? "" : ".") + node->members[0].key;
+    at = node->members[0].key_at;
+    node = &node->members[0].value;
+  }
+  for (const auto& a : c.axes)
+    if (!a.key.empty() && (a.key == key || a.key.rfind(key + ".", 0) == 0))
+      findings.problem({at,
+                        fmt::format("`{}` is what the axis `{}` changes", a.key, a.name),
+                        fmt::format("such as -s sweep.{}.values=[..]", a.name),
+                        {},
+                        false});
+}
+
+}  // namespace
+
+const std::vector<std::string> experiment_keys{"dataset", "scheduler", "network", "output",  "objective", "train",
+                                               "sampler", "guides",    "sample",  "metrics", "run"};
+
+std::string Seeds::name(std::int64_t train_seed, std::int64_t sample_seed) const {
+  return apart && train.size() > 1 ? fmt::format("t{}s{}", train_seed, sample_seed) : fmt::format("s{}", sample_seed);
+}
+
+bool Axis::applies_to(const std::string& variant) const {
+  const auto in = [&](const std::vector<std::string>& list) { return std::find(list.begin(), list.end(), variant) != list.end(); };
+  return (only.empty() || in(only)) && !in(except);
+}
+
+std::string text(const Coordinates& at) {
+  std::string out;
+  for (const auto& [axis, label] : at) out += (out.empty() ? "" : " ") + (axis == "variant" ? label : axis + "=" + label);
+  return out;
+}
+
+const Axis* Comparison::axis(const std::string& name) const {
+  const auto it = std::find_if(axes.begin(), axes.end(), [&](const Axis& a) { return a.name == name; });
+  return it == axes.end() ? nullptr : &*it;
+}
+
+std::vector<std::string> Comparison::labels(const std::string& name) const {
+  std::vector<std::string> out;
+  if (name == "variant")
+    for (const auto& v : variants) out.push_back(v.name);
+  else if (const Axis* a = axis(name))
+    for (const auto& p : a->points) out.push_back(p.label);
+  return out;
+}
+
+std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vector<Node>& overrides, Findings& findings) {
+  for (const auto& over : overrides) overrides_and_axes(c, over, findings);
+  Node top;
+  top.at = root.at;
+  for (const auto& m : root.members)
+    if (std::find(experiment_keys.begin(), experiment_keys.end(), m.key) != experiment_keys.end()) top.members.push_back(m);
+  std::vector<Cell> out;
+  const auto variants = c.variants.empty() ? std::vector<Variant>{{}} : c.variants;
+  for (const auto& v : variants) {
+    std::vector<Cell> cells{{{}, top}};
+    if (!v.name.empty()) {
+      cells[0].at.emplace_back("variant", v.name);
+      merge(cells[0].root, v.change, Merge::keep);
+    }
+    for (const auto& a : c.axes) {
+      if (!a.applies_to(v.name) || a.points.empty()) continue;
+      std::vector<Cell> more;
+      for (const auto& cell : cells)
+        for (const auto& p : a.points) {
+          more.push_back(cell);
+          more.back().at.emplace_back(a.name, p.label);
+          merge(more.back().root, p.change, Merge::keep);
+        }
+      cells = std::move(more);
+    }
+    out.insert(out.end(), std::make_move_iterator(cells.begin()), std::make_move_iterator(cells.end()));
+    if (out.size() > 100000) {
+      findings.problem({root.at, "the comparison has more than 100000 cells", "fewer values, or `only` and `except`", {}, false});
+      return {};
+    }
+  }
+  for (auto& cell : out)
+    for (const auto& over : overrides) {
+      Node own = over;
+      std::erase_if(own.members, [](const auto& m) {
+        return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) == experiment_keys.end();
+      });
+      merge(cell.root, own, Merge::carry);
+    }
+  return out;
+}
+
+Json to_json(const Comparison& c) {
+  Json variants = Json::array(), axes = Json::array(), claims = Json::array(), papers = Json::array(), figures = Json::array();
+  for (const auto& v : c.variants) variants.push_back(v.name);
+  for (const auto& a : c.axes) {
+    Json labels = Json::array();
+    for (const auto& p : a.points) labels.push_back(p.label);
+    axes.push_back({{"name", a.name},
+                    {"key", a.key},
+                    {"labels", labels},
+                    {"only", a.only},
+                    {"except", a.except},
+                    {"best", a.best ? Json(a.best->metric) : Json()}});
+  }
+  for (const auto& x : c.claims)
+    claims.push_back({{"name", x.name}, {"says", x.says}, {"paper", x.paper}, {"decide", x.decide}, {"holds", x.holds.text}, {"at", x.at}});
+  for (const auto& p : c.papers)
+    papers.push_back({{"name", p.name}, {"cite", p.cite}, {"beside", p.beside}, {"over", p.over}, {"values", p.values}});
+  for (const auto& f : c.figures) figures.push_back({{"name", f.name}, {"options", f.options}});
+  const auto& o = c.compare;
+  return {{"name", c.name},
+          {"question", c.question},
+          {"seeds", {{"train", c.seeds.train}, {"sample", c.seeds.sample}, {"apart", c.seeds.apart}}},
+          {"variants", variants},
+          {"axes", axes},
+          {"claims", claims},
+          {"papers", papers},
+          {"figures", figures},
+          {"compare",
+           {{"baseline", o.baseline.text},
+            {"primary", o.primary},
+            {"match", o.match},
+            {"rows", o.rows},
+            {"columns", o.columns},
+            {"cost", o.cost}}}};
+}
+
+Comparison comparison_of(const Json& j) {
+  Comparison c;
+  c.name = j["name"], c.question = j["question"];
+  c.seeds = {j["seeds"]["train"], j["seeds"]["sample"], j["seeds"]["apart"]};
+  for (const auto& v : j["variants"]) c.variants.push_back({v, {}, {}});
+  for (const auto& a : j["axes"]) {
+    Axis axis;
+    axis.name = a["name"], axis.key = a["key"], axis.only = a["only"], axis.except = a["except"];
+    for (const auto& label : a["labels"]) axis.points.push_back({label, {}, {}});
+    if (!a["best"].is_null()) axis.best = Axis::Best{a["best"], {}, {}};
+    c.axes.push_back(std::move(axis));
+  }
+  for (const auto& x : j["claims"]) {
+    Claim claim;
+    claim.name = x["name"], claim.says = x["says"], claim.paper = x["paper"], claim.decide = x["decide"], claim.holds.text = x["holds"];
+    claim.at = x["at"].get<std::map<std::string, std::vector<std::string>>>();
+    c.claims.push_back(std::move(claim));
+  }
+  for (const auto& p : j["papers"]) c.papers.push_back({p["name"], p["cite"], p["beside"], p["over"], p["values"], {}});
+  for (const auto& f : j["figures"]) c.figures.push_back({f["name"], f["options"], {}});
+  const Json& o = j["compare"];
+  c.compare = {{o["baseline"], {}}, o["primary"], o["match"], o["rows"], o["columns"], o["cost"]};
+  return c;
+}
+
+}  // namespace scorelab::manifest
