@@ -115,17 +115,24 @@ void Runner::start(std::size_t i, const std::vector<std::string>& keys) {
 void Runner::ended(std::size_t i, int code) {
   Worker& w = workers_[i];
   if (code == cli::stopped) stopped_ = true;
-  if (code == unavailable && failed_code_ == done) failed_code_ = unavailable;
-  if (code > 128 && interrupts + terminations == 0 && !killed_) {
+  const bool silent = !w.running.empty() || (code != done && code != cli::stopped && failed_.empty() && failed_code_ == done);
+  if (silent && interrupts + terminations == 0 && !stopping_) {
     const std::string who = w.crashed_in.empty() ? "scorelab-host" : w.crashed_in;
-    fail(w.running,
-         fmt::format("{} crashed ({}): a fault in its code ended the host process; what was reported and checkpointed is kept{}", who,
-                     signal_name(code - 128), whose(who)),
-         failed);
+    const std::string how = code > 128 ? fmt::format("crashed ({}): a fault in its code ended the host process", signal_name(code - 128))
+                                       : fmt::format("ended too early (exit code {}): a plugin's code called exit, it seems", code);
+    if (code <= 128) note_failure(w.running, fmt::format("{} {}", who, how));
+    fail(w.running, fmt::format("{} {}; what was reported and checkpointed is kept{}", who, how, whose(who)), failed);
+    const bool in_stage = !w.running.empty();
     const auto keys = hand_over_all();
-    if (!keys.empty() && !stopping_ && !w.running.empty()) return start(i, keys);
+    if (in_stage && !keys.empty()) return start(i, keys);
   }
   progress_.idle(i);
+}
+
+/// For a host that could not.
+void Runner::note_failure(const std::string& key, const std::string& message) const {
+  if (key.empty()) return;
+  record::write_whole(record::stage_folder(launched_.results, key) / "failure.json", Json{{"message", message}, {"time", record::now()}}.dump());
 }
 
 void Runner::pass_on_signals() {
@@ -168,6 +175,7 @@ void Runner::event(std::size_t i, const std::string& line) {
   const Json e = Json::parse(line, nullptr, false);
   if (!e.is_object()) return progress_.line(line);
   const std::string what = e.value("event", "");
+  if (what == "done" || what == "busy" || what == "failed" || what == "stopped") w.running.clear();
   if (what == "start") {
     w.running = e["stage"];
     progress_.start(i, w.running, stage(w.running).label);
@@ -181,9 +189,7 @@ void Runner::event(std::size_t i, const std::string& line) {
     progress_.idle(i);
   } else if (what == "crash") {
     w.crashed_in = e["plugin"];
-    if (!w.running.empty())
-      record::write_whole(record::stage_folder(launched_.results, w.running) / "failure.json",
-                          Json{{"message", w.crashed_in + " crashed: " + e["signal"].get<std::string>()}, {"time", record::now()}}.dump());
+    note_failure(w.running, w.crashed_in + " crashed: " + e["signal"].get<std::string>());
   }
 }
 

@@ -28,7 +28,7 @@ class Runner {
  private:
   struct Worker {
     std::unique_ptr<Host> host;
-    std::string running, crashed_in;
+    std::string running, crashed_in;  // the stage whose end it has not told; the plugin in which it crashed
   };
   std::vector<std::string> hand_over_all();
   bool blocked(const plan::Stage& stage) const;
@@ -37,6 +37,7 @@ class Runner {
   void pass_on_signals();
   void event(std::size_t i, const std::string& line);
   void fail(const std::string& key, const std::string& message, int code);
+  void note_failure(const std::string& key, const std::string& message) const;
   std::string whose(const std::string& message) const;
   const plan::Stage& stage(const std::string& key) const;
   void refresh_now_and_then();

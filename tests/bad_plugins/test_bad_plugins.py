@@ -75,6 +75,8 @@ IN_A_STEP = {
     "throws-a-number": ["step `throws-a-number`", "threw something that is no std::exception"],
     "segfaults": ["step `segfaults` crashed (SIGSEGV)", "what was reported and checkpointed is kept"],
     "aborts": ["step `aborts` crashed (SIGABRT)"],
+    "exits": ["ended too early (exit code 3)", "what was reported and checkpointed is kept"],
+    "exits-well": ["ended too early (exit code 0)", "what was reported and checkpointed is kept"],
     "overflows-stack": ["step `overflows-stack` crashed (SIGSEGV)"],
     "wrong-shape": ["step `wrong-shape`", "returned shape [4, 1]", "for x of shape [4, 2]", "a step keeps shape and dtype"],
     "wrong-dtype": ["step `wrong-dtype`", "of Half", "of Double", "a step keeps shape and dtype"],
