@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/hosts.h"
 #include "cli/terminal.h"
+#include "compare/verdict.h"
 #include "manifest/read.h"
 
 namespace scorelab::cli {
@@ -145,6 +146,14 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
     out.cells.push_back({cell.at, std::move(checked.experiment)});
   }
   if (!doubts.empty()) resolve_doubts(doubts, catalog, findings);
+  std::vector<manifest::Coordinates> places;
+  std::vector<std::string> metrics;
+  for (const auto& cell : out.cells) {
+    places.push_back(cell.at);
+    for (const auto& [label, metric] : cell.experiment.metrics.items())
+      if (std::find(metrics.begin(), metrics.end(), label) == metrics.end()) metrics.push_back(label);
+  }
+  compare::check_claims(out.comparison, places, metrics, findings);
   problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);

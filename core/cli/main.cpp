@@ -6,14 +6,15 @@
 
 #include "cli/command.h"
 #include "cli/hosts.h"
+#include "cli/results.h"
 #include "manifest/diagnostic.h"
 
 namespace {
 
 using namespace scorelab::cli;
 
-const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"plan", add_plan}, {"run", add_run},      {"show", add_show},
-                                             {"ls", add_ls},       {"list", add_list}, {"doctor", add_doctor}};
+const std::pair<const char*, Add> verbs[] = {{"check", add_check}, {"plan", add_plan}, {"run", add_run},   {"compare", add_compare},
+                                             {"show", add_show},   {"ls", add_ls},     {"list", add_list}, {"doctor", add_doctor}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
@@ -63,6 +64,9 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? done : usage;
   } catch (const CLI::ParseError& e) {
     return usage_error(app, e, argc, argv);
+  } catch (const NothingThere& e) {
+    std::cerr << "error: " << e.what() << "\n";
+    return empty;
   } catch (const HostUnavailable& e) {
     std::cerr << "error: " << e.what() << "\n";
     return unavailable;

@@ -1,4 +1,6 @@
 #pragma once
+#include <scorelab/error.h>
+
 #include <filesystem>
 #include <map>
 #include <string>
@@ -41,6 +43,12 @@ struct Launched {
   fs::path folder(const Replicate& r) const { return r.folder.empty() ? results / name : results / name / r.folder; }
   /// `eta0 S=10 s0`.
   std::string title(const Replicate& r) const;
+};
+
+/// Nothing is selected: exit code 5.
+class NothingThere : public Error {
+ public:
+  using Error::Error;
 };
 
 void save(const Launched& launched);

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/observations.h"
 #include "cli/planning.h"
 #include "cli/provenance.h"
 #include "cli/runner.h"
@@ -123,11 +124,13 @@ int run(const RunArguments& a) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (a.json)
     std::cout << summary_json(launched).dump(1) << "\n";
-  else if (code == done)
+  else if (code == done || (code == failed && !loaded.comparison.single()))
     std::cout << summary(launched, seconds);
   else if (code == stopped || code == interrupted)
     std::cerr << fmt::format("{} stopped; the same command goes on from the last checkpoint\n", plan.name);
-  return code;
+  if (code != done || launched.comparison["claims"].empty()) return code;
+  const auto verdicts = compare::judge(observations(launched));
+  return std::any_of(verdicts.begin(), verdicts.end(), [](const auto& v) { return v.outcome == compare::Outcome::fail; }) ? failed : done;
 }
 
 }  // namespace

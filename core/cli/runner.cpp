@@ -132,7 +132,8 @@ void Runner::ended(std::size_t i, int code) {
 /// For a host that could not.
 void Runner::note_failure(const std::string& key, const std::string& message) const {
   if (key.empty()) return;
-  record::write_whole(record::stage_folder(launched_.results, key) / "failure.json", Json{{"message", message}, {"time", record::now()}}.dump());
+  record::write_whole(record::stage_folder(launched_.results, key) / "failure.json",
+                      Json{{"message", message}, {"time", record::now()}}.dump());
 }
 
 void Runner::pass_on_signals() {

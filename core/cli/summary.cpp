@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/observations.h"
 #include "cli/terminal.h"
 #include "record/files.h"
 
@@ -24,9 +25,22 @@ std::string stage_text(const Json& d) {
   return out;
 }
 
+/// The tables and claims of a comparison.
+std::string outcome(const Launched& l) {
+  const auto data = observations(l);
+  std::vector<compare::Table> tables;
+  for (const auto& q : compare::quantities(data, ""))
+    tables.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
+  std::string out = tables_text(data, tables, data.comparison.compare.rows, data.comparison.compare.columns, false, false);
+  out += verdicts_text(compare::judge(data), STDOUT_FILENO);
+  return out + fmt::format("next: scorelab compare {0} --detail    scorelab report {0}    results in {1}\n", l.name,
+                           (l.results / l.name).string());
+}
+
 std::string summary(const Launched& l, double seconds) {
   std::string out = fmt::format("{}: done in {}\n", bold(l.name, STDOUT_FILENO), duration(seconds));
   if (!l.question.empty()) out += l.question + "\n";
+  if (l.cells.size() > 1 || !l.comparison["claims"].empty()) return out + "\n" + outcome(l);
   for (const auto& r : l.replicates) {
     if (l.replicates.size() > 1) out += fmt::format("{}\n", l.title(r));
     for (const auto& s : r.stages) {

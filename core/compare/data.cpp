@@ -12,7 +12,8 @@ std::optional<std::string> label_at(const Coordinates& at, const std::string& ax
 
 std::optional<std::size_t> Data::find(const Coordinates& at) const {
   for (std::size_t i = 0; i < cells.size(); ++i)
-    if (std::all_of(cells[i].begin(), cells[i].end(), [&](const auto& place) { return label_at(at, place.first) == place.second; })) return i;
+    if (std::all_of(cells[i].begin(), cells[i].end(), [&](const auto& place) { return label_at(at, place.first) == place.second; }))
+      return i;
   return {};
 }
 
@@ -48,6 +49,30 @@ std::string Data::units_are() const {
   const auto& seeds = comparison.seeds;
   if (!trained) return "samplings";
   return seeds.apart && seeds.train.size() == 1 && seeds.sample.size() > 1 ? "samplings of one training" : "trainings";
+}
+
+std::optional<double> paper_value(const manifest::Paper& paper, const Comparison& c, const Coordinates& at) {
+  const Json* here = &paper.values;
+  for (const auto& axis : paper.over) {
+    if (here->is_number()) break;
+    const auto label = label_at(at, axis);
+    if (!label) return {};
+    if (here->is_object()) {
+      const Json* next = nullptr;
+      for (const auto& [key, inner] : here->items())
+        if (manifest::canonical_label(key) == *label) next = &inner;
+      if (!next) return {};
+      here = next;
+    } else if (here->is_array()) {
+      const auto labels = c.labels(axis);
+      const auto i = static_cast<std::size_t>(std::find(labels.begin(), labels.end(), *label) - labels.begin());
+      if (i >= here->size()) return {};
+      here = &(*here)[i];
+    } else {
+      return {};
+    }
+  }
+  return here->is_number() ? std::optional(here->get<double>()) : std::nullopt;
 }
 
 const std::vector<Quantity>& known_costs() {

@@ -21,9 +21,9 @@ struct Quantity {
 struct Observation {
   std::size_t cell;
   std::int64_t train_seed, sample_seed;
-  std::string state;                      ///< done, failed, running or stopped
-  std::string failure;                    ///< what failed, in its words
-  std::map<std::string, double> values;   ///< by quantity; NaN where a metric said so
+  std::string state;                     ///< done, failed, running or stopped
+  std::string failure;                   ///< what failed, in its words
+  std::map<std::string, double> values;  ///< by quantity; NaN where a metric said so
 };
 
 /// Everything that was measured in a comparison.
@@ -48,6 +48,9 @@ struct Data {
 
 /// The label of an axis in these coordinates, or nothing.
 std::optional<std::string> label_at(const Coordinates& at, const std::string& axis);
+
+/// The paper's number at a place; nothing where it has none.
+std::optional<double> paper_value(const manifest::Paper& paper, const Comparison& comparison, const Coordinates& at);
 
 /// The costs that every comparison knows.
 const std::vector<Quantity>& known_costs();

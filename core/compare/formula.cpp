@@ -47,7 +47,8 @@ class Parser {
       out.sides.push_back(sum());
     }
     if (i_ < text_.size()) fail(fmt::format("`{}` is not expected here", text_.substr(i_, 1)), "an operator, a relation or the end");
-    if (out.relations.empty()) fail("a claim compares: it needs <, >, <=, >= or =", "such as mmd[a] < mmd[b]", 0, static_cast<int>(text_.size()));
+    if (out.relations.empty())
+      fail("a claim compares: it needs <, >, <=, >= or =", "such as mmd[a] < mmd[b]", 0, static_cast<int>(text_.size()));
     return out;
   }
 
@@ -102,20 +103,23 @@ class Parser {
   std::string name() {
     const std::size_t begin = i_;
     while (i_ < text_.size() &&
-           (letter(text_[i_]) || ((text_[i_] == '-' || text_[i_] == '.') && i_ + 1 < text_.size() && letter(text_[i_ + 1])))) ++i_;
+           (letter(text_[i_]) || ((text_[i_] == '-' || text_[i_] == '.') && i_ + 1 < text_.size() && letter(text_[i_ + 1]))))
+      ++i_;
     return text_.substr(begin, i_ - begin);
   }
 
   void place(Coordinates& out, const std::string& axis, const std::string& value, std::size_t axis_at, std::size_t value_at) const {
     if (!contains(axes_of(c_), axis)) {
       const std::string near = manifest::nearest(axis, axes_of(c_));
-      fail(fmt::format("there is no axis `{}`", axis), near.empty() ? fmt::format("axes: {}", fmt::join(axes_of(c_), ", ")) : fmt::format("did you mean `{}`?", near),
+      fail(fmt::format("there is no axis `{}`", axis),
+           near.empty() ? fmt::format("axes: {}", fmt::join(axes_of(c_), ", ")) : fmt::format("did you mean `{}`?", near),
            static_cast<int>(axis_at), static_cast<int>(axis.size()));
     }
     const auto labels = c_.labels(axis);
     if (!contains(labels, value)) {
       const std::string near = manifest::nearest(value, labels);
-      fail(fmt::format("`{}` has no value `{}`", axis, value), near.empty() ? fmt::format("values: {}", fmt::join(labels, ", ")) : fmt::format("did you mean `{}`?", near),
+      fail(fmt::format("`{}` has no value `{}`", axis, value),
+           near.empty() ? fmt::format("values: {}", fmt::join(labels, ", ")) : fmt::format("did you mean `{}`?", near),
            static_cast<int>(value_at), static_cast<int>(std::max<std::size_t>(1, value.size())));
     }
     if (label_at(out, axis)) fail(fmt::format("`{}` is placed twice", axis), "one value of each axis", static_cast<int>(axis_at));
@@ -132,9 +136,11 @@ class Parser {
     if (found.size() == 1) return place(out, found[0], value, at, at);
     const int length = static_cast<int>(value.size());
     if (found.size() > 1)
-      fail(fmt::format("`{}` is a value of {}", value, fmt::join(found, " and ")), fmt::format("say {}={}", found[0], value), static_cast<int>(at), length);
+      fail(fmt::format("`{}` is a value of {}", value, fmt::join(found, " and ")), fmt::format("say {}={}", found[0], value),
+           static_cast<int>(at), length);
     const std::string near = manifest::nearest(value, all);
-    fail(fmt::format("there is no variant and no value `{}`", value), near.empty() ? "a variant, or axis=value" : fmt::format("did you mean `{}`?", near), static_cast<int>(at), length);
+    fail(fmt::format("there is no variant and no value `{}`", value),
+         near.empty() ? "a variant, or axis=value" : fmt::format("did you mean `{}`?", near), static_cast<int>(at), length);
   }
 
   Formula::Node sum() {
@@ -204,7 +210,8 @@ class Parser {
     }
     const auto all = names_->all();
     const std::string near = manifest::nearest(word, all);
-    fail(fmt::format("nothing is called `{}`", word), near.empty() ? fmt::format("quantities: {}", fmt::join(all, ", ")) : fmt::format("did you mean `{}`?", near), column,
+    fail(fmt::format("nothing is called `{}`", word),
+         near.empty() ? fmt::format("quantities: {}", fmt::join(all, ", ")) : fmt::format("did you mean `{}`?", near), column,
          static_cast<int>(word.size()));
   }
 
@@ -212,7 +219,8 @@ class Parser {
     double number = 0;
     const auto [end, wrong] = std::from_chars(label.data(), label.data() + label.size(), number);
     if (wrong != std::errc() || end != label.data() + label.size())
-      fail(fmt::format("the axis `{}` has no numbers: `{}`", axis, label), "only an axis of numbers has a value", column, static_cast<int>(axis.size()));
+      fail(fmt::format("the axis `{}` has no numbers: `{}`", axis, label), "only an axis of numbers has a value", column,
+           static_cast<int>(axis.size()));
     return number;
   }
 
@@ -225,7 +233,8 @@ class Parser {
   Formula::Node call(const std::string& word, int column) {
     if (!contains(functions, word)) {
       const std::string near = manifest::nearest(word, functions);
-      fail(fmt::format("there is no function `{}`", word), near.empty() ? fmt::format("functions: {}", fmt::join(functions, ", ")) : fmt::format("did you mean `{}`?", near), column,
+      fail(fmt::format("there is no function `{}`", word),
+           near.empty() ? fmt::format("functions: {}", fmt::join(functions, ", ")) : fmt::format("did you mean `{}`?", near), column,
            static_cast<int>(word.size()));
     }
     ++i_;
@@ -254,10 +263,14 @@ class Parser {
       break;
     }
     const bool one = word == "abs" || word == "sqrt" || word == "log" || word == "exp";
-    if (one && (out.inner.size() != 1 || !out.over.empty())) fail(fmt::format("`{}` takes one value", word), "such as abs(a - b)", column, static_cast<int>(word.size()));
-    if (!out.over.empty() && out.inner.size() != 1) fail(fmt::format("`{}` over an axis takes one value", word), fmt::format("such as {}(mmd, {})", word, out.over), column, static_cast<int>(word.size()));
+    if (one && (out.inner.size() != 1 || !out.over.empty()))
+      fail(fmt::format("`{}` takes one value", word), "such as abs(a - b)", column, static_cast<int>(word.size()));
+    if (!out.over.empty() && out.inner.size() != 1)
+      fail(fmt::format("`{}` over an axis takes one value", word), fmt::format("such as {}(mmd, {})", word, out.over), column,
+           static_cast<int>(word.size()));
     if (word == "slope" && out.over.empty()) fail("`slope` needs an axis", "such as slope(mmd[heun], nfe)", column, 5);
-    if (!one && out.over.empty() && out.inner.size() < 2) fail(fmt::format("`{}` takes several values, or one over an axis", word), "such as min(a, b)", column, static_cast<int>(word.size()));
+    if (!one && out.over.empty() && out.inner.size() < 2)
+      fail(fmt::format("`{}` takes several values, or one over an axis", word), "such as min(a, b)", column, static_cast<int>(word.size()));
     return out;
   }
 
@@ -272,7 +285,8 @@ void free_of(const Formula::Node& node, const std::vector<Coordinates>& cells, s
   if (node.kind == Formula::Kind::axis && !bound.contains(node.name)) out.insert(node.name);
   if (node.kind == Formula::Kind::quantity)
     for (const auto& cell : cells) {
-      if (!std::all_of(node.places.begin(), node.places.end(), [&](const auto& p) { return label_at(cell, p.first) == p.second; })) continue;
+      if (!std::all_of(node.places.begin(), node.places.end(), [&](const auto& p) { return label_at(cell, p.first) == p.second; }))
+        continue;
       for (const auto& [axis, label] : cell)
         if (!bound.contains(axis) && !label_at(node.places, axis)) out.insert(axis);
     }
@@ -310,7 +324,8 @@ std::vector<std::string> Names::all() const {
 bool Names::knows(const std::string& quantity) const {
   for (const auto& m : metrics)
     if (quantity == m || quantity.rfind(m + ".", 0) == 0) return true;
-  return std::any_of(known_costs().begin(), known_costs().end(), [&](const Quantity& c) { return c.name == quantity && !contains(axes_of(*comparison), quantity); });
+  return std::any_of(known_costs().begin(), known_costs().end(),
+                     [&](const Quantity& c) { return c.name == quantity && !contains(axes_of(*comparison), quantity); });
 }
 
 std::set<std::string> Formula::free_axes(const std::vector<Coordinates>& cells) const {

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,9 +26,9 @@ struct Formula {
   struct Node {
     Kind kind;
     double number = 0;
-    std::string name;     // of the quantity, axis or function; the operator
-    Coordinates places;   // of a quantity
-    std::string over;     // the axis that a call reduces
+    std::string name;    // of the quantity, axis or function; the operator
+    Coordinates places;  // of a quantity
+    std::string over;    // the axis that a call reduces
     std::vector<Node> inner;
     int column = 0;  // in the text
   };
