@@ -271,6 +271,8 @@ class Checker {
       problem(network->at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network->component)),
               "such as objective = \"denoising-score-matching\"");
     if (trains) {
+      if (const Node* sample = root_.find("sample"))
+        if (const Node* ema = sample->find("ema")) findings_.used(ema->at);
       for (const char* key : {"objective", "train", "output"}) findings_.used(key_at(key));
     } else {
       for (const char* key : {"objective", "train", "output"})
@@ -279,11 +281,11 @@ class Checker {
                     "it is exact: nothing is trained; remove this");
       if (const Node* sample = root_.find("sample"))
         for (const auto& m : sample->members)
-          if (m.key == "ema")
-            findings_.unused(m.key_at, {m.key_at,
-                                        fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
-                                        "it is exact and has no weights",
-                                        {}});
+          if (m.key == "ema")  // by its value's place: its key has a use as far as the table is concerned
+            findings_.unused(m.value.at, {m.key_at,
+                                          fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
+                                          "it is exact and has no weights",
+                                          {}});
       if (out_.experiment.sample["step"] > 0)
         problem(root_.find("sample")->find("step")->at, "`step` names a checkpoint, but nothing is trained", "remove it");
       out_.experiment.objective = out_.experiment.train = out_.experiment.output = nullptr;

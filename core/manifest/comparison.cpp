@@ -126,7 +126,8 @@ class Reader {
       if (what.empty() || std::find(known.begin(), known.end(), item.string) != known.end()) return;
       const std::string near = nearest(item.string, known);
       problem(item.at, fmt::format("there is no {} `{}`", what, item.string),
-              near.empty() ? fmt::format("{}s: {}", what, known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")))
+              near.empty() ? fmt::format("{}: {}", what == "axis" ? "axes" : what + "s",
+                                         known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")))
                            : fmt::format("did you mean `{}`?", near));
     };
     if (node->kind == Kind::string) return add(*node);
