@@ -72,7 +72,7 @@ def run(tmp_path, scorelab):
         r = scorelab("run", "tiny.toml", "--results", "results", **options)
         experiment = tmp_path / "results" / name / "experiment.json"
         if experiment.exists():
-            cell = json.loads(experiment.read_text())["cells"][0]
+            cell = json.loads(experiment.read_text())["replicates"][0]
             r.keys = [s["key"] for s in cell["stages"]]
         if r.code == 0:
             import h5py

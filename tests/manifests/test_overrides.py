@@ -34,11 +34,12 @@ def resolved(manifest, *overrides):
     """What was launched. No machine has the device, and no key depends on it: nothing is computed."""
     done = scorelab("run", manifest.name, *sets(*overrides, "run.device=cuda:999"), cwd=manifest.parent)
     assert done.returncode == 4, done.stderr
-    return json.loads((manifest.parent / "results/m/experiment.json").read_text())
+    experiment = json.loads((manifest.parent / "results/m/experiment.json").read_text())
+    return experiment | {"resolved": experiment["cells"][0]["resolved"]}
 
 
 def stages(manifest, *overrides):
-    return [s["key"] for cell in resolved(manifest, *overrides)["cells"] for s in cell["stages"]]
+    return [s["key"] for cell in resolved(manifest, *overrides)["replicates"] for s in cell["stages"]]
 
 
 def test_the_last_one_wins_over_the_manifest(manifest):
@@ -91,7 +92,7 @@ def test_what_parses_is_no_string(manifest, value, kind):
 def test_a_table_and_a_list(manifest):
     out = resolved(manifest, 'dataset={ plugin = "gaussian", dim = 2 }', "dataset.mean=[1, 2.5]", 'metrics=["moments"]', "seeds=[3, 1]")
     assert out["resolved"]["dataset"]["params"]["mean"] == [1, 2.5]
-    assert [c["seed"] for c in out["cells"]] == [3, 1]
+    assert [r["sample_seed"] for r in out["replicates"]] == [3, 1]
     assert list(out["resolved"]["metrics"]) == ["moments"]
 
 

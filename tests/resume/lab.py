@@ -155,7 +155,7 @@ class Lab:
     def stages(self, cell=0):
         """kind or label -> folder; evaluate stages by their label."""
         out = {}
-        for s in self.experiment()["cells"][cell]["stages"]:
+        for s in self.experiment()["replicates"][cell]["stages"]:
             label = s["label"].rsplit(" s", 1)[0]
             out[label] = self.results / ".stages" / s["key"][:24]
         return out
