@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "compare/verdict.h"
 #include "manifest/read.h"
+#include "report/figures.h"
 
 namespace scorelab::cli {
 namespace {
@@ -154,6 +155,7 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
       if (std::find(metrics.begin(), metrics.end(), label) == metrics.end()) metrics.push_back(label);
   }
   compare::check_claims(out.comparison, places, metrics, findings);
+  report::check_figures(out.comparison, metrics, findings);
   problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);

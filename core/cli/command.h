@@ -24,6 +24,7 @@ void add_check(CLI::App& app, int& code);
 void add_plan(CLI::App& app, int& code);
 void add_run(CLI::App& app, int& code);
 void add_compare(CLI::App& app, int& code);
+void add_report(CLI::App& app, int& code);
 void add_show(CLI::App& app, int& code);
 void add_ls(CLI::App& app, int& code);
 void add_list(CLI::App& app, int& code);

@@ -137,7 +137,16 @@ std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selecti
 }
 
 std::string plan_text(const plan::Plan& plan, const Loaded& loaded, int fd, bool all) {
-  std::string out = fmt::format("{}: {}\n", bold(plan.name, fd), shape_of(plan, loaded.comparison));
+  const auto done_count =
+      static_cast<std::size_t>(std::count_if(plan.stages.begin(), plan.stages.end(), [](const auto& s) { return s.done; }));
+  std::string out = fmt::format("{}: {}{} stages, {} done, {} to do\n", bold(plan.name, fd),
+                                loaded.comparison.single() ? "" : shape_of(plan, loaded.comparison) + ": ", plan.stages.size(), done_count,
+                                plan.stages.size() - done_count);
+  if (plan.stages.size() <= 8 && !all) {
+    for (const auto& s : plan.stages)
+      if (!s.reason.empty() && (!s.done || s.reason[0] == '~')) out += fmt::format("  {:<26} {}\n", s.label, s.reason);
+    return out;
+  }
   out += fmt::format("  {:<9} {:>6} {:>6} {:>6}  {:>9}  {}\n", "stage", "total", "done", "to do", "about", "why");
   double total_seconds = 0;
   bool known = true;

@@ -185,6 +185,9 @@ void Runner::event(std::size_t i, const std::string& line) {
     live_.insert(e["stage"].get<std::string>());
   } else if (what == "done") {
     if (!options_.quiet) progress_.finish(i, stage_text(e["result"]));
+  } else if (what == "busy") {
+    if (!options_.quiet && workers_.size() == 1 && waited_for_.insert(e["stage"].get<std::string>()).second)
+      progress_.line(fmt::format("{} is at work in another run, or lacks what another run makes: waiting for it", stage(e["stage"]).label));
   } else if (what == "failed") {
     fail(e["stage"], e["message"].get<std::string>() + whose(e["message"]), e["exit"]);
     progress_.idle(i);

@@ -49,7 +49,7 @@ class Runner {
   RunOptionsOfVerb options_;
   Progress progress_;
   std::vector<Worker> workers_;
-  std::set<std::string> failed_;
+  std::set<std::string> failed_, waited_for_;
   int failed_code_ = 0, told_ = 0;
   bool stopping_ = false, killed_ = false, stopped_ = false;
   std::set<std::string> live_;  // stages that have shown progress since the last refresh

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <iostream>
+#include <set>
+
+#include "cli/command.h"
+#include "cli/observations.h"
+#include "record/files.h"
+#include "record/journal.h"
+#include "record/picture.h"
+#include "record/samples.h"
+#include "report/page.h"
+
+namespace scorelab::cli {
+namespace {
+
+const Launched::Stage* stage_of(const Launched::Replicate& r, const std::string& kind) {
+  for (const auto& s : r.stages)
+    if (s.kind == kind) return &s;
+  return nullptr;
+}
+
+report::Sources sources_of(const Launched& l) {
+  const auto folder = [&l](std::size_t i, const char* kind) -> std::optional<fs::path> {
+    const auto* s = stage_of(l.replicates[i], kind);
+    if (!s) return {};
+    const fs::path out = record::stage_folder(l.results, s->key);
+    return fs::exists(out / "stage.json") ? std::optional(out) : std::nullopt;
+  };
+  report::Sources out;
+  out.samples = [&l, folder](std::size_t i) -> std::optional<record::Array> {
+    const auto at = folder(i, "sample");
+    if (!at || !fs::exists(*at / "samples")) return {};
+    return record::load_samples(*at / "samples", l.cells[l.replicates[i].cell].resolved["sample"]["count"]).x;
+  };
+  out.trace = [folder](std::size_t i) -> std::optional<record::Trace> {
+    const auto at = folder(i, "sample");
+    return at && fs::exists(*at / "trace.h5") ? std::optional(record::load_trace(*at)) : std::nullopt;
+  };
+  out.curve = [folder](std::size_t i, const std::string& column) -> std::optional<report::Curve> {
+    const auto dot = column.find('.');
+    const std::string stream = column.substr(0, dot), name = dot == column.npos ? "" : column.substr(dot + 1);
+    const auto at = folder(i, "train");
+    if (!at) return {};
+    const auto story = record::read_journal(*at / "journal.jsonl");
+    const auto found = story.streams.find(stream);
+    if (found == story.streams.end() || !found->second.values.contains(name)) return {};
+    return report::Curve{{found->second.steps.begin(), found->second.steps.end()}, found->second.values.at(name)};
+  };
+  return out;
+}
+
+double seconds_of(const Launched& l) {
+  std::set<std::string> seen;
+  double out = 0;
+  for (const auto& r : l.replicates)
+    for (const auto& s : r.stages)
+      if (seen.insert(s.key).second) out += record::read_json(record::stage_folder(l.results, s.key) / "stage.json").value("seconds", 0.0);
+  return out;
+}
+
+std::string state_of_all(const compare::Data& data) {
+  std::map<std::string, std::size_t> counts;
+  for (const auto& o : data.observations) ++counts[o.state];
+  if (counts.size() == 1 && counts.begin()->first == "done") return "done";
+  std::string out;
+  for (const auto& [state, n] : counts)
+    out += fmt::format("{}{} of {} runs {}", out.empty() ? "" : ", ", n, data.observations.size(), state);
+  return out;
+}
+
+int report_on(const std::string& argument, const fs::path& results, const std::string& to) {
+  const Launched l = load_launched(results, experiment_name(argument, results));
+  const auto data = observations(l);
+  report::Report r;
+  r.data = &data;
+  for (const auto& q : compare::quantities(data, data.comparison.compare.primary))
+    r.tables.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
+  for (const auto& q : data.metrics)
+    if (std::none_of(r.tables.begin(), r.tables.end(), [&](const auto& t) { return t.quantity.name == q.name; }))
+      r.tables.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
+  r.verdicts = compare::judge(data);
+  r.folder = l.results / l.name / "figures";
+  const auto sources = sources_of(l);
+  const auto first = data.observations.empty() ? std::nullopt : sources.samples(0);
+  auto figures = data.comparison.figures.empty() ? report::default_figures(data, first && first->shape.size() == 2 && first->shape[1] >= 2)
+                                                 : data.comparison.figures;
+  if (data.comparison.figures.empty() && first && record::is_images(first->shape)) figures.push_back({"samples", {{"kind", "grid"}}, {}});
+  for (const auto& f : figures) {
+    try {
+      r.figures.push_back(report::draw(data, f, sources, r.folder));
+    } catch (const Error& e) {
+      r.not_drawn.emplace_back(f.name, e.what());
+      std::cerr << fmt::format("figure {}: {}\n", f.name, e.what());
+    }
+  }
+  r.manifest = l.manifest, r.manifest_file = l.manifest_file, r.provenance = l.provenance;
+  for (const auto& c : l.cells) r.resolved.push_back(c.resolved);
+  r.seconds = seconds_of(l);
+  r.state = state_of_all(data);
+  const fs::path file = to.empty() ? l.results / l.name / "report.html" : fs::path(to);
+  record::write_whole(file, report::page(r));
+  std::vector<compare::Table> all;
+  for (const auto* list : {&data.metrics, &data.costs})
+    for (const auto& q : *list) all.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
+  record::write_whole(l.results / l.name / "comparison.csv", compare::as_csv(data, all));
+  report::write_tables(l.results / l.name / "comparison.h5", data, r.tables);
+  std::cout << fmt::format("{}\n{}\n{}\n", file.string(), (l.results / l.name / "comparison.csv").string(),
+                           (l.results / l.name / "comparison.h5").string());
+  if (!r.figures.empty()) std::cout << fmt::format("{}: {} figures as SVG, PNG and PDF\n", r.folder.string(), r.figures.size());
+  return done;
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, int& code) {
+  auto* verb = app.add_subcommand("report", "a comparison as one HTML page, its figures as SVG, PNG and PDF, its numbers as CSV and HDF5");
+  auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results"), to = std::make_shared<std::string>();
+  verb->add_option("experiment", *name, "its name, or its manifest")->required();
+  verb->add_option("--results", *results, "the folder for results")->capture_default_str();
+  verb->add_option("-o,--output", *to, "the page's file; by default report.html beside the results");
+  verb->callback([=, &code] { code = report_on(*name, *results, *to); });
+}
+
+}  // namespace scorelab::cli

@@ -1,0 +1,394 @@
+#include "report/figures.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <scorelab/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "compare/formula.h"
+#include "compare/table.h"
+#include "record/picture.h"
+
+namespace scorelab::report {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+const std::vector<std::string> kinds{"line", "bars", "curve", "samples", "density", "trajectories", "grid"};
+const std::vector<std::string> keys{"kind", "says", "x", "y", "color", "panels", "scale", "xscale", "yscale", "at", "range", "count"};
+
+std::string word(const Figure& f, const char* key, const std::string& otherwise = "") {
+  return f.options.contains(key) && f.options[key].is_string() ? f.options[key].get<std::string>() : otherwise;
+}
+
+std::vector<std::string> words(const Figure& f, const char* key) {
+  std::vector<std::string> out;
+  if (!f.options.contains(key)) return out;
+  if (f.options[key].is_string()) return {f.options[key].get<std::string>()};
+  for (const auto& item : f.options[key])
+    if (item.is_string()) out.push_back(item);
+  return out;
+}
+
+bool log_scale(const Figure& f, char axis) {
+  const std::string both = word(f, "scale"), own = word(f, axis == 'x' ? "xscale" : "yscale");
+  return own == "log" || both == "log-log" || both == (axis == 'x' ? "log-linear" : "linear-log");
+}
+
+double number_of(const std::string& label) {
+  try {
+    std::size_t end = 0;
+    const double v = std::stod(label, &end);
+    return end == label.size() ? v : nan;
+  } catch (const std::exception&) {
+    return nan;
+  }
+}
+
+std::string label_text(const Json& v) {
+  return v.is_string() ? manifest::canonical_label(v.get<std::string>()) : manifest::canonical_label(v.dump());
+}
+
+/// Whether a cell is among those that `at` names.
+bool chosen(const Figure& f, const Coordinates& cell) {
+  if (!f.options.contains("at")) return true;
+  for (const auto& [axis, labels] : f.options["at"].items()) {
+    const auto own = compare::label_at(cell, axis);
+    if (!own) continue;
+    bool in = false;
+    for (const auto& label : labels.is_array() ? labels : Json::array({labels})) in = in || label_text(label) == *own;
+    if (!in) return false;
+  }
+  return true;
+}
+
+Coordinates part(const Coordinates& at, const std::vector<std::string>& axes, bool those) {
+  Coordinates out;
+  for (const auto& place : at)
+    if ((std::find(axes.begin(), axes.end(), place.first) != axes.end()) == those) out.push_back(place);
+  return out;
+}
+
+Panel& panel_of(std::vector<Panel>& panels, const std::string& title) {
+  for (auto& p : panels)
+    if (p.title == title) return p;
+  panels.push_back({title, {}, {}});
+  return panels.back();
+}
+
+Series& series_of(Panel& panel, const std::string& name) {
+  for (auto& s : panel.series)
+    if (s.name == name) return s;
+  panel.series.push_back({name, {}, {}, {}, {}});
+  return panel.series.back();
+}
+
+std::string axis_title(const Data& data, const std::string& name) {
+  const auto* q = data.quantity(name);
+  return q && q->unit != "1" ? fmt::format("{} [{}]", name, q->unit) : name;
+}
+
+void sort_by_x(Series& s) {
+  std::vector<std::size_t> order(s.x.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return s.x[a] < s.x[b]; });
+  Series out{s.name, {}, {}, {}, {}};
+  for (const auto i : order) out.x.push_back(s.x[i]), out.y.push_back(s.y[i]), out.low.push_back(s.low[i]), out.high.push_back(s.high[i]);
+  s = std::move(out);
+}
+
+std::vector<double> unit_values(const Data& data, std::size_t cell, const std::string& name) {
+  std::vector<double> out;
+  for (const auto& [unit, v] : data.units(cell, name)) out.push_back(v);
+  return out;
+}
+
+Plot line(const Data& data, const Figure& f) {
+  const std::string x = word(f, "x"), y = word(f, "y"), color = word(f, "color", data.comparison.variants.empty() ? "" : "variant");
+  const auto panels = words(f, "panels");
+  Plot plot;
+  plot.log_x = log_scale(f, 'x'), plot.log_y = log_scale(f, 'y');
+  plot.x_label = axis_title(data, x), plot.y_label = axis_title(data, y);
+  auto taken = panels;
+  taken.push_back(x);
+  for (std::size_t i = 0; i < data.cells.size(); ++i) {
+    if (!chosen(f, data.cells[i])) continue;
+    const auto values = unit_values(data, i, y);
+    const auto label = compare::label_at(data.cells[i], x);
+    const double at = label ? number_of(*label) : compare::cost(data, i, x);
+    if (values.empty() || std::isnan(at)) continue;
+    Coordinates rest = part(data.cells[i], taken, false);
+    if (const auto own = compare::label_at(rest, color); own && rest.size() == 1) rest = {{"variant", *own}};
+    Series& s = series_of(panel_of(plot.panels, manifest::text(part(data.cells[i], panels, true))), manifest::text(rest));
+    const auto band = compare::interval(values);
+    double low = band.low;
+    const double mean = compare::mean(values);
+    if (plot.log_y && low <= 0) low = mean / 1000;  // below the axis
+    s.x.push_back(at), s.y.push_back(mean), s.low.push_back(low), s.high.push_back(band.high);
+  }
+  for (auto& p : plot.panels) {
+    double least = std::numeric_limits<double>::infinity();
+    for (const auto& s : p.series)
+      for (const double v : s.y)
+        if (v > 0) least = std::min(least, v);
+    for (auto& s : p.series) {
+      sort_by_x(s);
+      if (plot.log_y)
+        for (double& v : s.low) v = std::max(v, least / 5);
+    }
+  }
+  return plot;
+}
+
+Plot bars(const Data& data, const Figure& f) {
+  const std::string y = word(f, "y");
+  Plot plot;
+  plot.kind = Plot::Kind::bars;
+  plot.log_y = log_scale(f, 'y');
+  plot.y_label = axis_title(data, y);
+  const auto panels = words(f, "panels");
+  for (std::size_t i = 0; i < data.cells.size(); ++i) {
+    const auto values = unit_values(data, i, y);
+    if (!chosen(f, data.cells[i]) || values.empty()) continue;
+    const std::string name = manifest::text(part(data.cells[i], panels, false));
+    auto at = std::find(plot.categories.begin(), plot.categories.end(), name);
+    if (at == plot.categories.end()) at = plot.categories.insert(at, name);
+    const auto band = compare::interval(values);
+    Series& s = series_of(panel_of(plot.panels, manifest::text(part(data.cells[i], panels, true))), "");
+    const double mean = compare::mean(values);
+    s.x.push_back(static_cast<double>(at - plot.categories.begin()));
+    s.y.push_back(mean), s.low.push_back(std::isnan(band.low) ? mean : band.low),
+        s.high.push_back(std::isnan(band.high) ? mean : band.high);
+  }
+  return plot;
+}
+
+/// The first done observation of each cell that the figure shows, at most `most` of them.
+std::vector<std::size_t> first_of_cells(const Data& data, const Figure& f, std::size_t most) {
+  std::vector<std::size_t> out;
+  std::vector<std::size_t> seen;
+  for (std::size_t i = 0; i < data.observations.size() && out.size() < most; ++i) {
+    const auto cell = data.observations[i].cell;
+    if (!chosen(f, data.cells[cell]) || std::find(seen.begin(), seen.end(), cell) != seen.end()) continue;
+    seen.push_back(cell);
+    out.push_back(i);
+  }
+  return out;
+}
+
+std::vector<double> doubles(const record::Array& a) {
+  std::vector<double> out(static_cast<std::size_t>(a.count()));
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = a.type == record::Array::Type::f32 ? static_cast<double>(a.as<float>()[i]) : a.as<double>()[i];
+  return out;
+}
+
+std::pair<double, double> spread(std::vector<double> v) {
+  std::erase_if(v, [](double x) { return !std::isfinite(x); });
+  if (v.empty()) return {-1, 1};
+  std::sort(v.begin(), v.end());
+  const double low = v[v.size() / 500], high = v[v.size() - 1 - v.size() / 500], room = 0.08 * (high - low) + 1e-9;
+  return {low - room, high + room};
+}
+
+void ranges(Plot& plot, const Figure& f, const std::vector<double>& x, const std::vector<double>& y) {
+  if (f.options.contains("range")) {
+    const Json& r = f.options["range"];
+    plot.x_range = {r[0][0], r[0][1]}, plot.y_range = {r[1][0], r[1][1]};
+  } else {
+    plot.x_range = spread(x), plot.y_range = spread(y);
+  }
+}
+
+Plot clouds(const Data& data, const Figure& f, const Sources& sources, bool density) {
+  Plot plot;
+  plot.kind = density ? Plot::Kind::heat : Plot::Kind::points;
+  std::vector<double> all_x, all_y;
+  for (const auto i : first_of_cells(data, f, 16)) {
+    const auto x = sources.samples(i);
+    if (!x || x->shape.size() != 2 || x->shape[1] < 2) continue;
+    const auto values = doubles(*x);
+    const auto n = static_cast<std::size_t>(x->shape[0]), d = static_cast<std::size_t>(x->shape[1]);
+    Series s{"", {}, {}, {}, {}};
+    for (std::size_t r = 0; r < std::min<std::size_t>(n, density ? n : 2000); ++r)
+      s.x.push_back(values[r * d]), s.y.push_back(values[r * d + 1]);
+    all_x.insert(all_x.end(), s.x.begin(), s.x.end()), all_y.insert(all_y.end(), s.y.begin(), s.y.end());
+    plot.panels.push_back({manifest::text(data.cells[data.observations[i].cell]), {std::move(s)}, {}});
+  }
+  if (plot.panels.empty()) throw Error("there are no two-dimensional samples to show");
+  ranges(plot, f, all_x, all_y);
+  if (!density) return plot;
+  constexpr std::size_t cells = 72;
+  for (auto& p : plot.panels) {
+    Heat h{
+        cells, std::vector<double>(cells * cells, 0), plot.x_range->first, plot.x_range->second, plot.y_range->first, plot.y_range->second};
+    const Series& s = p.series[0];
+    for (std::size_t i = 0; i < s.x.size(); ++i) {
+      const double u = (s.x[i] - h.x_low) / (h.x_high - h.x_low) * cells, v = (s.y[i] - h.y_low) / (h.y_high - h.y_low) * cells;
+      if (u >= 0 && v >= 0 && u < cells && v < cells) ++h.values[static_cast<std::size_t>(v) * cells + static_cast<std::size_t>(u)];
+    }
+    p.series.clear();
+    p.heat = std::move(h);
+  }
+  return plot;
+}
+
+Plot trajectories(const Data& data, const Figure& f, const Sources& sources) {
+  Plot plot;
+  plot.kind = Plot::Kind::paths;
+  std::vector<double> all_x, all_y;
+  const std::size_t most = f.options.contains("count") ? f.options["count"].get<std::size_t>() : 24;
+  for (const auto i : first_of_cells(data, f, 12)) {
+    const auto trace = sources.trace(i);
+    if (!trace || trace->x.shape.size() != 3 || trace->x.shape[2] < 2) continue;
+    const auto values = doubles(trace->x);
+    const auto steps = static_cast<std::size_t>(trace->x.shape[0]), k = static_cast<std::size_t>(trace->x.shape[1]),
+               d = static_cast<std::size_t>(trace->x.shape[2]);
+    Series paths{"", {}, {}, {}, {}};
+    for (std::size_t j = 0; j < std::min(k, most); ++j) {
+      for (std::size_t s = 0; s < steps; ++s) paths.x.push_back(values[(s * k + j) * d]), paths.y.push_back(values[(s * k + j) * d + 1]);
+      all_x.insert(all_x.end(), paths.x.end() - static_cast<std::ptrdiff_t>(steps), paths.x.end());
+      all_y.insert(all_y.end(), paths.y.end() - static_cast<std::ptrdiff_t>(steps), paths.y.end());
+      paths.x.push_back(nan), paths.y.push_back(nan);
+    }
+    plot.panels.push_back({manifest::text(data.cells[data.observations[i].cell]), {std::move(paths)}, {}});
+  }
+  if (plot.panels.empty()) throw Error("there are no paths to show: ask for them with sample.trace");
+  ranges(plot, f, all_x, all_y);
+  return plot;
+}
+
+Plot curves(const Data& data, const Figure& f, const Sources& sources) {
+  Plot plot;
+  const std::string y = word(f, "y", "train.loss");
+  plot.x_label = "step", plot.y_label = y;
+  plot.log_x = log_scale(f, 'x'), plot.log_y = log_scale(f, 'y');
+  const auto panels = words(f, "panels");
+  std::vector<std::vector<double>> seen;
+  for (const auto i : first_of_cells(data, f, 64)) {
+    const auto curve = sources.curve(i, y);
+    if (!curve || curve->step.empty() || std::find(seen.begin(), seen.end(), curve->value) != seen.end())
+      continue;  // cells may share a training
+    seen.push_back(curve->value);
+    const auto& at = data.cells[data.observations[i].cell];
+    panel_of(plot.panels, manifest::text(part(at, panels, true)))
+        .series.push_back({manifest::text(part(at, panels, false)), curve->step, curve->value, {}, {}});
+  }
+  if (plot.panels.empty()) throw Error(fmt::format("no run has the column `{}`", y));
+  return plot;
+}
+
+Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
+  Drawn out{f.name, "", true, {}};
+  const std::int64_t most = f.options.contains("count") ? f.options["count"].get<std::int64_t>() : 36;
+  for (const auto i : first_of_cells(data, f, 24)) {
+    const auto x = sources.samples(i);
+    if (!x || !record::is_images(x->shape)) continue;
+    const std::string title = manifest::text(data.cells[data.observations[i].cell]);
+    const auto file = folder / fmt::format("{}-{}.png", f.name, out.images.size());
+    std::filesystem::create_directories(folder);
+    record::write_grid(file, *x, most);
+    out.images.emplace_back(title, file.string());
+  }
+  if (out.images.empty()) throw Error("there are no images to show");
+  return out;
+}
+
+}  // namespace
+
+Drawn draw(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
+  const std::string kind = word(f, "kind");
+  if (kind == "grid") return grids(data, f, sources, folder);
+  Plot plot = kind == "line"           ? line(data, f)
+              : kind == "bars"         ? bars(data, f)
+              : kind == "curve"        ? curves(data, f, sources)
+              : kind == "trajectories" ? trajectories(data, f, sources)
+                                       : clouds(data, f, sources, kind == "density");
+  if (plot.panels.empty()) throw Error("there is nothing to draw yet");
+  plot.name = f.name;
+  draw(plot, folder);
+  return {f.name, word(f, "says"), kind == "samples" || kind == "density" || kind == "trajectories", {}};
+}
+
+std::vector<Figure> default_figures(const Data& data, bool has_samples) {
+  std::vector<Figure> out;
+  const auto& c = data.comparison;
+  const std::string y = !c.compare.primary.empty() ? c.compare.primary : data.metrics.empty() ? "" : data.metrics.front().name;
+  const manifest::Axis* numeric = nullptr;
+  std::vector<std::string> others;
+  for (const auto& a : c.axes) {
+    if (a.best) continue;
+    const bool numbers =
+        a.points.size() > 1 && std::all_of(a.points.begin(), a.points.end(), [](const auto& p) { return !std::isnan(number_of(p.label)); });
+    if (numbers && !numeric)
+      numeric = &a;
+    else if (others.size() < 2 && a.only.empty() && a.except.empty())
+      others.push_back(a.name);
+  }
+  if (!y.empty() && numeric) {
+    const bool positive = std::all_of(numeric->points.begin(), numeric->points.end(), [](const auto& p) { return number_of(p.label) > 0; });
+    const double first = number_of(numeric->points.front().label), last = number_of(numeric->points.back().label);
+    out.push_back({y,
+                   {{"kind", "line"},
+                    {"x", numeric->name},
+                    {"y", y},
+                    {"panels", others},
+                    {"xscale", positive && (last > 8 * first || first > 8 * last) ? "log" : "linear"}},
+                   {}});
+  } else if (!y.empty() && data.cells.size() > 1) {
+    out.push_back({y, {{"kind", "bars"}, {"y", y}}, {}});
+  }
+  if (has_samples) out.push_back({"samples", {{"kind", "samples"}}, {}});
+  if (data.trained) out.push_back({"training", {{"kind", "curve"}, {"y", "train.loss"}, {"yscale", "log"}}, {}});
+  return out;
+}
+
+void check_figures(const compare::Comparison& c, const std::vector<std::string>& metrics, manifest::Findings& findings) {
+  const compare::Names names{&c, metrics};
+  std::vector<std::string> axes;
+  if (!c.variants.empty()) axes.emplace_back("variant");
+  for (const auto& a : c.axes) axes.push_back(a.name);
+  const auto is_axis = [&](const std::string& name) { return std::find(axes.begin(), axes.end(), name) != axes.end(); };
+  for (const auto& f : c.figures) {
+    const auto problem = [&](const std::string& message, const std::string& hint) {
+      findings.problem({f.at, fmt::format("figure `{}`: {}", f.name, message), hint, {}});
+    };
+    const std::string kind = word(f, "kind");
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
+      const std::string near = manifest::nearest(kind, kinds);
+      problem(kind.empty() ? "it needs a `kind`" : fmt::format("there is no kind `{}`", kind),
+              near.empty() ? fmt::format("kinds: {}", fmt::join(kinds, ", ")) : fmt::format("did you mean `{}`?", near));
+      continue;
+    }
+    for (const auto& [key, value] : f.options.items())
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+        const std::string near = manifest::nearest(key, keys);
+        problem(fmt::format("it has no key `{}`", key),
+                near.empty() ? fmt::format("keys: {}", fmt::join(keys, ", ")) : fmt::format("did you mean `{}`?", near));
+      }
+    for (const auto& axis : words(f, "panels"))
+      if (!is_axis(axis)) problem(fmt::format("`panels` names no axis `{}`", axis), fmt::format("axes: {}", fmt::join(axes, ", ")));
+    if (const std::string color = word(f, "color"); !color.empty() && !is_axis(color))
+      problem(fmt::format("`color` names no axis `{}`", color), fmt::format("axes: {}", fmt::join(axes, ", ")));
+    const bool needs_y = kind == "line" || kind == "bars";
+    if (const std::string y = word(f, "y"); needs_y && !names.knows(y))
+      problem(y.empty() ? "it needs `y`" : fmt::format("`y`: nothing is called `{}`", y),
+              fmt::format("quantities: {}", fmt::join(names.all(), ", ")));
+    if (const std::string x = word(f, "x"); kind == "line" && !is_axis(x) && !names.knows(x))
+      problem(x.empty() ? "it needs `x`" : fmt::format("`x`: nothing is called `{}`", x),
+              fmt::format("axes and quantities: {}, {}", fmt::join(axes, ", "), fmt::join(names.all(), ", ")));
+    if (f.options.contains("range")) {
+      const Json& r = f.options["range"];
+      const auto pair = [](const Json& p) { return p.is_array() && p.size() == 2 && p[0].is_number() && p[1].is_number(); };
+      if (!r.is_array() || r.size() != 2 || !pair(r[0]) || !pair(r[1])) problem("`range` is wrong", "such as [[-8.0, 8.0], [-8.0, 8.0]]");
+    }
+    if (f.options.contains("at") && !f.options["at"].is_object()) problem("`at` is wrong", "a table of axes, such as { steps = 10 }");
+    if (f.options.contains("count") && (!f.options["count"].is_number_integer() || f.options["count"] < 1))
+      problem("`count` is wrong", "a number above 0");
+  }
+}
+
+}  // namespace scorelab::report

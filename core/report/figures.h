@@ -1,0 +1,44 @@
+#pragma once
+#include <functional>
+
+#include "compare/data.h"
+#include "record/hdf5.h"
+#include "record/samples.h"
+#include "report/plot.h"
+
+namespace scorelab::report {
+
+using compare::Coordinates;
+using compare::Data;
+using schema::Json;
+using manifest::Figure;
+
+/// A curve over steps: one column of a stream.
+struct Curve {
+  std::vector<double> step, value;
+};
+
+/// Where figures find what a comparison does not hold. Each is of one observation; nothing where there is none.
+struct Sources {
+  std::function<std::optional<record::Array>(std::size_t observation)> samples;
+  std::function<std::optional<record::Trace>(std::size_t observation)> trace;
+  std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;  ///< `train.loss`
+};
+
+/// A figure drawn: what its files are called, and what it says.
+struct Drawn {
+  std::string name, title;
+  bool raster = false;                                      ///< many points: shown as PNG
+  std::vector<std::pair<std::string, std::string>> images;  ///< of a grid: title and file, in place of NAME.svg
+};
+
+/// Draws a figure into a folder. Throws Error where there is nothing to draw.
+Drawn draw(const Data& data, const Figure& figure, const Sources& sources, const std::filesystem::path& folder);
+
+/// The figures that a comparison has where the manifest names none.
+std::vector<Figure> default_figures(const Data& data, bool has_samples);
+
+/// Problems of the figures that a manifest names, found before anything runs.
+void check_figures(const compare::Comparison& comparison, const std::vector<std::string>& metrics, manifest::Findings& findings);
+
+}  // namespace scorelab::report

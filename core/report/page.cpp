@@ -1,0 +1,346 @@
+#include "report/page.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "scorelab/version.h"
+
+namespace scorelab::report {
+namespace {
+
+using compare::digits;
+using compare::Outcome;
+
+constexpr const char* style = R"(
+:root{--ink:#1c2330;--soft:#5b6576;--line:#e3e7ee;--wash:#f6f8fb;--accent:#0a5c9e;--pass:#0b7a4b;--fail:#b3261e;--open:#8a5a00}
+*{box-sizing:border-box}
+body{margin:0;color:var(--ink);background:#fff;font:15px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
+main{max-width:1080px;margin:0 auto;padding:40px 24px 80px}
+header{border-bottom:1px solid var(--line);padding-bottom:20px;margin-bottom:8px}
+h1{font-size:30px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}
+h2{font-size:19px;margin:40px 0 12px}
+h3{font-size:15px;margin:24px 0 8px;color:var(--soft);font-weight:600}
+.question{font-size:18px;color:var(--soft);margin:0 0 14px;max-width:46em}
+.pills{display:flex;flex-wrap:wrap;gap:8px}
+.pill{border-radius:999px;padding:3px 12px;font-size:13px;background:var(--wash);border:1px solid var(--line);color:var(--soft)}
+.pass,.fail,.undecided{font-weight:600}.pass{color:var(--pass)}.fail{color:var(--fail)}.undecided{color:var(--open)}
+.scroll{overflow-x:auto;border:1px solid var(--line);border-radius:8px}
+table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
+th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th{background:var(--wash);font-weight:600;color:var(--soft);font-size:13px}
+tr:last-child td{border-bottom:0}
+th:first-child,td:first-child,td.text,th.text{text-align:left}
+td.text{white-space:normal;min-width:12em}
+td.best{font-weight:700}
+td small,.side{color:var(--soft);font-size:12px;font-weight:400}
+.paper{color:var(--accent)}
+.claim{border:1px solid var(--line);border-left:4px solid var(--open);border-radius:8px;padding:12px 16px;margin:0 0 10px}
+.claim.is-pass{border-left-color:var(--pass)}.claim.is-fail{border-left-color:var(--fail)}
+.claim p{margin:2px 0}.claim code{font-size:13px}
+code,pre{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
+pre{background:var(--wash);border:1px solid var(--line);border-radius:8px;padding:14px;overflow-x:auto;font-size:13px;line-height:1.45}
+figure{margin:0 0 28px}figure svg,figure img{max-width:100%;height:auto;display:block}
+figcaption{color:var(--soft);font-size:13px;margin-top:4px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:14px}
+.tiles img{width:100%;image-rendering:pixelated;border-radius:4px}
+ul.notes{color:var(--soft);font-size:13px;padding-left:18px;margin:8px 0 0}
+details{margin:10px 0}summary{cursor:pointer;color:var(--accent)}
+@media(max-width:600px){main{padding:24px 14px 60px}h1{font-size:24px}.question{font-size:16px}th,td{padding:6px 8px}}
+@media print{main{max-width:none}details{display:none}}
+)";
+
+std::string html(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::string read(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string base64(const std::string& bytes) {
+  static const char* table = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t v = 0;
+    for (std::size_t k = 0; k < 3; ++k) v = v << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? table[v >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+std::string image(const std::filesystem::path& file, const std::string& alt) {
+  return fmt::format("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", html(alt), base64(read(file)));
+}
+
+std::string svg(const std::filesystem::path& file) {
+  const std::string text = read(file);
+  const auto begin = text.find("<svg");
+  return begin == text.npos ? "" : text.substr(begin);
+}
+
+std::vector<std::string> axes_of(const Data& data) {
+  std::vector<std::string> out;
+  if (!data.comparison.variants.empty()) out.emplace_back("variant");
+  for (const auto& a : data.comparison.axes)
+    if (!a.best) out.push_back(a.name);
+  return out;
+}
+
+std::string span(const compare::Interval& i) { return std::isnan(i.low) ? "" : fmt::format("[{}, {}]", digits(i.low), digits(i.high)); }
+
+std::string pill(const std::string& text, const std::string& kind = "") {
+  return fmt::format("<span class=\"pill {}\">{}</span>", kind, html(text));
+}
+
+std::string head(const Report& r) {
+  const auto& c = r.data->comparison;
+  std::size_t counts[3] = {0, 0, 0};
+  for (const auto& v : r.verdicts) ++counts[static_cast<int>(v.outcome)];
+  std::string out = fmt::format("<header><h1>{}</h1>", html(c.name));
+  if (!c.question.empty()) out += fmt::format("<p class=\"question\">{}</p>", html(c.question));
+  out += "<div class=\"pills\">";
+  if (counts[0]) out += pill(fmt::format("{} claim{} passed", counts[0], counts[0] == 1 ? "" : "s"), "pass");
+  if (counts[1]) out += pill(fmt::format("{} failed", counts[1]), "fail");
+  if (counts[2]) out += pill(fmt::format("{} undecided", counts[2]), "undecided");
+  out += pill(fmt::format("{} cells", r.data->cells.size())) + pill(fmt::format("n = {} {}", r.data->units_planned(), r.data->units_are()));
+  if (r.state != "done") out += pill(r.state, "undecided");
+  return out + "</div></header>";
+}
+
+std::string claims(const Report& r) {
+  if (r.verdicts.empty()) return "";
+  std::string out = "<h2>Claims</h2>";
+  for (const auto& v : r.verdicts) {
+    const std::string outcome = compare::word(v.outcome);
+    out += fmt::format(
+        "<div class=\"claim is-{0}\"><p><span class=\"{0}\">{0}</span> &nbsp;{1}</p><p><code>{2}</code> <span class=\"side\">decided by "
+        "{3}, n = {4}</span></p>",
+        outcome, html(v.claim->says.empty() ? v.claim->name : v.claim->says), html(v.claim->holds.text), v.claim->decide, v.n);
+    std::string lines;
+    for (const auto& i : v.instances) {
+      std::vector<std::string> sides;
+      for (const double s : i.sides) sides.push_back(digits(s));
+      lines += fmt::format(
+          "<tr><td>{}</td><td class=\"text\"><span class=\"{}\">{}</span></td><td>{}</td><td>{} <small>{}</small></td><td class=\"text "
+          "paper\">{}</td><td class=\"text\">{}</td></tr>",
+          html(manifest::text(i.at)), compare::word(i.outcome), compare::word(i.outcome), html(fmt::format("{}", fmt::join(sides, ", "))),
+          digits(i.margin), span(i.interval), html(i.paper), html(i.why));
+    }
+    if (!lines.empty())
+      out += fmt::format(
+          "<details{}><summary>{} place{}</summary><div class=\"scroll\"><table><tr><th>where</th><th "
+          "class=\"text\">verdict</th><th>sides</th><th>margin, 95 %</th><th class=\"text\">the paper</th><th "
+          "class=\"text\">why</th></tr>{}</table></div></details>",
+          v.outcome == Outcome::pass && v.instances.size() > 1 ? "" : " open", v.instances.size(), v.instances.size() == 1 ? "" : "s",
+          lines);
+    out += "</div>";
+  }
+  return out;
+}
+
+/// Means along the manifest's rows and columns; the paper's number beside.
+std::string pivot(const Data& data, const compare::Table& t) {
+  const auto& asked = data.comparison.compare;
+  std::vector<std::string> down = asked.rows;
+  for (const auto& axis : axes_of(data))
+    if (std::find(asked.rows.begin(), asked.rows.end(), axis) == asked.rows.end() &&
+        std::find(asked.columns.begin(), asked.columns.end(), axis) == asked.columns.end())
+      down.push_back(axis);
+  const auto key = [&](std::size_t cell, const std::vector<std::string>& axes) {
+    Coordinates out;
+    for (const auto& axis : axes)
+      if (const auto label = compare::label_at(data.cells[cell], axis)) out.emplace_back(axis, *label);
+    return manifest::text(out);
+  };
+  std::vector<std::string> rows, columns;
+  std::map<std::pair<std::string, std::string>, const compare::Row*> places;
+  for (const auto& r : t.rows) {
+    const std::string a = key(r.cell, down), b = key(r.cell, asked.columns);
+    if (std::find(rows.begin(), rows.end(), a) == rows.end()) rows.push_back(a);
+    if (std::find(columns.begin(), columns.end(), b) == columns.end()) columns.push_back(b);
+    places[{a, b}] = &r;
+  }
+  std::string out = fmt::format("<div class=\"scroll\"><table><tr><th>{}</th>", html(fmt::format("{}", fmt::join(down, ", "))));
+  for (const auto& c : columns) out += fmt::format("<th>{}</th>", html(c.empty() ? t.quantity.name : c));
+  out += "</tr>";
+  for (const auto& row : rows) {
+    out += fmt::format("<tr><td>{}</td>", html(row));
+    for (const auto& column : columns) {
+      const auto it = places.find({row, column});
+      if (it == places.end()) {
+        out += "<td></td>";
+        continue;
+      }
+      const auto& r = *it->second;
+      bool best = !r.values.empty() && t.quantity.goal != "none" && rows.size() > 1 && !std::isnan(r.mean);
+      for (const auto& other : rows)
+        if (const auto o = places.find({other, column});
+            best && o != places.end() && (t.quantity.goal == "min" ? o->second->mean < r.mean : o->second->mean > r.mean))
+          best = false;
+      out += fmt::format("<td{}>{}<br><small>{}{}</small></td>", best ? " class=\"best\"" : "", r.values.empty() ? "-" : digits(r.mean),
+                         span(r.interval), r.paper ? fmt::format(" <span class=\"paper\">paper {}</span>", digits(*r.paper)) : "");
+    }
+    out += "</tr>";
+  }
+  return out + "</table></div>";
+}
+
+std::string detail(const Data& data, const compare::Table& t) {
+  const auto axes = axes_of(data);
+  std::string out = "<div class=\"scroll\"><table><tr>";
+  for (const auto& a : axes) out += fmt::format("<th class=\"text\">{}</th>", html(a));
+  out += fmt::format(
+      "<th>{}</th><th>95 %</th><th>difference</th><th>95 "
+      "%</th><th>ratio</th><th>p</th><th>n</th><th>NFE</th><th>seconds</th><th>memory</th><th class=\"text\">note</th></tr>",
+      html(t.quantity.name));
+  for (const auto& r : t.rows) {
+    out += "<tr>";
+    for (const auto& a : axes)
+      out += fmt::format("<td class=\"text\">{}</td>", html(compare::label_at(data.cells[r.cell], a).value_or("-")));
+    const auto number = [](double v) { return std::isnan(v) ? std::string("-") : digits(v); };
+    const double train = compare::cost(data, r.cell, "train.seconds"), sample = compare::cost(data, r.cell, "sample.seconds");
+    const double peak = std::fmax(compare::cost(data, r.cell, "train.peak_memory"), compare::cost(data, r.cell, "sample.peak_memory"));
+    out += fmt::format("<td>{}</td><td>{}</td>", r.values.empty() ? "-" : digits(r.mean), span(r.interval));
+    if (r.baseline)
+      out += fmt::format("<td>{}{}</td><td>{}</td><td>{}</td><td>{}</td>", r.difference > 0 ? "+" : "", number(r.difference),
+                         span(r.difference_interval), number(r.ratio), number(r.p.p));
+    else
+      out += "<td>-</td><td></td><td></td><td></td>";
+    out +=
+        fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text\">{}</td></tr>", r.values.size(),
+                    number(compare::cost(data, r.cell, "nfe")), number((std::isnan(train) ? 0 : train) + (std::isnan(sample) ? 0 : sample)),
+                    std::isnan(peak) ? "-" : fmt::format("{:.0f} MiB", peak / 1048576), html(fmt::format("{}", fmt::join(r.notes, "; "))));
+  }
+  return out + "</table></div>";
+}
+
+std::string results(const Report& r) {
+  std::string out = "<h2>Comparison</h2>";
+  for (const auto& t : r.tables) {
+    out += fmt::format("<h3>{}{}{}{}</h3>", html(t.quantity.name), t.quantity.unit == "1" ? "" : " [" + html(t.quantity.unit) + "]",
+                       t.quantity.goal == "min"   ? ", lower is better"
+                       : t.quantity.goal == "max" ? ", higher is better"
+                                                  : "",
+                       t.quantity.long_name.empty() ? "" : " &middot; " + html(t.quantity.long_name));
+    out += pivot(*r.data, t);
+    out += "<ul class=\"notes\">";
+    for (const auto& note : t.notes) out += fmt::format("<li>{}</li>", html(note));
+    out += "</ul>";
+    out += fmt::format("<details><summary>each cell: differences, p, cost, notes</summary>{}</details>", detail(*r.data, t));
+  }
+  for (const auto& p : r.data->comparison.papers)
+    out += fmt::format("<p class=\"side\"><span class=\"paper\">paper</span>: {} (beside {})</p>", html(p.cite), html(p.beside));
+  return out;
+}
+
+std::string figures(const Report& r) {
+  if (r.figures.empty() && r.not_drawn.empty()) return "";
+  std::string out = "<h2>Figures</h2>";
+  for (const auto& f : r.figures) {
+    out += "<figure>";
+    if (!f.images.empty()) {
+      out += "<div class=\"tiles\">";
+      for (const auto& [title, file] : f.images)
+        out += fmt::format("<div>{}<div class=\"side\">{}</div></div>", image(file, title), html(title));
+      out += "</div>";
+    } else {
+      out += f.raster ? image(r.folder / (f.name + ".png"), f.name) : svg(r.folder / (f.name + ".svg"));
+    }
+    const std::string files = f.images.empty() ? fmt::format(" &middot; figures/{0}.svg, .png, .pdf", html(f.name)) : "";
+    out += fmt::format("<figcaption>{}{}</figcaption></figure>", html(f.title.empty() ? f.name : f.title), files);
+  }
+  for (const auto& [name, why] : r.not_drawn) out += fmt::format("<p class=\"side\">not drawn: {} ({})</p>", html(name), html(why));
+  return out;
+}
+
+void flatten(const Json& value, const std::string& path, std::map<std::string, std::string>& out) {
+  if (value.is_object() && value.contains("plugin") && value.contains("params")) {
+    out[path] = value["plugin"];
+    for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, out);
+  } else if (value.is_object()) {
+    for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, out);
+  } else {
+    out[path] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+}
+
+/// The keys in which cells differ, a line a cell.
+std::string differences(const Report& r) {
+  std::vector<std::map<std::string, std::string>> flat(r.resolved.size());
+  std::set<std::string> keys, differ;
+  for (std::size_t i = 0; i < flat.size(); ++i) {
+    flatten(r.resolved[i], "", flat[i]);
+    for (const auto& [key, v] : flat[i]) keys.insert(key);
+  }
+  for (const auto& key : keys)
+    for (const auto& cell : flat)
+      if (cell.find(key) == cell.end() || flat[0].find(key) == flat[0].end() || cell.at(key) != flat[0].at(key)) differ.insert(key);
+  std::string out = fmt::format("<details><summary>how the cells differ ({} keys)</summary><div class=\"scroll\"><table><tr><th>cell</th>",
+                                differ.size());
+  for (const auto& key : differ) out += fmt::format("<th>{}</th>", html(key));
+  out += "</tr>";
+  for (std::size_t i = 0; i < flat.size(); ++i) {
+    out += fmt::format("<tr><td>{}</td>", html(manifest::text(r.data->cells[i])));
+    for (const auto& key : differ) out += fmt::format("<td>{}</td>", flat[i].count(key) ? html(flat[i].at(key)) : "");
+    out += "</tr>";
+  }
+  return out + "</table></div></details>";
+}
+
+std::string origins(const Report& r) {
+  std::string out = fmt::format("<h2>How it was made</h2><p>{} of computing in all, by <code>{}</code>.</p>",
+                                fmt::format("{:.0f} s", r.seconds), html(r.provenance.value("command", "")));
+  if (r.resolved.size() > 1) out += differences(r);
+  out += fmt::format("<details><summary>the manifest, {}</summary><pre>{}</pre></details>", html(r.manifest_file), html(r.manifest));
+  if (!r.resolved.empty()) {
+    std::map<std::string, std::string> flat;
+    flatten(r.resolved[0], "", flat);
+    std::string lines;
+    for (const auto& [key, v] : flat) lines += key + " = " + v + "\n";
+    out += fmt::format("<details><summary>every value of the first cell, defaults included</summary><pre>{}</pre></details>", html(lines));
+  }
+  out += "<details><summary>provenance</summary><div class=\"scroll\"><table>";
+  for (const auto& [key, v] : r.provenance.items()) {
+    if (v.is_object()) {
+      for (const auto& [inner, text] : v.items())
+        out += fmt::format("<tr><td>{}</td><td class=\"text\">{}</td></tr>", html(inner),
+                           html(text.is_string() ? text.get<std::string>() : text.dump()));
+    } else {
+      out += fmt::format("<tr><td>{}</td><td class=\"text\">{}</td></tr>", html(key),
+                         html((v.is_string() ? v.get<std::string>() : v.dump()).substr(0, 4000)));
+    }
+  }
+  return out + "</table></div></details>";
+}
+
+}  // namespace
+
+std::string page(const Report& r) {
+  return fmt::format(
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\"><title>{}</title><style>{}</style></head><body><main>\n{}\n{}\n{}\n{}\n{}\n<p class=\"side\">scorelab {} &middot; "
+      "{}</p></main></body></html>\n",
+      html(r.data->comparison.name), style, head(r), claims(r), results(r), figures(r), origins(r), SCORELAB_VERSION, html(record::now()));
+}
+
+}  // namespace scorelab::report

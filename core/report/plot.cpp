@@ -1,0 +1,155 @@
+#include "report/plot.h"
+
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace scorelab::report {
+namespace {
+
+/// Okabe & Ito's palette: told apart by the colour-blind too.
+constexpr const char* colours[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"};
+
+const char* colour(std::size_t i) { return colours[i % std::size(colours)]; }
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' || c == '\\' ? std::string("\\") + c : c == '\n' ? std::string(" ") : std::string(1, c);
+  return out + "\"";
+}
+
+std::string number(double v) { return std::isfinite(v) ? fmt::format("{:.8g}", v) : "NaN"; }
+
+void data(std::string& out, const std::string& name, const Series& s) {
+  out += fmt::format("${} << EOD\n", name);
+  for (std::size_t i = 0; i < s.x.size(); ++i) {
+    const bool band = !s.low.empty() && std::isfinite(s.low[i]);
+    if (std::isnan(s.x[i])) {
+      out += "\n";  // a gap between paths
+      continue;
+    }
+    out +=
+        fmt::format("{} {} {} {}\n", number(s.x[i]), number(s.y[i]), number(band ? s.low[i] : s.y[i]), number(band ? s.high[i] : s.y[i]));
+  }
+  out += "EOD\n";
+}
+
+std::string lines_of(const Plot& plot, std::size_t p, bool key) {
+  const Panel& panel = plot.panels[p];
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < panel.series.size(); ++i) {
+    const Series& s = panel.series[i];
+    const std::string block = fmt::format("$d{}_{}", p, i), title = key && !s.name.empty() ? "title " + quoted(s.name) : "notitle";
+    if (plot.kind == Plot::Kind::points) {
+      parts.push_back(fmt::format("{} using 1:2 with points pt 7 ps {} lc rgb \"{}{}\" {}", block, s.x.size() > 500 ? 0.25 : 0.5,
+                                  s.x.size() > 500 ? "#60" : "#", std::string(colour(i)).substr(1), title));
+    } else if (plot.kind == Plot::Kind::paths) {
+      parts.push_back(fmt::format("{} using 1:2 with lines lw 1 lc rgb \"{}\" {}", block, colour(i), title));
+    } else if (plot.kind == Plot::Kind::bars) {
+      parts.push_back(fmt::format("{} using 1:2:3:4 with yerrorbars pt 7 ps 0.9 lw 1.6 lc rgb \"{}\" {}", block, colour(i), title));
+    } else {
+      if (!s.low.empty())
+        parts.push_back(
+            fmt::format("{} using 1:3:4 with filledcurves fs transparent solid 0.18 noborder lc rgb \"{}\" notitle", block, colour(i)));
+      const bool many = s.x.size() > 40;
+      parts.push_back(fmt::format("{} using 1:2 with {} {} lw 1.8 lc rgb \"{}\" {}", block, many ? "lines" : "linespoints",
+                                  many ? "" : "pt 7 ps 0.6", colour(i), title));
+    }
+  }
+  std::string out;
+  for (const auto& part : parts) out += (out.empty() ? "" : ", ") + part;
+  return out;
+}
+
+std::string body(const Plot& plot, std::size_t columns, std::size_t rows) {
+  std::string out;
+  for (std::size_t p = 0; p < plot.panels.size(); ++p) {
+    for (std::size_t i = 0; i < plot.panels[p].series.size(); ++i) data(out, fmt::format("d{}_{}", p, i), plot.panels[p].series[i]);
+    if (const auto& heat = plot.panels[p].heat) {
+      out += fmt::format("$h{} << EOD\n", p);
+      const std::size_t n = heat->values.size() / heat->columns;
+      for (std::size_t r = 0; r < n; ++r)
+        for (std::size_t c = 0; c < heat->columns; ++c)
+          out += fmt::format(
+              "{} {} {}\n",
+              number(heat->x_low + (heat->x_high - heat->x_low) * (static_cast<double>(c) + 0.5) / static_cast<double>(heat->columns)),
+              number(heat->y_low + (heat->y_high - heat->y_low) * (static_cast<double>(r) + 0.5) / static_cast<double>(n)),
+              number(heat->values[r * heat->columns + c]));
+      out += "EOD\n";
+    }
+  }
+  out += "set border 3 lc rgb \"#666666\"\nset tics nomirror out scale 0.5 textcolor rgb \"#333333\"\nset grid lc rgb \"#e4e4e4\" lw 0.6\n";
+  out += "set key top right samplen 1.5 spacing 1.1 noenhanced\nset datafile missing \"NaN\"\n";
+  if (plot.log_x) out += "set logscale x\n";
+  if (plot.log_y) out += "set logscale y\nset format y \"%.3g\"\n";
+  if (plot.x_range) out += fmt::format("set xrange [{}:{}]\n", number(plot.x_range->first), number(plot.x_range->second));
+  if (plot.y_range) out += fmt::format("set yrange [{}:{}]\n", number(plot.y_range->first), number(plot.y_range->second));
+  if (plot.kind == Plot::Kind::bars) {
+    out += fmt::format("set xrange [-0.6:{}]\nset xtics rotate by -35 noenhanced (", static_cast<double>(plot.categories.size()) - 0.4);
+    for (std::size_t i = 0; i < plot.categories.size(); ++i) out += fmt::format("{}{} {}", i ? ", " : "", quoted(plot.categories[i]), i);
+    out += ")\n";
+  }
+  if (plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat) out += "set size ratio -1\n";
+  if (plot.kind == Plot::Kind::heat)
+    out +=
+        "set palette defined (0 \"#ffffff\", 0.15 \"#d0e4f2\", 0.4 \"#5a9bc7\", 0.75 \"#0a4f86\", 1 \"#04213d\")\nunset colorbox\nunset "
+        "grid\n";
+  if (plot.panels.size() > 1) out += fmt::format("set multiplot layout {},{}\n", rows, columns);
+  for (std::size_t p = 0; p < plot.panels.size(); ++p) {
+    const std::string title = !plot.panels[p].title.empty() ? plot.panels[p].title : plot.panels.size() == 1 ? plot.title : "";
+    out += title.empty() ? "unset title\n" : fmt::format("set title {} noenhanced\n", quoted(title));
+    out += fmt::format("set xlabel {} noenhanced\nset ylabel {} noenhanced\n", quoted(plot.x_label),
+                       quoted(p % columns == 0 ? plot.y_label : ""));
+    out += "plot ";
+    if (plot.panels[p].heat) out += fmt::format("$h{} using 1:2:3 with image notitle{}", p, plot.panels[p].series.empty() ? "" : ", ");
+    out += lines_of(plot, p, p == 0) + "\n";
+  }
+  if (plot.panels.size() > 1) out += "unset multiplot\n";
+  return out + "unset output\n";
+}
+
+}  // namespace
+
+void draw(const Plot& plot, const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const std::size_t n = std::max<std::size_t>(1, plot.panels.size()),
+                    columns = n == 1   ? 1
+                              : n <= 4 ? 2
+                              : n <= 9 ? 3
+                                       : 4,
+                    rows = (n + columns - 1) / columns;
+  const bool square = plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat;
+  const double width = n == 1 ? (square ? 420 : 560) : (square ? 260.0 : 380.0) * static_cast<double>(columns);
+  const double height = n == 1 ? (square ? 420 : 360) : (square ? 270.0 : 280.0) * static_cast<double>(rows);
+  const auto file = [&](const char* kind) { return (folder / (plot.name + "." + kind)).string(); };
+  std::string script;
+  script +=
+      fmt::format("set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name {2}\nset output {3}\n",
+                  width, height, quoted(plot.name), quoted(file("svg")));
+  const std::string drawing = body(plot, columns, rows);
+  script += drawing + "reset\n";
+  script += fmt::format("set terminal pngcairo size {:.0f},{:.0f} font \"DejaVu Sans,20\" linewidth 2 pointscale 2\nset output {}\n",
+                        2 * width, 2 * height, quoted(file("png"))) +
+            drawing + "reset\n";
+  script += fmt::format("set terminal pdfcairo size {:.2f}in,{:.2f}in font \"DejaVu Sans,9\"\nset output {}\n", width / 90, height / 90,
+                        quoted(file("pdf"))) +
+            drawing;
+  const std::string source = file("gp"), log = file("log");
+  std::ofstream(source) << script;
+  const int status = std::system(fmt::format("gnuplot '{}' > '{}' 2>&1", source, log).c_str());
+  std::ifstream in(log);
+  std::stringstream text;
+  text << in.rdbuf();
+  std::filesystem::remove(log);
+  if (status == 0) return void(std::filesystem::remove(source));
+  if (text.str().find("not found") != std::string::npos && text.str().find("gnuplot") != std::string::npos)
+    throw Error("figures need gnuplot, which is not there; apt-get install gnuplot-nox");
+  throw Error(fmt::format("gnuplot refused the figure `{}`: {}; its script is {}", plot.name, text.str().substr(0, 300), source));
+}
+
+}  // namespace scorelab::report

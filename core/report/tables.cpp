@@ -1,0 +1,57 @@
+#include <limits>
+
+#include "report/page.h"
+
+namespace scorelab::report {
+
+void write_tables(const std::filesystem::path& file, const Data& data, const std::vector<compare::Table>& tables) {
+  using record::Array;
+  record::replace_whole(file, [&](const std::filesystem::path& temporary) {
+    const record::Handle h5 = record::create_file(temporary);
+    record::attribute(h5, "format", std::string("scorelab-comparison"));
+    record::attribute(h5, "experiment", data.comparison.name);
+    record::attribute(h5, "question", data.comparison.question);
+    record::attribute(h5, "n_counts", data.units_are());
+    const record::Handle cells = record::create_group(h5, "cells");
+    std::vector<std::string> axes, names;
+    if (!data.comparison.variants.empty()) axes.emplace_back("variant");
+    for (const auto& a : data.comparison.axes)
+      if (!a.best) axes.push_back(a.name);
+    for (const auto& cell : data.cells) names.push_back(manifest::text(cell));
+    record::write(cells, "name", names);
+    for (const auto& axis : axes) {
+      std::vector<std::string> labels;
+      for (const auto& cell : data.cells) labels.push_back(compare::label_at(cell, axis).value_or(""));
+      record::write(cells, axis, labels);
+    }
+    std::vector<compare::Quantity> all = data.metrics;
+    all.insert(all.end(), data.costs.begin(), data.costs.end());
+    const std::size_t n = data.units_planned();
+    for (const auto& q : all) {
+      std::vector<double> values, mean, low, high;
+      bool any = false;
+      for (std::size_t c = 0; c < data.cells.size(); ++c) {
+        std::vector<double> own;
+        for (const auto& [unit, v] : data.units(c, q.name)) own.push_back(v);
+        any = any || !own.empty();
+        const auto i = compare::interval(own);
+        mean.push_back(compare::mean(own)), low.push_back(i.low), high.push_back(i.high);
+        own.resize(n, std::numeric_limits<double>::quiet_NaN());
+        values.insert(values.end(), own.begin(), own.end());
+      }
+      if (!any) continue;
+      const record::Handle group = record::create_group(h5, q.name);
+      Array table = Array::of(values);
+      table.shape = {static_cast<std::int64_t>(data.cells.size()), static_cast<std::int64_t>(n)};
+      for (const auto& [name, array] :
+           {std::pair{"values", table}, {"mean", Array::of(mean)}, {"low", Array::of(low)}, {"high", Array::of(high)}}) {
+        const record::Handle x = record::write(group, name, array);
+        record::attribute(x, "units", q.unit);
+        record::attribute(x, "goal", q.goal);
+        record::attribute(x, "long_name", q.long_name.empty() ? q.name : q.long_name);
+      }
+    }
+  });
+}
+
+}  // namespace scorelab::report
