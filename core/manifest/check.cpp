@@ -273,7 +273,7 @@ class Checker {
     } else if (node->kind == Kind::table) {
       for (const auto& m : node->members) {
         if (m.key.empty() || m.key[0] == '.' || m.key.find('/') != std::string::npos)
-          problem(m.key_at, fmt::format("a {}'s label names its rows and files", kind), "no slash, no dot in front, not empty");
+          problem(m.key_at, fmt::format("a {}'s label is a plain name", kind), "no slash, no dot in front, not empty");
         else
           add(m.key, key + "." + m.key, m.value.at, m.value);
       }
@@ -325,11 +325,13 @@ class Checker {
     }
     if (experiment_.sample["moments"] == "exact") {
       for (const auto& p : parts_) {
-        if (p.role != "metric" && p.role != "initial") continue;
+        if (p.role != "metric" && p.role != "initial" && p.role != "guide") continue;
         const auto& given = p.schema.gives;
         if (std::none_of(given.begin(), given.end(), [](const auto& g) { return g.name == "exact-moments"; }))
           problem(p.at, fmt::format("{} `{}` does not go with sample.moments = \"exact\"", p.role, schema::text(p.component)),
-                  p.role == "metric" ? "it measures samples, and there are none" : "it states no moments");
+                  p.role == "metric"  ? "it measures samples, and there are none"
+                  : p.role == "guide" ? "it is not affine, or does not say so"
+                                      : "it states no moments");
       }
       if (part("dataset") && !gives("dataset", "gaussian-law"))
         problem(part("dataset")->at,
