@@ -70,9 +70,9 @@ void write_moments(hid_t file, const Json& moments) {
   }
 }
 
-void write_trace(hid_t file, const fs::path& folder) {
-  if (!fs::exists(folder / "trace.h5")) return;
-  const Trace trace = load_trace(folder);
+void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
+  if (count == 0 || traced(folder) == 0) return;
+  const Trace trace = load_trace(folder, count);
   const Handle group = create_group(create_group(file, "arrays"), "trace");
   const Handle t = write(group, "t", trace.t), x = write(group, "x", trace.x);
   attribute(t, "units", std::string("1"));
@@ -84,7 +84,7 @@ void write_trace(hid_t file, const fs::path& folder) {
 void write_samples(hid_t file, const View& v, const View::Source& s) {
   const fs::path folder = stage_folder(v.results, s.key);
   if (const Json done = read_json(folder / "stage.json"); done.contains("moments")) return write_moments(file, done["moments"]);
-  write_trace(file, folder);
+  write_trace(file, folder, v.resolved["sample"]["trace"]);
   const SampleChunk all = load_samples(folder / "samples", v.resolved["sample"]["count"]);
   const Handle group = create_group(file, "samples");
   const Handle x = write(group, "x", all.x);
