@@ -239,9 +239,8 @@ class Checker {
       for (const auto* e : catalog_.of_kind(kind)) names.push_back(e->stamp.name);
     for (const auto& e : catalog_.entries())
       if (e.stamp.name == name.string)
-        return problem(name.at, fmt::format("`{}` is a {}", name.string, e.stamp.kind),
-                       fmt::format("expected {} {}", kinds[0] == "objective" ? "an" : "a", kinds[0]),
-                       {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
+        return problem(name.at, fmt::format("`{}` is {}", name.string, catalog::with_article(e.stamp.kind)),
+                       "expected " + catalog::with_article(kinds[0]), {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
     const std::string near = nearest(name.string, names);
     notes.push_back(fmt::format("{}s: {}", kinds[0], fmt::join(names, ", ")));
     std::vector<std::string> folders;
@@ -323,6 +322,9 @@ class Checker {
                 need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
       }
     }
+    if (const Node* sample = root_.find("sample"); const Node* initial = sample ? sample->find("initial") : nullptr)
+      if (initial->kind == Kind::string && initial->string == "none")
+        problem(initial->at, "`initial` cannot be \"none\"", "a sampler starts somewhere, such as at the \"prior\"");
     if (experiment_.sample["moments"] == "exact") {
       for (const auto& p : parts_) {
         if (p.role != "metric" && p.role != "initial" && p.role != "guide") continue;
