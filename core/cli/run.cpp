@@ -47,7 +47,7 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const ManifestArgu
        {std::pair{"output", &e.output}, {"objective", &e.objective}, {"train", &e.train}, {"sampler", &e.sampler}, {"metrics", &e.metrics}})
     if (!part->is_null() && !part->empty()) l.resolved[name] = *part;
   if (e.sampler.is_null()) l.resolved.erase("sample");
-  for (const auto& guide : e.guides) l.resolved["guides"][guide["label"].get<std::string>()] = guide;
+  if (!e.guides.empty()) l.resolved["guides"] = e.guides;  // a list: their order counts
   for (const auto& cell : plan.cells) {
     Launched::Cell c{cell.seed, cell.folder, {}};
     for (const auto i : cell.stages) c.stages.push_back({plan.stages[i].kind, plan.stages[i].key, plan.stages[i].label});

@@ -23,6 +23,13 @@ void flatten(const Json& value, const std::string& path, const std::function<voi
     for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, leaf);
   } else if (value.is_object()) {
     for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, leaf);
+  } else if (value.is_array() && !value.empty() && value[0].is_object()) {  // components in order, by their labels
+    Json labels = Json::array();
+    for (const auto& inner : value) {
+      labels.push_back(inner["label"]);
+      flatten(inner, path + "." + inner["label"].get<std::string>(), leaf);
+    }
+    leaf(path, labels);
   } else {
     leaf(path, value);
   }

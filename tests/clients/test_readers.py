@@ -334,7 +334,7 @@ def test_provenance_says_where_a_run_came_from(tmp_path):
     assert p["scorelab"] and p["libtorch"].startswith("2.") and p["compiler"] and p["launched"].endswith("Z")
     assert p["command"].startswith("scorelab run m.toml") and "-s sample.count=12" in p["command"]
     plugins = json.loads(p["plugins"]) if isinstance(p["plugins"], str) else p["plugins"]
-    assert {name.split("/")[1] for name in plugins} == {"gaussian-mixture", "vp", "mlp", "denoising-score-matching", "predictor-corrector", "reverse-diffusion", "langevin", "moments"}
+    assert {name.split("/")[1] for name in plugins} == {"gaussian-mixture", "vp", "mlp", "denoising-score-matching", "predictor-corrector", "reverse-diffusion", "langevin", "prior", "moments"}
     frozen = {hashlib.sha256(so.read_bytes()).hexdigest() for so in (lab.results / ".plugins").glob("*.so")}
     for name, text in plugins.items():
         version, _, sum_ = text.partition(" sha256:")

@@ -116,7 +116,30 @@ def test_guides_and_their_order_make_another_stage_and_labels_do_not(tmp_path):
     assert folders[1] == folders[2] and len(set(folders)) == 4
 
 
+def test_run_h5_says_the_order_of_the_guides(tmp_path):
+    lab = Lab(tmp_path / "lab", MANIFEST)
+    lab.run("-s", f"guides={{ z = {CLIP}, a = {THRESHOLD} }}", "-s", "sample.count=3")
+    with h5py.File(lab.h5()) as f:
+        assert [(g["label"], g["plugin"]) for g in json.loads(f["config"].attrs["resolved"])["guides"]] == [("z", "clip"), ("a", "threshold")]
+        flat = f["config/flat"].attrs
+        assert json.loads(flat["guides"]) == ["z", "a"]
+        assert (flat["guides.z.plugin"], flat["guides.z.low"], flat["guides.a.plugin"], flat["guides.a.bound"]) == ("clip", -2, "threshold", 0.4)
+
+
 # Starts.
+
+def test_where_nothing_is_sampled_there_is_no_start(tmp_path):
+    lab = Lab(tmp_path / "lab", """name = "trained"
+dataset = "gaussian"
+scheduler = "vp"
+network = "mlp"
+objective = "denoising-score-matching"
+train = { steps = 1, batch = 2 }
+""")
+    lab.run()
+    with h5py.File(lab.h5()) as f:
+        assert "prior" not in f["provenance"].attrs["plugins"] and not [k for k in f["config/flat"].attrs if k.startswith("sample")]
+
 
 STARTS = {
     "prior": lambda n: prior(n),
