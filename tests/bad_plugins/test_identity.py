@@ -109,6 +109,15 @@ def put(source, own):
     shutil.copy(source, target)
 
 
+def test_another_plugin_of_a_default_slots_name_is_another_stage(run, plugins, tree):
+    program, own = tree
+    for folder in ("good/good.so", "holds-good/holder.so"):
+        put(plugins / folder, own)
+    first, other = run('"holder"', program=program), run('"holder"', plugins / "changed", program=program)
+    assert first.code == other.code == 0, first.err + other.err
+    assert first.keys != other.keys and not numpy.array_equal(first.x, other.x)
+
+
 def test_rebuilt_built_in_reruns_nothing(run, plugins, tree):
     program, own = tree
     put(plugins / "good/good.so", own)
