@@ -42,6 +42,10 @@ Described described_from_json(const Json& j) {
 
 }  // namespace
 
+std::string with_article(const std::string& kind) {
+  return (std::string("aeiou").find(kind[0]) == std::string::npos ? "a " : "an ") + kind;
+}
+
 fs::path cache_folder() {
   if (const char* set = std::getenv("SCORELAB_CACHE"); set && *set) return set;
   if (const char* set = std::getenv("XDG_CACHE_HOME"); set && *set) return fs::path(set) / "scorelab";

@@ -73,6 +73,9 @@ class Catalog {
   bool dirty_ = false;
 };
 
+/// "a step", "an objective".
+std::string with_article(const std::string& kind);
+
 /// Where the cache lies: $SCORELAB_CACHE, $XDG_CACHE_HOME/scorelab or ~/.cache/scorelab.
 fs::path cache_folder();
 

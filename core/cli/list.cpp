@@ -29,7 +29,7 @@ const std::vector<std::pair<std::string, schema::Schema (*)()>> tables{{"output"
 std::string describe(const schema::Schema& s) {
   std::string out;
   for (const auto& p : s.params) {
-    std::string allowed = p.type == "slot"   ? fmt::format("a {}", p.slot)
+    std::string allowed = p.type == "slot"   ? catalog::with_article(p.slot)
                           : !p.words.empty() ? fmt::format("{}", fmt::join(p.words, " | "))
                                              : p.type;
     if (p.type == "number-or-word") allowed = "number | " + allowed;
@@ -54,7 +54,7 @@ std::string markdown(const schema::Schema& s) {
     return text;
   };
   for (const auto& p : s.params) {
-    std::string allowed = p.type == "slot"   ? fmt::format("a {}", p.slot)
+    std::string allowed = p.type == "slot"   ? catalog::with_article(p.slot)
                           : !p.words.empty() ? fmt::format("`{}`", fmt::join(p.words, "`, `"))
                                              : p.type;
     if (p.type == "number-or-word") allowed = "number, " + allowed;

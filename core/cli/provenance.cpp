@@ -55,9 +55,11 @@ Json provenance(const std::vector<plan::CellPlan>& cells, const std::filesystem:
   utsname system{};
   uname(&system);
   Json plugins = Json::object();
-  for (const auto& [at, e] : cells)
-    for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.sample, &e.metrics})
+  for (const auto& [at, e] : cells) {
+    for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.metrics})
       plugins_of(*part, plugins);
+    if (!e.sampler.is_null()) plugins_of(e.sample, plugins);  // its start
+  }
   return {{"git_sha", sha},
           {"git_diff", diff},
           {"host", system.nodename},

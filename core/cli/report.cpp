@@ -34,9 +34,11 @@ report::Sources sources_of(const Launched& l) {
     if (!at || !fs::exists(*at / "samples")) return {};
     return record::load_samples(*at / "samples", l.cells[l.replicates[i].cell].resolved["sample"]["count"]).x;
   };
-  out.trace = [folder](std::size_t i) -> std::optional<record::Trace> {
+  out.trace = [&l, folder](std::size_t i) -> std::optional<record::Trace> {
     const auto at = folder(i, "sample");
-    return at && fs::exists(*at / "trace.h5") ? std::optional(record::load_trace(*at)) : std::nullopt;
+    return at && fs::exists(*at / "trace.h5")
+               ? std::optional(record::load_trace(*at, l.cells[l.replicates[i].cell].resolved["sample"]["trace"]))
+               : std::nullopt;
   };
   out.curve = [folder](std::size_t i, const std::string& column) -> std::optional<report::Curve> {
     const auto dot = column.find('.');
@@ -105,7 +107,7 @@ int report_on(const std::string& argument, const fs::path& results, const std::s
   for (const auto* list : {&data.metrics, &data.costs})
     for (const auto& q : *list) all.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
   record::write_whole(l.results / l.name / "comparison.csv", compare::as_csv(data, all));
-  report::write_tables(l.results / l.name / "comparison.h5", data, r.tables);
+  report::write_tables(l.results / l.name / "comparison.h5", data);
   std::cout << fmt::format("{}\n{}\n{}\n", file.string(), (l.results / l.name / "comparison.csv").string(),
                            (l.results / l.name / "comparison.h5").string());
   if (!r.figures.empty()) std::cout << fmt::format("{}: {} figures as SVG, PNG and PDF\n", r.folder.string(), r.figures.size());

@@ -33,7 +33,7 @@ Json resolved_of(const manifest::Comparison& c, const manifest::Experiment& e) {
        {std::pair{"output", &e.output}, {"objective", &e.objective}, {"train", &e.train}, {"sampler", &e.sampler}, {"metrics", &e.metrics}})
     if (!part->is_null() && !part->empty()) out[name] = *part;
   if (e.sampler.is_null()) out.erase("sample");
-  for (const auto& guide : e.guides) out["guides"][guide["label"].get<std::string>()] = guide;
+  if (!e.guides.empty()) out["guides"] = e.guides;  // a list: their order counts
   return out;
 }
 

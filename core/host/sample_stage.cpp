@@ -134,7 +134,7 @@ Json run_sample(StageRun& run) {
   const auto folder = run.folder / "samples";
   for (std::int64_t first = 0; first < options.count; first += sampling.rows()) {
     const std::int64_t n = std::min(sampling.rows(), options.count - first);
-    const bool traced = first == 0 && options.trace > 0;
+    const bool traced = first == 0 && std::min(options.trace, n) > record::traced(run.folder);
     if (!record::has_samples(folder, first, n) || traced) {
       const auto begin = std::chrono::steady_clock::now();
       std::int64_t step = 0;

@@ -167,9 +167,8 @@ class Checker {
       for (const auto* e : catalog_.of_kind(kind)) names.push_back(e->stamp.name);
     for (const auto& e : catalog_.entries())
       if (e.stamp.name == name.string)
-        return problem(name.at, fmt::format("`{}` is a {}", name.string, e.stamp.kind),
-                       fmt::format("expected {} {}", kinds[0] == "objective" ? "an" : "a", kinds[0]),
-                       {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
+        return problem(name.at, fmt::format("`{}` is {}", name.string, catalog::with_article(e.stamp.kind)),
+                       "expected " + catalog::with_article(kinds[0]), {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
     const std::string near = nearest(name.string, names);
     notes.push_back(fmt::format("{}s: {}", kinds[0], fmt::join(names, ", ")));
     std::vector<std::string> folders;
@@ -201,7 +200,7 @@ class Checker {
     } else if (node->kind == Kind::table) {
       for (const auto& m : node->members) {
         if (m.key.empty() || m.key[0] == '.' || m.key.find('/') != std::string::npos)
-          problem(m.key_at, fmt::format("a {}'s label names its rows and files", kind), "no slash, no dot in front, not empty");
+          problem(m.key_at, fmt::format("a {}'s label is a plain name", kind), "no slash, no dot in front, not empty");
         else
           add(m.key, key + "." + m.key, m.value.at, m.value);
       }
@@ -251,13 +250,18 @@ class Checker {
                 need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
       }
     }
+    if (const Node* sample = root_.find("sample"); const Node* initial = sample ? sample->find("initial") : nullptr)
+      if (initial->kind == Kind::string && initial->string == "none")
+        problem(initial->at, "`initial` cannot be \"none\"", "a sampler starts somewhere, such as at the \"prior\"");
     if (out_.experiment.sample["moments"] == "exact") {
       for (const auto& p : parts_) {
-        if (p.role != "metric" && p.role != "initial") continue;
+        if (p.role != "metric" && p.role != "initial" && p.role != "guide") continue;
         const auto& given = p.schema.gives;
         if (std::none_of(given.begin(), given.end(), [](const auto& g) { return g.name == "exact-moments"; }))
           problem(p.at, fmt::format("{} `{}` does not go with sample.moments = \"exact\"", p.role, schema::text(p.component)),
-                  p.role == "metric" ? "it measures samples, and there are none" : "it states no moments");
+                  p.role == "metric"  ? "it measures samples, and there are none"
+                  : p.role == "guide" ? "it is not affine, or does not say so"
+                                      : "it states no moments");
       }
       if (part("dataset") && !gives("dataset", "gaussian-law"))
         problem(part("dataset")->at,

@@ -153,7 +153,9 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
       initial.string = p.initial.get<std::string>();
       if (table) initial.at = table->at;
       value = slot(given ? *given : initial, p.slot, p.name);
-      const bool as_default = value.is_object() ? value["plugin"] == p.initial && value["key"].empty() : p.initial == "none";
+      // A plugin from elsewhere that has the default's name is another one: its id holds its source.
+      const bool as_default = value.is_object() ? value["id"].get<std::string>().rfind(initial.string + "@", 0) == 0 && value["key"].empty()
+                                                : p.initial == "none";
       if (!as_default) key = value.is_object() ? Json{{"id", value["id"]}, {"params", value["key"]}} : Json("none");
     } else if (given && this->value(*given, p, owner, value)) {
       if (value != p.initial) key = p.file ? Json(sha256_file(value.get<std::string>())) : value;

@@ -46,9 +46,9 @@ namespace {
 /// n + 1 times from `high` down to `low`, both on the process.
 std::vector<double> spaced(const Scheduler& q, const std::string& spacing, double high, double low, std::int64_t n) {
   const auto ratio = [&q](double t) { return q.sigma(t).one() / q.alpha(t).one(); };
-  std::vector<double> out(n + 1);
-  for (std::int64_t k = 0; k <= n; ++k) {
-    const double u = n == 0 ? 1 : static_cast<double>(k) / static_cast<double>(n);
+  std::vector<double> out(n + 1, high);
+  for (std::int64_t k = 1; k < n; ++k) {  // the ends are given: by way of lambda they could round to outside of the process
+    const double u = static_cast<double>(k) / static_cast<double>(n);
     double t = high + (low - high) * u;
     if (spacing == "quadratic") t = std::pow(std::sqrt(high) + (std::sqrt(low) - std::sqrt(high)) * u, 2);
     if (spacing == "log-snr") t = q.t_of(std::log(1 / ratio(high)) + (std::log(1 / ratio(low)) - std::log(1 / ratio(high))) * u);
@@ -58,8 +58,7 @@ std::vector<double> spaced(const Scheduler& q, const std::string& spacing, doubl
     }
     out[k] = std::clamp(t, low, high);
   }
-  out.front() = high;
-  out.back() = low;
+  if (n > 0) out.back() = low;
   return out;
 }
 
@@ -68,6 +67,10 @@ std::vector<double> spaced(const Scheduler& q, const std::string& spacing, doubl
 std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
   const double from = start(q), to = end(q, reaches_zero), low = std::max(to, q.t_min());
   if (nfe_ > 0) throw Error("a budget of network evaluations is turned into steps by dry runs, before the sampler is used");
+  if (q.t_min() < q.t_max() && !(from > to && from >= q.t_min() && from <= q.t_max() && (to == 0 || to >= q.t_min())))
+    throw Error(
+        fmt::format("no steps go down from `from` = {} to `to` = {}: this process runs from t_max = {} to t_min = {}, and 0 is clean", from,
+                    to, q.t_max(), q.t_min()));
   const std::int64_t levels = q.levels();
   std::int64_t n = steps_;
   if (n == 0) {
@@ -79,6 +82,8 @@ std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
     throw Error(
         fmt::format("`spacing = \"{}\"` strides over levels: it needs a discrete process with at least `steps` levels; this one has {}",
                     spacing_, levels));
+  if (strided && to != 0)
+    throw Error(fmt::format("`spacing = \"{}\"` strides over levels down to 0, but this grid ends at {}; set `to = 0`", spacing_, to));
   std::vector<double> times;
   if (q.t_min() == q.t_max()) {
     times.assign(n + 1, q.t_max());  // one level: every step is made there

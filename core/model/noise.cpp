@@ -73,7 +73,7 @@ struct Noise::State {
 
 struct Noise::Along {
   Times t, s;
-  std::int64_t draws = 0;
+  PerRow draws = 0;  // made by each row
 };
 
 Noise::Noise(std::uint64_t seed, std::string_view path, std::int64_t first) : state_(std::make_shared<State>()) {
@@ -142,11 +142,11 @@ at::Tensor brownian_at(double t, const at::Tensor& zero, const Normal& normal) {
 
 }  // namespace
 
-at::Tensor Noise::path_at(const at::Tensor& like, std::int64_t path, const Times& t) const {
-  const std::uint64_t key = mix(state_->key ^ mix(0xB5AD4ECEDA1CE2A9ull + static_cast<std::uint64_t>(path)));
+at::Tensor Noise::path_at(const at::Tensor& like, const PerRow& path, const Times& t) const {
   const at::Tensor zero = at::zeros(like.sizes(), like.options().dtype(at::kDouble).requires_grad(false));
   const std::int64_t rows = like.size(0);
-  const auto of_rows = [&](std::int64_t begin, std::int64_t n, double time) {
+  const auto of_rows = [&](std::int64_t begin, std::int64_t n, double which, double time) {
+    const std::uint64_t key = mix(state_->key ^ mix(0xB5AD4ECEDA1CE2A9ull + static_cast<std::uint64_t>(static_cast<std::int64_t>(which))));
     const at::Tensor part = zero.narrow(0, begin, n);
     return brownian_at(time, part, [&](std::uint64_t node) {
       at::Tensor out = at::empty(part.sizes(), part.options());
@@ -157,13 +157,13 @@ at::Tensor Noise::path_at(const at::Tensor& like, std::int64_t path, const Times
       return out;
     });
   };
-  if (t.shared()) return of_rows(0, rows, t.one());
+  if (t.shared() && path.shared()) return of_rows(0, rows, path.one(), t.one());
   std::vector<at::Tensor> parts;
-  for (std::int64_t r = 0; r < rows; ++r) parts.push_back(of_rows(r, 1, t[r]));
+  for (std::int64_t r = 0; r < rows; ++r) parts.push_back(of_rows(r, 1, path[r], t[r]));
   return at::cat(parts);
 }
 
-at::Tensor Noise::path_between(const at::Tensor& like, std::int64_t path, const Times& s, const Times& t) const {
+at::Tensor Noise::path_between(const at::Tensor& like, const PerRow& path, const Times& s, const Times& t) const {
   if (state_->script) throw Error("scripted noise has no Brownian path");
   return active_ * (path_at(like, path, t) - path_at(like, path, s)).to(like.scalar_type());
 }
@@ -212,7 +212,9 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
 at::Tensor Noise::normal(const at::Tensor& like) {
   if (!along_) return draw(like, Law::normal);
   const Times length = along_->t - along_->s, still = length <= 0.0;
-  const std::int64_t path = along_->draws++;
+  if (!(length > 0.0).any()) return draw(like, Law::normal);
+  const PerRow path = along_->draws;
+  along_->draws = path + active_.map([](double on) { return double(on != 0); });
   const at::Tensor moved =
       length.map([](double d) { return d > 0 ? 1 / std::sqrt(d) : 0; }) * path_between(like, path, along_->s, along_->t);
   return still.any() ? moved + rows(still).draw(like, Law::normal) : moved;

@@ -25,7 +25,8 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
     place.state->observe = state_->observe;
     place.state->call = state_->call;
   }
-  Run inner(model, scheduler, state_->paths ? place.noise->along(t, s) : place.noise->rows(1), place.state);
+  Noise own = place.noise->rows(noise.active_);
+  Run inner(model, scheduler, state_->paths ? own.along(t, s) : std::move(own), place.state);
   at::Tensor y;
   const auto body = [&] {
     y = slot->step(inner, x, t, s);

@@ -21,6 +21,17 @@ SampleChunk load(const fs::path& file) {
   return c;
 }
 
+/// [S, k, ..] cut to [S, count, ..] where k is larger.
+Array first_columns(Array a, std::int64_t count) {
+  if (a.shape[1] <= count) return a;
+  const std::size_t row = a.bytes.size() / static_cast<std::size_t>(a.shape[0]),
+                    kept = row / static_cast<std::size_t>(a.shape[1]) * static_cast<std::size_t>(count);
+  Array out{a.type, a.shape, {}};
+  out.shape[1] = count;
+  for (std::size_t at = 0; at < a.bytes.size(); at += row) out.bytes.insert(out.bytes.end(), &a.bytes[at], &a.bytes[at] + kept);
+  return out;
+}
+
 }  // namespace
 
 void save_samples(const fs::path& folder, const SampleChunk& chunk) {
@@ -52,9 +63,18 @@ void save_trace(const fs::path& folder, const Trace& trace) {
   });
 }
 
-Trace load_trace(const fs::path& folder) {
+std::int64_t traced(const fs::path& folder) {
+  if (!fs::exists(folder / "trace.h5")) return 0;
+  try {
+    return read(open_file(folder / "trace.h5"), "t").shape.at(1);
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+Trace load_trace(const fs::path& folder, std::int64_t count) {
   const Handle h5 = open_file(folder / "trace.h5");
-  return {read(h5, "t"), read(h5, "x")};
+  return {first_columns(read(h5, "t"), count), first_columns(read(h5, "x"), count)};
 }
 
 SampleChunk load_samples(const fs::path& folder, std::int64_t count) {

@@ -22,7 +22,8 @@ struct Trace {
   Array t, x;
 };
 void save_trace(const fs::path& folder, const Trace& trace);
-Trace load_trace(const fs::path& folder);
+std::int64_t traced(const fs::path& folder);                   ///< how many paths a readable file there holds; 0: there is none
+Trace load_trace(const fs::path& folder, std::int64_t count);  ///< the first of them
 /// The first `count` samples of a folder.
 SampleChunk load_samples(const fs::path& folder, std::int64_t count);
 

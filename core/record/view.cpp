@@ -23,6 +23,13 @@ void flatten(const Json& value, const std::string& path, const std::function<voi
     for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, leaf);
   } else if (value.is_object()) {
     for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, leaf);
+  } else if (value.is_array() && !value.empty() && value[0].is_object()) {  // components in order, by their labels
+    Json labels = Json::array();
+    for (const auto& inner : value) {
+      labels.push_back(inner["label"]);
+      flatten(inner, path + "." + inner["label"].get<std::string>(), leaf);
+    }
+    leaf(path, labels);
   } else {
     leaf(path, value);
   }
@@ -70,9 +77,9 @@ void write_moments(hid_t file, const Json& moments) {
   }
 }
 
-void write_trace(hid_t file, const fs::path& folder) {
-  if (!fs::exists(folder / "trace.h5")) return;
-  const Trace trace = load_trace(folder);
+void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
+  if (count == 0 || traced(folder) == 0) return;
+  const Trace trace = load_trace(folder, count);
   const Handle group = create_group(create_group(file, "arrays"), "trace");
   const Handle t = write(group, "t", trace.t), x = write(group, "x", trace.x);
   attribute(t, "units", std::string("1"));
@@ -84,7 +91,7 @@ void write_trace(hid_t file, const fs::path& folder) {
 void write_samples(hid_t file, const View& v, const View::Source& s) {
   const fs::path folder = stage_folder(v.results, s.key);
   if (const Json done = read_json(folder / "stage.json"); done.contains("moments")) return write_moments(file, done["moments"]);
-  write_trace(file, folder);
+  write_trace(file, folder, v.resolved["sample"]["trace"]);
   const SampleChunk all = load_samples(folder / "samples", v.resolved["sample"]["count"]);
   const Handle group = create_group(file, "samples");
   const Handle x = write(group, "x", all.x);

@@ -10,8 +10,8 @@ namespace scorelab::report {
 
 using compare::Coordinates;
 using compare::Data;
-using schema::Json;
 using manifest::Figure;
+using schema::Json;
 
 /// A curve over steps: one column of a stream.
 struct Curve {

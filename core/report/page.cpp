@@ -279,6 +279,8 @@ void flatten(const Json& value, const std::string& path, std::map<std::string, s
     for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, out);
   } else if (value.is_object()) {
     for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, out);
+  } else if (value.is_array() && !value.empty() && value[0].is_object()) {
+    for (const auto& inner : value) flatten(inner, path + "." + inner.value("label", ""), out);
   } else {
     out[path] = value.is_string() ? value.get<std::string>() : value.dump();
   }

@@ -25,6 +25,6 @@ struct Report {
 std::string page(const Report& report);
 
 /// The comparison's numbers as HDF5: a group a quantity with values [cell, unit], mean, low, high and the cells' labels.
-void write_tables(const std::filesystem::path& file, const Data& data, const std::vector<compare::Table>& tables);
+void write_tables(const std::filesystem::path& file, const Data& data);
 
 }  // namespace scorelab::report

@@ -4,7 +4,7 @@
 
 namespace scorelab::report {
 
-void write_tables(const std::filesystem::path& file, const Data& data, const std::vector<compare::Table>& tables) {
+void write_tables(const std::filesystem::path& file, const Data& data) {
   using record::Array;
   record::replace_whole(file, [&](const std::filesystem::path& temporary) {
     const record::Handle h5 = record::create_file(temporary);

@@ -150,10 +150,15 @@ std::int64_t steps_within(std::int64_t nfe, const std::function<std::optional<st
     fits = too_many, too_many *= 2;
     if (fits > 1000000) throw Error("a budget of network evaluations says nothing here: more steps cost no more");
   }
-  if (const auto two = fits == 1 && too_many > 2 ? cost(2) : std::nullopt; two && *two > *one) {  // nearly always a + b steps
-    const std::int64_t guess = std::min(too_many - 1, 1 + (nfe - *one) / (*two - *one));
-    cost(guess) ? fits = std::max(fits, guess) : too_many = guess;
-    if (fits + 1 < too_many && !cost(fits + 1)) too_many = fits + 1;
+  if (fits == 1 && too_many > 2) {
+    const auto two = cost(2);
+    if (!two) return 1;
+    fits = 2;
+    if (*two > *one) {  // nearly always a + b steps
+      const std::int64_t guess = std::min(too_many - 1, 1 + (nfe - *one) / (*two - *one));
+      if (guess > fits) (cost(guess) ? fits : too_many) = guess;
+      if (fits + 1 < too_many && !cost(fits + 1)) too_many = fits + 1;
+    }
   }
   while (fits + 1 < too_many) {
     const std::int64_t middle = fits + (too_many - fits) / 2;

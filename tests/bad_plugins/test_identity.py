@@ -73,15 +73,15 @@ def test_the_first_folder_wins(run, plugins):
 def test_plugins_are_frozen_by_hash(run, plugins, tmp_path):
     r = run(bare("good"), plugins / "good")
     spec = json.loads(next((tmp_path / "results/.stages").glob("*/spec.json")).read_text())
-    for role in ("sampler", "dataset", "scheduler", "network"):
-        copy = tmp_path / "results/.plugins" / f"{spec[role]['sha256']}.so"
-        assert spec[role]["file"] == str(copy)
-        assert hashlib.sha256(copy.read_bytes()).hexdigest() == spec[role]["sha256"]
+    for part in (spec["sampler"], spec["dataset"], spec["scheduler"], spec["network"], spec["sample"]["initial"]):
+        copy = tmp_path / "results/.plugins" / f"{part['sha256']}.so"
+        assert part["file"] == str(copy)
+        assert hashlib.sha256(copy.read_bytes()).hexdigest() == part["sha256"]
     good = hashlib.sha256((plugins / "good/good.so").read_bytes()).hexdigest()
     assert spec["sampler"]["sha256"] == good
-    assert len(list((tmp_path / "results/.plugins").iterdir())) == 4
+    assert len(list((tmp_path / "results/.plugins").iterdir())) == 5
     run(bare("good"), plugins / "changed")
-    assert (tmp_path / "results/.plugins" / f"{good}.so").exists() and len(list((tmp_path / "results/.plugins").iterdir())) == 5
+    assert (tmp_path / "results/.plugins" / f"{good}.so").exists() and len(list((tmp_path / "results/.plugins").iterdir())) == 6
     assert r.code == 0
 
 
@@ -107,6 +107,15 @@ def put(source, own):
     target = own / source.name
     target.unlink(missing_ok=True)
     shutil.copy(source, target)
+
+
+def test_another_plugin_of_a_default_slots_name_is_another_stage(run, plugins, tree):
+    program, own = tree
+    for folder in ("good/good.so", "holds-good/holder.so"):
+        put(plugins / folder, own)
+    first, other = run('"holder"', program=program), run('"holder"', plugins / "changed", program=program)
+    assert first.code == other.code == 0, first.err + other.err
+    assert first.keys != other.keys and not numpy.array_equal(first.x, other.x)
 
 
 def test_rebuilt_built_in_reruns_nothing(run, plugins, tree):

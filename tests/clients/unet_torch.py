@@ -1,4 +1,4 @@
-"""plugins/networks/unet as a PyTorch module, with the same state-dict names (no attention, no dropout in sampling)."""
+"""plugins/networks/unet as a PyTorch module, with the same state-dict names (no dropout in sampling)."""
 import torch
 from mlp_torch import time_embedding
 from torch import nn
@@ -26,7 +26,8 @@ class Attention(nn.Module):
 
     def forward(self, x):
         q, k, v = (part.flatten(2).transpose(1, 2) for part in self.qkv(self.norm(x)).chunk(3, 1))
-        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
+        weights = torch.softmax(q @ k.transpose(1, 2) / q.shape[-1] ** 0.5, -1)  # Vaswani et al. 2017, equation 1
+        return x + self.out((weights @ v).transpose(1, 2).reshape(x.shape))
 
 
 class UNet(nn.Module):

@@ -7,11 +7,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <vector>
+
+#include "statistics.h"
 
 namespace scorelab {
 namespace {
+
+using test::correlation, test::kolmogorov_smirnov, test::normal_cdf;
 
 at::Tensor rows(std::int64_t n, std::int64_t width = 9, at::ScalarType dtype = at::kDouble) { return at::empty({n, width}, dtype); }
 
@@ -81,24 +84,11 @@ TEST(Noise, EqualsBoxAndMullerOfItsWords) {
   EXPECT_LT((z - expected).abs().max().item<double>(), 1e-13);
 }
 
-/// sqrt(n) times the largest distance between the empirical and the true distribution function.
-double kolmogorov_smirnov(const at::Tensor& draws, const std::function<double(double)>& cdf) {
-  const at::Tensor sorted = std::get<0>(draws.flatten().sort());
-  const double* x = sorted.const_data_ptr<double>();
-  const auto n = static_cast<double>(sorted.numel());
-  double distance = 0;
-  for (std::int64_t i = 0; i < sorted.numel(); ++i) {
-    const double p = cdf(x[i]), k = static_cast<double>(i);
-    distance = std::max({distance, p - k / n, (k + 1) / n - p});
-  }
-  return std::sqrt(n) * distance;
-}
-
 TEST(Noise, NormalAndUniformHaveTheirLaws) {  // one draw in 1000 of a perfect generator has a larger statistic than 1.95
   const at::Tensor z = Noise(7, "law").normal(rows(4000, 25)), u = Noise(7, "law").uniform(rows(4000, 25));
-  EXPECT_LT(kolmogorov_smirnov(z, [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2)); }), 1.95);
+  EXPECT_LT(kolmogorov_smirnov(z, normal_cdf), 1.95);
   EXPECT_LT(kolmogorov_smirnov(u, [](double x) { return x; }), 1.95);
-  EXPECT_GT(kolmogorov_smirnov(1.02 * z, [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2)); }), 1.5);  // it sees 2 percent
+  EXPECT_GT(kolmogorov_smirnov(1.02 * z, normal_cdf), 1.5);  // it sees 2 percent
 }
 
 TEST(Noise, HasTheMomentsOfItsLaws) {  // within 4 standard errors
@@ -116,10 +106,6 @@ TEST(Noise, HasTheMomentsOfItsLaws) {  // within 4 standard errors
   near((u - 0.5).square(), 1 / 12.0, 1 / 180.0);
   near(s, 0, 1);
   EXPECT_TRUE(at::equal(s.abs(), at::ones_like(s)));
-}
-
-double correlation(const at::Tensor& a, const at::Tensor& b) {
-  return (a * b).mean().item<double>() / std::sqrt(a.square().mean().item<double>() * b.square().mean().item<double>());
 }
 
 TEST(Noise, StreamsSeedsSamplesAndDrawsAreUncorrelated) {

@@ -64,6 +64,7 @@ struct World {
   std::vector<std::int64_t> shape;
   std::uint64_t seed = 11;
   std::int64_t group = 1;
+  bool paths = false;
   std::function<void(const Times&, const at::Tensor&)> observe;
 
   Setting setting(const Law* law = nullptr) const { return {*q, options, shape, law}; }
@@ -73,6 +74,7 @@ struct World {
   Run run(std::int64_t first = 0) const {
     auto of_run = std::make_shared<Run::State>();
     of_run->group = group;
+    of_run->paths = paths;
     of_run->observe = observe;
     return Run(model(), *q, noise(first), of_run);
   }

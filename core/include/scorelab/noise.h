@@ -43,12 +43,13 @@ class Noise {
   static Noise scripted(Script script);
 
  private:
+  friend class Run;  // a slot's stream is drawn from for the rows of the run that steps
   struct State;
   struct Along;
   Noise(std::shared_ptr<State> state, PerRow active);
   at::Tensor draw(const at::Tensor& like, Law law);
-  at::Tensor path_at(const at::Tensor& like, std::int64_t path, const Times& t) const;
-  at::Tensor path_between(const at::Tensor& like, std::int64_t path, const Times& s, const Times& t) const;
+  at::Tensor path_at(const at::Tensor& like, const PerRow& path, const Times& t) const;
+  at::Tensor path_between(const at::Tensor& like, const PerRow& path, const Times& s, const Times& t) const;
 
   std::shared_ptr<State> state_;
   PerRow active_ = 1;

@@ -78,7 +78,7 @@ class Params {
     return (*this)(std::move(name), Target(&member), std::move(doc));
   }
   /// Names in use: levels, path, noise (schedulers); gaussian-law, mixture-law, density, bounds, images (data sets);
-  /// trains, exact, second-order (networks); one-level (schedulers); exact-moments (metrics, initials).
+  /// trains, exact, second-order (networks); one-level (schedulers); exact-moments (metrics, initials, guides that are affine).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
 
