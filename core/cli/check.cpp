@@ -128,11 +128,21 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
     if (std::find(manifest::experiment_keys.begin(), manifest::experiment_keys.end(), first) == manifest::experiment_keys.end())
       merge(*root, over, manifest::Merge::extend);
   }
+  out.text = out.sources.text(0);
+  const int code = load_tree(*root, overrides, fs::path(arguments.file).stem().string(), json, std::move(problems), out);
+  if (code == done && out.comparison.single())
+    for (const auto& [cell, keys] : out.left_out)
+      for (const auto& key : keys) std::cerr << fmt::format("left out: {}\n", key);
+  return code;
+}
+
+int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& overrides, const std::string& name, bool json,
+              std::vector<manifest::Diagnostic> problems, Loaded& out) {
   manifest::Findings findings(out.sources);
   for (auto& p : problems) findings.problem(std::move(p));
-  out.comparison = manifest::read_comparison(*root, fs::path(arguments.file).stem().string(), findings);
-  const auto cells = manifest::expand(out.comparison, *root, overrides, findings);
-  auto catalog = open_catalog(manifest::plugin_folders(*root, out.sources));
+  out.comparison = manifest::read_comparison(root, name, findings);
+  const auto cells = manifest::expand(out.comparison, root, overrides, findings);
+  auto catalog = open_catalog(manifest::plugin_folders(root, out.sources));
   std::vector<const manifest::Node*> experiments;
   for (const auto& cell : cells) experiments.push_back(&cell.root);
   manifest::learn_schemas(experiments, catalog);
@@ -161,10 +171,6 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
   });
   if (!problems.empty()) return report(problems, out.sources, json);
-  if (out.comparison.single())
-    for (const auto& [cell, keys] : out.left_out)
-      for (const auto& key : keys) std::cerr << fmt::format("left out: {}\n", key);
-  out.text = out.sources.text(0);
   return done;
 }
 

@@ -26,6 +26,9 @@ void add_run(CLI::App& app, int& code);
 void add_compare(CLI::App& app, int& code);
 void add_report(CLI::App& app, int& code);
 void add_show(CLI::App& app, int& code);
+void add_export(CLI::App& app, int& code);
+void add_gc(CLI::App& app, int& code);
+void add_reproduce(CLI::App& app, int& code);
 void add_ls(CLI::App& app, int& code);
 void add_list(CLI::App& app, int& code);
 void add_doctor(CLI::App& app, int& code);
@@ -46,6 +49,10 @@ struct ManifestArguments {
 };
 /// The exit code if there are problems: 2, or 4 where only plugins are unavailable. `json` prints them as JSON on stdout.
 int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out);
+
+/// The same for a tree that is no file's, such as that of a recorded run.
+int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& overrides, const std::string& name, bool json,
+              std::vector<manifest::Diagnostic> problems, Loaded& out);
 
 /// The catalog of the built-in plugins and these folders; schemas are learnt from the host.
 catalog::Catalog open_catalog(const std::vector<fs::path>& folders);

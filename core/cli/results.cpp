@@ -46,7 +46,8 @@ void save(const Launched& l) {
                                                                    {"comparison", l.comparison},
                                                                    {"provenance", l.provenance},
                                                                    {"cells", cells},
-                                                                   {"replicates", replicates}}
+                                                                   {"replicates", replicates},
+                                                                   {"searched", l.searched}}
                                                                   .dump(1));
 }
 
@@ -56,7 +57,8 @@ Launched load_launched(const fs::path& results, const std::string& name) {
   if (j.value("schema", 1) != 2)
     throw Error(fmt::format("{} was written by an earlier version; run its manifest again (what is done stays done)",
                             (results / name / "experiment.json").string()));
-  Launched l{results, j["name"], j["question"], j["manifest_file"], j["manifest"], j["comparison"], j["provenance"], {}, {}, {}};
+  Launched l{results, j["name"], j["question"], j["manifest_file"], j["manifest"], j["comparison"], j["provenance"], {},
+             {},      {},        j["searched"]};
   for (const auto& c : j["cells"]) l.cells.push_back({c["at"].get<Coordinates>(), c["resolved"], c["chosen"], c["left_out"]});
   for (const auto& r : j["replicates"]) {
     l.replicates.push_back({r["cell"], r["train_seed"], r["sample_seed"], r["name"], r["folder"], {}});
@@ -91,7 +93,7 @@ std::string state_of(const Launched& l, const Launched::Replicate& r) {
 void refresh(const Launched& l, const Launched::Replicate& r, const std::string& state) {
   Json resolved = l.cells[r.cell].resolved;
   for (const auto& [axis, label] : l.cells[r.cell].at) resolved["cell"][axis] = label;
-  record::View v{l.results, l.folder(r), l.name, l.manifest, state, r.sample_seed, std::move(resolved), l.provenance, {}};
+  record::View v{l.results, l.folder(r), l.name, l.manifest, state, r.sample_seed, r.train_seed, std::move(resolved), l.provenance, {}};
   for (const auto& s : r.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
     v.sources.push_back({s.kind, s.key, s.what, s.label, record::read_json(folder / "spec.json"), fs::exists(folder / "stage.json")});

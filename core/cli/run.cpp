@@ -10,21 +10,13 @@
 #include "cli/observations.h"
 #include "cli/planning.h"
 #include "cli/provenance.h"
-#include "cli/runner.h"
+#include "cli/running.h"
 #include "cli/summary.h"
 #include "cli/terminal.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
 namespace {
-
-struct RunArguments {
-  ManifestArguments manifest;
-  Selection selection;
-  std::string results = "results", rerun, command;
-  RunOptionsOfVerb options;
-  bool json = false;
-};
 
 Json resolved_of(const manifest::Comparison& c, const manifest::Experiment& e) {
   Json out{{"name", c.name},       {"question", c.question}, {"dataset", e.dataset}, {"scheduler", e.scheduler},
@@ -48,6 +40,7 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
              provenance(loaded.cells, fs::path(a.manifest.file).parent_path(), a.command),
              loaded.plugins,
              {},
+             {},
              {}};
   for (const auto& cell : plan.cells) {
     const auto left = loaded.left_out.find(manifest::text(cell.at));
@@ -62,6 +55,8 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
     for (const auto i : r.stages)
       l.replicates.back().stages.push_back({plan.stages[i].kind, plan.stages[i].key, plan.stages[i].what, plan.stages[i].label});
   }
+  for (const auto& s : plan.searches)
+    for (const auto i : s.stages) l.searched.push_back(plan.stages[i].key);
   if (std::all_of(plan.stages.begin(), plan.stages.end(), [](const auto& s) { return s.done; }) &&
       fs::exists(l.results / l.name / "experiment.json")) {
     const Json stored = record::read_json(l.results / l.name / "experiment.json");
@@ -90,9 +85,9 @@ std::vector<std::size_t> unfinished(const plan::Plan& plan, const std::vector<st
   return out;
 }
 
-int run(const RunArguments& a) {
-  Loaded loaded;
-  if (const int code = load_manifest(a.manifest, false, loaded); code != done) return code;
+}  // namespace
+
+int run_loaded(const Loaded& loaded, const RunArguments& a) {
   const auto begin = std::chrono::steady_clock::now();
   auto make = [&] { return plan::make_plan(loaded.comparison, loaded.cells, a.results); };
   plan::Plan plan = make();
@@ -133,8 +128,6 @@ int run(const RunArguments& a) {
   return std::any_of(verdicts.begin(), verdicts.end(), [](const auto& v) { return v.outcome == compare::Outcome::fail; }) ? failed : done;
 }
 
-}  // namespace
-
 void add_run(CLI::App& app, int& code) {
   auto* verb = app.add_subcommand("run", "run an experiment or a comparison, or go on with it; what is done stays done");
   auto a = std::make_shared<RunArguments>();
@@ -156,7 +149,9 @@ void add_run(CLI::App& app, int& code) {
     a->command = "scorelab run " + a->manifest.file;
     for (const auto& s : a->manifest.overrides) a->command += " -s " + s;
     for (const auto& x : a->manifest.axes) a->command += " -x " + x;
-    code = run(*a);
+    Loaded loaded;
+    code = load_manifest(a->manifest, false, loaded);
+    if (code == done) code = run_loaded(loaded, *a);
   });
 }
 

@@ -171,7 +171,15 @@ Json run_train(StageRun& run) {
   Port port(run, trainer, setup);
   port.resume();
   call(title(run.spec["objective"]), [&] { trainer.run(port); });
-  return {{"ema", ema}, {"keep", run.spec["keep"]}, {"steps", trainer.step}, {"parameters", trainer.arena.count()}};
+  if (trainer.cost.evaluations == 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so
+  const auto& c = trainer.cost;
+  return {{"ema", ema},
+          {"keep", run.spec["keep"]},
+          {"evaluations", c.evaluations * trainer.step},
+          {"vjps", c.vjps * trainer.step},
+          {"jvps", c.jvps * trainer.step},
+          {"steps", trainer.step},
+          {"parameters", trainer.arena.count()}};
 }
 
 }  // namespace scorelab::host

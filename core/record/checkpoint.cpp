@@ -58,12 +58,7 @@ Checkpoint read_file(const fs::path& file) {
   const Handle h5 = open_file(file);
   c.step = read_integer(h5, "step");
   c.wall = read_number(h5, "wall");
-  const Handle a(H5Aopen(h5, "resolved", H5P_DEFAULT), H5Aclose, "open the attribute resolved");
-  const Handle type(H5Aget_type(a), H5Tclose, "read a type");
-  char* text = nullptr;
-  if (H5Aread(a, type, &text) < 0) throw Error("HDF5 failed to read the attribute resolved");
-  c.resolved = Json::parse(text);
-  H5free_memory(text);
+  c.resolved = Json::parse(read_text(h5, "resolved"));
   read_groups(h5, "", c);
   return c;
 }

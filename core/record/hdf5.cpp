@@ -195,6 +195,16 @@ std::int64_t read_integer(hid_t object, const std::string& name) {
   good(H5Aread(a, H5T_NATIVE_INT64, &value), "read the attribute " + name);
   return value;
 }
+std::string read_text(hid_t object, const std::string& name) {
+  const Handle a(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "open the attribute " + name);
+  const Handle type(H5Aget_type(a), H5Tclose, "read a type");
+  char* text = nullptr;
+  if (H5Aread(a, type, &text) < 0) throw Error("HDF5 failed to read the attribute " + name);
+  const std::string out = text ? text : "";
+  H5free_memory(text);
+  return out;
+}
+
 double read_number(hid_t object, const std::string& name) {
   const Handle a(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "open the attribute " + name);
   double value = 0;

@@ -64,6 +64,7 @@ void attribute(hid_t object, const std::string& name, std::int64_t value);
 void attribute(hid_t object, const std::string& name, const Json& value);
 std::int64_t read_integer(hid_t object, const std::string& name);
 double read_number(hid_t object, const std::string& name);
+std::string read_text(hid_t object, const std::string& name);
 
 /// [height, width, 3] of u8 as an image that viewers draw (HDF5 image specification 1.2).
 void write_image(hid_t parent, const std::string& name, const Array& pixels);

@@ -194,6 +194,7 @@ void write_view(const View& v) {
     attribute(file, "format_version", std::string("1.0"));
     attribute(file, "experiment", v.experiment);
     attribute(file, "seed", v.seed);
+    attribute(file, "train_seed", v.train_seed);
     write_config(file, v);
     write_provenance(file, v);
     const Handle metrics = create_group(file, "metrics");

@@ -16,7 +16,7 @@ struct View {
   };
   fs::path results, folder;                 ///< results, and where run.h5 and run.jsonl go
   std::string experiment, manifest, state;  ///< state: running, done, failed or stopped
-  std::int64_t seed = 0;
+  std::int64_t seed = 0, train_seed = 0;
   Json resolved;    ///< the whole experiment
   Json provenance;  ///< git, host, versions, plugins, command line
   std::vector<Source> sources;

@@ -282,7 +282,7 @@ Plot curves(const Data& data, const Figure& f, const Sources& sources) {
 }
 
 Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
-  Drawn out{f.name, "", true, {}};
+  Drawn out{f.name, word(f, "says"), true, 0, {}};
   const std::int64_t most = f.options.contains("count") ? f.options["count"].get<std::int64_t>() : 36;
   for (const auto i : first_of_cells(data, f, 24)) {
     const auto x = sources.samples(i);
@@ -309,8 +309,8 @@ Drawn draw(const Data& data, const Figure& f, const Sources& sources, const std:
                                        : clouds(data, f, sources, kind == "density");
   if (plot.panels.empty()) throw Error("there is nothing to draw yet");
   plot.name = f.name;
-  draw(plot, folder);
-  return {f.name, word(f, "says"), kind == "samples" || kind == "density" || kind == "trajectories", {}};
+  const int width = draw(plot, folder);
+  return {f.name, word(f, "says"), kind == "samples" || kind == "density" || kind == "trajectories", width, {}};
 }
 
 std::vector<Figure> default_figures(const Data& data, bool has_samples) {

@@ -29,6 +29,7 @@ struct Sources {
 struct Drawn {
   std::string name, title;
   bool raster = false;                                      ///< many points: shown as PNG
+  int width = 0;                                            ///< in which it is drawn, in pixels; 0: as wide as there is room
   std::vector<std::pair<std::string, std::string>> images;  ///< of a grid: title and file, in place of NAME.svg
 };
 

@@ -31,7 +31,7 @@ h3{font-size:15px;margin:24px 0 8px;color:var(--soft);font-weight:600}
 .pill{border-radius:999px;padding:3px 12px;font-size:13px;background:var(--wash);border:1px solid var(--line);color:var(--soft)}
 .pass,.fail,.undecided{font-weight:600}.pass{color:var(--pass)}.fail{color:var(--fail)}.undecided{color:var(--open)}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:8px}
-table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;min-width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{background:var(--wash);font-weight:600;color:var(--soft);font-size:13px}
 tr:last-child td{border-bottom:0}
@@ -45,7 +45,7 @@ td small,.side{color:var(--soft);font-size:12px;font-weight:400}
 .claim p{margin:2px 0}.claim code{font-size:13px}
 code,pre{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
 pre{background:var(--wash);border:1px solid var(--line);border-radius:8px;padding:14px;overflow-x:auto;font-size:13px;line-height:1.45}
-figure{margin:0 0 28px}figure svg,figure img{max-width:100%;height:auto;display:block}
+figure{margin:0 0 28px}figure svg,figure img{width:100%;height:auto;display:block}
 figcaption{color:var(--soft);font-size:13px;margin-top:4px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:14px}
 .tiles img{width:100%;image-rendering:pixelated;border-radius:4px}
@@ -160,7 +160,8 @@ std::string claims(const Report& r) {
 
 /// Means along the manifest's rows and columns; the paper's number beside.
 std::string pivot(const Data& data, const compare::Table& t) {
-  const auto& asked = data.comparison.compare;
+  auto asked = data.comparison.compare;
+  if (const auto axes = axes_of(data); asked.columns.empty() && asked.rows.empty() && axes.size() > 1) asked.columns = {axes.back()};
   std::vector<std::string> down = asked.rows;
   for (const auto& axis : axes_of(data))
     if (std::find(asked.rows.begin(), asked.rows.end(), axis) == asked.rows.end() &&
@@ -257,7 +258,7 @@ std::string figures(const Report& r) {
   if (r.figures.empty() && r.not_drawn.empty()) return "";
   std::string out = "<h2>Figures</h2>";
   for (const auto& f : r.figures) {
-    out += "<figure>";
+    out += f.width > 0 ? fmt::format("<figure style=\"max-width:{}px\">", f.width) : "<figure>";
     if (!f.images.empty()) {
       out += "<div class=\"tiles\">";
       for (const auto& [title, file] : f.images)

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 namespace scorelab::report {
@@ -66,6 +67,39 @@ std::string lines_of(const Plot& plot, std::size_t p, bool key) {
   return out;
 }
 
+/// About four ticks over a range, at a round distance.
+double tick(double low, double high) {
+  const double rough = (high - low) / 4, power = std::pow(10, std::floor(std::log10(rough)));
+  for (const double step : {1.0, 2.0, 5.0})
+    if (rough <= step * power) return step * power;
+  return 10 * power;
+}
+
+/// Ranges of a logarithmic axis close around what is drawn, and ticks at few x.
+std::string log_ranges(const Plot& plot) {
+  std::string out;
+  std::set<double> x;
+  double low = INFINITY, high = 0;
+  for (const auto& panel : plot.panels)
+    for (const auto& s : panel.series)
+      for (std::size_t i = 0; i < s.x.size(); ++i) {
+        if (s.x[i] > 0) x.insert(s.x[i]);
+        for (const double y : {s.y[i], s.low.empty() ? s.y[i] : s.low[i], s.high.empty() ? s.y[i] : s.high[i]})
+          if (y > 0 && std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);
+      }
+  if (plot.log_x && !x.empty()) {
+    out += fmt::format("set xrange [{}:{}]\n", number(*x.begin() / 1.2), number(*x.rbegin() * 1.2));
+    if (x.size() <= 10) {
+      out += "set xtics (";
+      for (const double v : x) out += fmt::format("{}\"{:.5g}\" {}", v == *x.begin() ? "" : ", ", v, number(v));
+      out += ")\n";
+    }
+  }
+  if (plot.log_y && high > 0 && plot.kind == Plot::Kind::lines)
+    out += fmt::format("set yrange [{}:{}]\n", number(low / 1.25), number(high * 1.25));
+  return out;
+}
+
 std::string body(const Plot& plot, std::size_t columns, std::size_t rows) {
   std::string out;
   for (std::size_t p = 0; p < plot.panels.size(); ++p) {
@@ -87,6 +121,10 @@ std::string body(const Plot& plot, std::size_t columns, std::size_t rows) {
   out += "set key top right samplen 1.5 spacing 1.1 noenhanced\nset datafile missing \"NaN\"\n";
   if (plot.log_x) out += "set logscale x\n";
   if (plot.log_y) out += "set logscale y\nset format y \"%.3g\"\n";
+  out += log_ranges(plot);
+  if (plot.x_range && plot.y_range)
+    out += fmt::format("set xtics {}\nset ytics {}\n", number(tick(plot.x_range->first, plot.x_range->second)),
+                       number(tick(plot.y_range->first, plot.y_range->second)));
   if (plot.x_range) out += fmt::format("set xrange [{}:{}]\n", number(plot.x_range->first), number(plot.x_range->second));
   if (plot.y_range) out += fmt::format("set yrange [{}:{}]\n", number(plot.y_range->first), number(plot.y_range->second));
   if (plot.kind == Plot::Kind::bars) {
@@ -115,7 +153,7 @@ std::string body(const Plot& plot, std::size_t columns, std::size_t rows) {
 
 }  // namespace
 
-void draw(const Plot& plot, const std::filesystem::path& folder) {
+int draw(const Plot& plot, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
   const std::size_t n = std::max<std::size_t>(1, plot.panels.size()),
                     columns = n == 1   ? 1
@@ -146,7 +184,7 @@ void draw(const Plot& plot, const std::filesystem::path& folder) {
   std::stringstream text;
   text << in.rdbuf();
   std::filesystem::remove(log);
-  if (status == 0) return void(std::filesystem::remove(source));
+  if (status == 0) return std::filesystem::remove(source), static_cast<int>(width);
   if (text.str().find("not found") != std::string::npos && text.str().find("gnuplot") != std::string::npos)
     throw Error("figures need gnuplot, which is not there; apt-get install gnuplot-nox");
   throw Error(fmt::format("gnuplot refused the figure `{}`: {}; its script is {}", plot.name, text.str().substr(0, 300), source));

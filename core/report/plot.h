@@ -37,7 +37,7 @@ struct Plot {
   std::vector<Panel> panels;
 };
 
-/// Writes NAME.svg, NAME.png and NAME.pdf. Throws Error where gnuplot is missing or refuses.
-void draw(const Plot& plot, const std::filesystem::path& folder);
+/// Writes NAME.svg, NAME.png and NAME.pdf; returns the width in pixels. Throws Error where gnuplot is missing or refuses.
+int draw(const Plot& plot, const std::filesystem::path& folder);
 
 }  // namespace scorelab::report

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "train/data.h"
 
@@ -78,6 +79,7 @@ void Trainer::adam(double lr, std::int64_t n) {
 void Trainer::update(std::int64_t n) {
   arena.gradients.zero_();
   Noise noise(seed_, fmt::format("train#{}", n));
+  model_->counts.reset(0);
   at::Tensor loss;
   {
     const c10::AutoGradMode grad(true);
@@ -93,6 +95,9 @@ void Trainer::update(std::int64_t n) {
     average.lerp_(arena.values, 1 - decay);
   }
   loss_sum += value, norm_sum += norm, ++rows_since;
+  const auto sum = [](const std::vector<std::int64_t>& rows) { return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}); };
+  const Counts& c = model_->counts;
+  cost = {sum(c.evaluations), sum(c.vjps), sum(c.jvps)};
 }
 
 /// The bad step again, with a look at every tensor on the way. The weights are still those before it.

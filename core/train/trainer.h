@@ -47,6 +47,11 @@ class Trainer {
   std::map<double, at::Tensor> averages;
   double loss_sum = 0, norm_sum = 0;  ///< since the last row of `train`
   std::int64_t rows_since = 0;
+  /// Of the last update, rows counted one by one; the gradient's own sweep is not among them.
+  struct Cost {
+    std::int64_t evaluations = 0, vjps = 0, jvps = 0;
+  };
+  Cost cost;
   bool reports_owed = false;  ///< the evaluation or preview of `step` is still to make
 
  private:

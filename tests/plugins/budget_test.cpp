@@ -51,7 +51,9 @@ TEST(StepsWithin, TakeFewDryRunsWhereCostsAreAffine) {
   for (const std::int64_t a : {0, 1, 3})
     for (const std::int64_t b : {1, 2, 4, 100})
       for (const std::int64_t nfe : {1, 2, 10, 500, 1000, 1001, 100000})
-        if (a + b <= nfe) EXPECT_LE(found(nfe, [&](std::int64_t n) { return a + b * n; }).calls, 5) << a << " + " << b << " n <= " << nfe;
+        if (a + b <= nfe) {
+          EXPECT_LE(found(nfe, [&](std::int64_t n) { return a + b * n; }).calls, 5) << a << " + " << b << " n <= " << nfe;
+        }
   EXPECT_LE(found(100000, [](std::int64_t n) { return n + n / 3; }).calls, 40);
 }
 

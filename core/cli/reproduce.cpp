@@ -1,0 +1,160 @@
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include <cmath>
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/provenance.h"
+#include "cli/running.h"
+#include "record/hdf5.h"
+
+namespace scorelab::cli {
+namespace {
+
+using manifest::Node;
+
+/// Recorded values as a manifest's tree. Every parameter is there, defaults too: those without effect are left out silently.
+Node tree_of(const Json& value) {
+  Node out;
+  if (value.is_object() && value.contains("plugin") && value.contains("params")) {
+    Json flat = value["params"];
+    flat["plugin"] = value["plugin"];
+    return tree_of(flat);
+  }
+  if (value.is_object()) {
+    for (const auto& [key, inner] : value.items())
+      if (!inner.is_null())
+        out.members.push_back({key, {}, tree_of(inner), key != "plugin", false});
+      else
+        out.members.push_back({key, {}, tree_of("none"), true, false});
+  } else if (value.is_array()) {
+    out.kind = Node::Kind::array;
+    for (const auto& inner : value) out.items.push_back(tree_of(inner));
+  } else if (value.is_string()) {
+    out.kind = Node::Kind::string, out.string = value;
+  } else if (value.is_boolean()) {
+    out.kind = Node::Kind::boolean, out.boolean = value;
+  } else if (value.is_number_integer()) {
+    out.kind = Node::Kind::integer, out.integer = value;
+  } else {
+    out.kind = Node::Kind::number, out.number = value;
+  }
+  return out;
+}
+
+Node root_of(const Json& resolved, std::int64_t train_seed, std::int64_t sample_seed) {
+  Json all;
+  for (const auto& key : manifest::experiment_keys)
+    if (resolved.contains(key)) all[key] = resolved[key];
+  if (!resolved.contains("objective"))
+    for (const char* key : {"train", "output"}) all.erase(key);
+  if (all.contains("guides")) {
+    Json guides = Json::object();
+    for (const auto& g : resolved["guides"]) guides[g["label"].get<std::string>()] = g;
+    all["guides"] = guides;
+  }
+  Node root = tree_of(all);
+  if (resolved.contains("guides")) {  // their order counts, and JSON has none
+    Node* guides = &root.member("guides")->value;
+    std::vector<Node::Member> ordered;
+    for (const auto& g : resolved["guides"]) ordered.push_back(*guides->member(g["label"]));
+    guides->members = std::move(ordered);
+  }
+  if (!resolved.contains("objective"))
+    if (auto* sample = root.member("sample")) std::erase_if(sample->value.members, [](const auto& m) { return m.key == "ema"; });
+  root.members.push_back({"name", {}, tree_of(resolved["name"]), false, false});
+  root.members.push_back({"question", {}, tree_of(resolved.value("question", "")), false, false});
+  root.members.push_back({"seeds", {}, tree_of(Json{{"train", {train_seed}}, {"sample", {sample_seed}}}), false, false});
+  return root;
+}
+
+/// What was recorded of the machine and the programs, beside what is there now.
+void compare_machines(hid_t file, const Json& now) {
+  const record::Handle group = record::open_group(file, "provenance");
+  std::cerr << "what differs here:\n";
+  bool same = true;
+  for (const auto& [key, value] : now.items()) {
+    if (key == "command" || key == "launched" || key == "git_diff") continue;
+    std::string was;
+    try {
+      was = record::read_text(group, key);
+    } catch (const Error&) {
+      continue;
+    }
+    const std::string is = value.is_string() ? value.get<std::string>() : value.dump();
+    const Json before = Json::parse(was, nullptr, false);
+    if (before.is_object() && value.is_object()) {
+      for (const auto& [name, text] : value.items())  // then there may have been more: the plugins of other cells
+        if (!before.contains(name) || before[name] != text) {
+          std::cerr << fmt::format("  {}: {} then, {} now\n", name, before.contains(name) ? before[name].dump() : "not there", text.dump());
+          same = false;
+        }
+    } else if (was != is) {
+      std::cerr << fmt::format("  {}: {} then, {} now\n", key, was.empty() ? "nothing" : was, is.empty() ? "nothing" : is);
+      same = false;
+    }
+  }
+  if (same) std::cerr << "  nothing\n";
+}
+
+int compare_values(hid_t file, const fs::path& fresh) {
+  if (!record::exists(file, "metrics")) return done;
+  const record::Handle metrics = record::open_group(file, "metrics");
+  if (!record::exists(metrics, "metrics")) return std::cout << "the run measured no metrics\n", done;
+  const record::Handle then = record::open_group(metrics, "metrics"), again = record::open_file(fresh);
+  const record::Handle now = record::open_group(record::open_group(again, "metrics"), "metrics");
+  bool same = true;
+  for (const auto& name : record::names(then)) {
+    if (name == "step" || name == "wall") continue;
+    const double a = record::read(then, name).as<double>()[0], b = record::read(now, name).as<double>()[0];
+    const bool equal = a == b || (std::isnan(a) && std::isnan(b));
+    std::cout << fmt::format("{:<32} {} then, {} now{}\n", name, a, b,
+                             equal ? ": the same" : fmt::format(": off by {:.3g}", std::abs(a - b) / std::max(1e-300, std::abs(a))));
+    same = same && equal;
+  }
+  std::cout << (same ? "reproduced to the last bit\n"
+                     : "not the same bits; other processors, thread counts and LibTorch versions round differently\n");
+  return done;
+}
+
+int reproduce(const std::string& path, const std::string& results, bool quiet) {
+  if (!fs::is_regular_file(path)) throw NothingThere(fmt::format("there is no file {}", path));
+  const record::Handle file = record::open_file(path);
+  Json resolved;
+  std::int64_t sample_seed = 0, train_seed = 0;
+  Loaded loaded;
+  {
+    const record::Handle config = record::open_group(file, "config");
+    resolved = Json::parse(record::read_text(config, "resolved"));
+    loaded.text = record::read_text(config, "source");
+    sample_seed = record::read_integer(file, "seed");
+    train_seed = record::read_integer(file, "train_seed");
+  }
+  loaded.sources.add(path, loaded.text, fs::path(path).parent_path().string());
+  const Node root = root_of(resolved, train_seed, sample_seed);
+  if (const int code = load_tree(root, {}, resolved["name"], false, {}, loaded); code != done) return code;
+  compare_machines(file, provenance(loaded.cells, fs::current_path(), ""));
+  RunArguments a;
+  a.manifest.file = path;
+  a.results = results;
+  a.options.quiet = quiet;
+  a.command = "scorelab reproduce " + path;
+  if (const int code = run_loaded(loaded, a); code != done) return code;
+  return compare_values(file, fs::path(results) / loaded.comparison.name / "run.h5");
+}
+
+}  // namespace
+
+void add_reproduce(CLI::App& app, int& code) {
+  auto* verb = app.add_subcommand("reproduce", "run again what a run.h5 records, from that file alone, and say what differs");
+  auto file = std::make_shared<std::string>(), results = std::make_shared<std::string>("results/reproduced");
+  auto quiet = std::make_shared<bool>(false);
+  verb->add_option("file", *file, "a run.h5")->required();
+  verb->add_option("--results", *results, "the folder for the new results; what it holds already is not computed again")
+      ->capture_default_str();
+  verb->add_flag("-q,--quiet", *quiet, "no progress");
+  verb->callback([=, &code] { code = reproduce(*file, *results, *quiet); });
+}
+
+}  // namespace scorelab::cli
