@@ -23,8 +23,9 @@ TEST(Run, OfSomeRowsStepsWithTheirNoiseAloneAndTheOthersKeepTheirCount) {
     expect_close(some[1], (x - 0.1 * w.q->f(0.5) * x)[1]);  // neither score nor noise where a row is off
     const at::Tensor next = part.step(slot, x, 0.4, 0.3);
     EXPECT_TRUE(same_bits(next[0], second[0]));
-    if (paths) EXPECT_TRUE(same_bits(next[1], second[1]));
-    if (!paths) {  // row 1 makes its first draw here
+    if (paths) {
+      EXPECT_TRUE(same_bits(next[1], second[1]));
+    } else {  // row 1 makes its first draw here
       scorelab::Run one = world.run();
       const at::Tensor fresh = one.step(slot, x, 0.4, 0.3);
       EXPECT_TRUE(same_bits(next[1], fresh[1]));
