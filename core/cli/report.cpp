@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cli/command.h"
+#include "cli/hosts.h"
 #include "cli/observations.h"
 #include "record/files.h"
 #include "record/journal.h"
@@ -33,6 +34,21 @@ report::Sources sources_of(const Launched& l) {
     const auto at = folder(i, "sample");
     if (!at || !fs::exists(*at / "samples")) return {};
     return record::load_samples(*at / "samples", l.cells[l.replicates[i].cell].resolved["sample"]["count"]).x;
+  };
+  out.data = [&l](std::size_t i) -> std::optional<record::Array> {
+    const Json& resolved = l.cells[l.replicates[i].cell].resolved;
+    Json spec{{"dataset", resolved["dataset"]}, {"scheduler", resolved["scheduler"]}, {"run", resolved["run"]}};
+    int code = 0;
+    const auto lines = ask_host(
+        {"data"},
+        Json{{"spec", spec}, {"count", std::min<std::int64_t>(20000, resolved["sample"]["count"])}, {"seed", l.replicates[i].sample_seed}}
+            .dump(),
+        code);
+    const Json answer = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
+    if (!answer.is_object() || !answer.contains("values")) return {};
+    record::Array x = record::Array::of(answer["values"].get<std::vector<double>>());
+    x.shape = answer["shape"].get<std::vector<std::int64_t>>();
+    return x;
   };
   out.trace = [&l, folder](std::size_t i) -> std::optional<record::Trace> {
     const auto at = folder(i, "sample");

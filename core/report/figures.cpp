@@ -18,7 +18,8 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 const std::vector<std::string> kinds{"line", "bars", "curve", "samples", "density", "trajectories", "grid"};
-const std::vector<std::string> keys{"kind", "says", "x", "y", "color", "panels", "scale", "xscale", "yscale", "at", "range", "count"};
+const std::vector<std::string> keys{"kind",   "says",   "x",  "y",     "color", "panels", "scale",
+                                    "xscale", "yscale", "at", "range", "count", "with",   "over"};
 
 std::string word(const Figure& f, const char* key, const std::string& otherwise = "") {
   return f.options.contains(key) && f.options[key].is_string() ? f.options[key].get<std::string>() : otherwise;
@@ -203,35 +204,47 @@ void ranges(Plot& plot, const Figure& f, const std::vector<double>& x, const std
   }
 }
 
+/// The first two dimensions of a batch; nothing where there are fewer.
+std::optional<Series> cloud(const std::optional<record::Array>& x, std::size_t most) {
+  if (!x || x->shape.size() != 2 || x->shape[1] < 2) return {};
+  const auto values = doubles(*x);
+  const auto n = static_cast<std::size_t>(x->shape[0]), d = static_cast<std::size_t>(x->shape[1]);
+  Series out{"", {}, {}, {}, {}};
+  for (std::size_t r = 0; r < std::min(n, most); ++r) out.x.push_back(values[r * d]), out.y.push_back(values[r * d + 1]);
+  return out;
+}
+
+Heat histogram(const Series& s, const Plot& plot) {
+  constexpr std::size_t cells = 72;
+  Heat h{
+      cells, std::vector<double>(cells * cells, 0), plot.x_range->first, plot.x_range->second, plot.y_range->first, plot.y_range->second};
+  for (std::size_t i = 0; i < s.x.size(); ++i) {
+    const double u = (s.x[i] - h.x_low) / (h.x_high - h.x_low) * cells, v = (s.y[i] - h.y_low) / (h.y_high - h.y_low) * cells;
+    if (u >= 0 && v >= 0 && u < cells && v < cells) ++h.values[static_cast<std::size_t>(v) * cells + static_cast<std::size_t>(u)];
+  }
+  return h;
+}
+
 Plot clouds(const Data& data, const Figure& f, const Sources& sources, bool density) {
   Plot plot;
   plot.kind = density ? Plot::Kind::heat : Plot::Kind::points;
   std::vector<double> all_x, all_y;
-  for (const auto i : first_of_cells(data, f, 16)) {
-    const auto x = sources.samples(i);
-    if (!x || x->shape.size() != 2 || x->shape[1] < 2) continue;
-    const auto values = doubles(*x);
-    const auto n = static_cast<std::size_t>(x->shape[0]), d = static_cast<std::size_t>(x->shape[1]);
-    Series s{"", {}, {}, {}, {}};
-    for (std::size_t r = 0; r < std::min<std::size_t>(n, density ? n : 2000); ++r)
-      s.x.push_back(values[r * d]), s.y.push_back(values[r * d + 1]);
-    all_x.insert(all_x.end(), s.x.begin(), s.x.end()), all_y.insert(all_y.end(), s.y.begin(), s.y.end());
-    plot.panels.push_back({manifest::text(data.cells[data.observations[i].cell]), {std::move(s)}, {}});
-  }
+  const std::size_t most = density ? std::numeric_limits<std::size_t>::max() : 2000;
+  const auto shown = first_of_cells(data, f, 16);
+  const auto add = [&](const std::string& title, std::optional<Series> s) {
+    if (!s) return;
+    all_x.insert(all_x.end(), s->x.begin(), s->x.end()), all_y.insert(all_y.end(), s->y.begin(), s->y.end());
+    plot.panels.push_back({title, {std::move(*s)}, {}});
+  };
+  for (const auto& extra : words(f, "with"))
+    if (extra == "data" && !shown.empty()) add("data", cloud(sources.data(shown.front()), most));
+  for (const auto i : shown) add(manifest::text(data.cells[data.observations[i].cell]), cloud(sources.samples(i), most));
   if (plot.panels.empty()) throw Error("there are no two-dimensional samples to show");
   ranges(plot, f, all_x, all_y);
   if (!density) return plot;
-  constexpr std::size_t cells = 72;
   for (auto& p : plot.panels) {
-    Heat h{
-        cells, std::vector<double>(cells * cells, 0), plot.x_range->first, plot.x_range->second, plot.y_range->first, plot.y_range->second};
-    const Series& s = p.series[0];
-    for (std::size_t i = 0; i < s.x.size(); ++i) {
-      const double u = (s.x[i] - h.x_low) / (h.x_high - h.x_low) * cells, v = (s.y[i] - h.y_low) / (h.y_high - h.y_low) * cells;
-      if (u >= 0 && v >= 0 && u < cells && v < cells) ++h.values[static_cast<std::size_t>(v) * cells + static_cast<std::size_t>(u)];
-    }
+    p.heat = histogram(p.series[0], plot);
     p.series.clear();
-    p.heat = std::move(h);
   }
   return plot;
 }
@@ -258,6 +271,9 @@ Plot trajectories(const Data& data, const Figure& f, const Sources& sources) {
   }
   if (plot.panels.empty()) throw Error("there are no paths to show: ask for them with sample.trace");
   ranges(plot, f, all_x, all_y);
+  if (word(f, "over") == "density")
+    if (const auto draws = cloud(sources.data(first_of_cells(data, f, 1).front()), 1000000))
+      for (auto& p : plot.panels) p.heat = histogram(*draws, plot);
   return plot;
 }
 
@@ -341,7 +357,7 @@ std::vector<Figure> default_figures(const Data& data, bool has_samples) {
   } else if (!y.empty() && data.cells.size() > 1) {
     out.push_back({y, {{"kind", "bars"}, {"y", y}}, {}});
   }
-  if (has_samples) out.push_back({"samples", {{"kind", "samples"}}, {}});
+  if (has_samples) out.push_back({"samples", {{"kind", "samples"}, {"with", {"data"}}}, {}});
   if (data.trained) out.push_back({"training", {{"kind", "curve"}, {"y", "train.loss"}, {"yscale", "log"}}, {}});
   return out;
 }
@@ -380,6 +396,11 @@ void check_figures(const compare::Comparison& c, const std::vector<std::string>&
     if (const std::string x = word(f, "x"); kind == "line" && !is_axis(x) && !names.knows(x))
       problem(x.empty() ? "it needs `x`" : fmt::format("`x`: nothing is called `{}`", x),
               fmt::format("axes and quantities: {}, {}", fmt::join(axes, ", "), fmt::join(names.all(), ", ")));
+    for (const auto& extra : words(f, "with"))
+      if (extra != "data" || (kind != "samples" && kind != "density"))
+        problem(fmt::format("`with` cannot be `{}` here", extra), "samples and density have with = [\"data\"]");
+    if (const std::string over = word(f, "over"); !over.empty() && (over != "density" || kind != "trajectories"))
+      problem(fmt::format("`over` cannot be `{}` here", over), "trajectories have over = \"density\"");
     if (f.options.contains("range")) {
       const Json& r = f.options["range"];
       const auto pair = [](const Json& p) { return p.is_array() && p.size() == 2 && p[0].is_number() && p[1].is_number(); };

@@ -21,6 +21,7 @@ struct Curve {
 /// Where figures find what a comparison does not hold. Each is of one observation; nothing where there is none.
 struct Sources {
   std::function<std::optional<record::Array>(std::size_t observation)> samples;
+  std::function<std::optional<record::Array>(std::size_t observation)> data;  ///< as many draws of its data set
   std::function<std::optional<record::Trace>(std::size_t observation)> trace;
   std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;  ///< `train.loss`
 };

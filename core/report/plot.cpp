@@ -133,7 +133,7 @@ std::string body(const Plot& plot, std::size_t columns, std::size_t rows) {
     out += ")\n";
   }
   if (plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat) out += "set size ratio -1\n";
-  if (plot.kind == Plot::Kind::heat)
+  if (std::any_of(plot.panels.begin(), plot.panels.end(), [](const Panel& p) { return p.heat.has_value(); }))
     out +=
         "set palette defined (0 \"#ffffff\", 0.15 \"#d0e4f2\", 0.4 \"#5a9bc7\", 0.75 \"#0a4f86\", 1 \"#04213d\")\nunset colorbox\nunset "
         "grid\n";
