@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <scorelab/error.h>
 #include <unistd.h>
 
@@ -61,6 +62,13 @@ Coordinates places(const Arguments& a, const manifest::Comparison& c) {
   return out;
 }
 
+std::vector<std::string> axis_names(const manifest::Comparison& c) {
+  std::vector<std::string> out;
+  if (!c.variants.empty()) out.emplace_back("variant");
+  for (const auto& axis : c.axes) out.push_back(axis.name);
+  return out;
+}
+
 int run(const Arguments& a) {
   const std::string name = experiment_name(a.name, a.results);
   const compare::Data data = observations(load_launched(a.results, name));
@@ -70,7 +78,11 @@ int run(const Arguments& a) {
   options.match_nfe = (a.match.empty() ? asked.match : a.match) == "nfe";
   options.at = places(a, data.comparison);
   std::vector<compare::Table> tables;
-  for (const auto& q : compare::quantities(data, a.metric)) tables.push_back(compare::table(data, q, options));
+  try {
+    for (const auto& q : compare::quantities(data, a.metric)) tables.push_back(compare::table(data, q, options));
+  } catch (const Error& e) {  // a metric or baseline that is not there
+    throw CLI::ValidationError(e.what());
+  }
   const auto verdicts = compare::judge(data);
   if (a.json) {
     Json all = Json::array(), claims = Json::array();
@@ -82,7 +94,9 @@ int run(const Arguments& a) {
   if (a.csv) return std::cout << compare::as_csv(data, tables), done;
   const auto columns = a.by.empty() ? asked.columns : a.by;
   for (const auto& axis : columns)
-    if (axis != "variant" && !data.comparison.axis(axis)) throw CLI::ValidationError("--by", fmt::format("there is no axis `{}`", axis));
+    if (axis != "variant" && !data.comparison.axis(axis))
+      throw CLI::ValidationError("--by",
+                                 fmt::format("there is no axis `{}`; axes: {}", axis, fmt::join(axis_names(data.comparison), ", ")));
   if (!data.comparison.question.empty()) std::cout << data.comparison.question << "\n\n";
   std::cout << tables_text(data, tables, a.by.empty() ? asked.rows : std::vector<std::string>{}, columns, a.md, a.detail);
   std::cout << verdicts_text(verdicts, STDOUT_FILENO);

@@ -120,7 +120,13 @@ int compare_values(hid_t file, const fs::path& fresh) {
 
 int reproduce(const std::string& path, const std::string& results, bool quiet) {
   if (!fs::is_regular_file(path)) throw NothingThere(fmt::format("there is no file {}", path));
-  const record::Handle file = record::open_file(path);
+  const record::Handle file = [&] {
+    try {
+      return record::open_file(path);
+    } catch (const Error&) {
+      throw CLI::ValidationError(fmt::format("{} is no run.h5: HDF5 cannot open it", path));
+    }
+  }();
   Json resolved;
   std::int64_t sample_seed = 0, train_seed = 0;
   Loaded loaded;

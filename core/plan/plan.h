@@ -62,7 +62,7 @@ struct Plan {
 };
 
 /// Raised when the arithmetic of a stage changes, so that stored results are made again.
-constexpr int numerics = 1;
+constexpr int numerics = 2;
 
 /// The stages of all cells and seeds, and which of them `results` holds. Throws Error where a stored stage was made with other defaults
 /// under the same plugin version.

@@ -215,12 +215,14 @@ std::optional<Series> cloud(const std::optional<record::Array>& x, std::size_t m
 }
 
 Heat histogram(const Series& s, const Plot& plot) {
-  constexpr std::size_t cells = 72;
+  const auto cells = static_cast<std::size_t>(std::clamp(std::sqrt(static_cast<double>(s.x.size())), 24.0, 72.0));
   Heat h{
       cells, std::vector<double>(cells * cells, 0), plot.x_range->first, plot.x_range->second, plot.y_range->first, plot.y_range->second};
   for (std::size_t i = 0; i < s.x.size(); ++i) {
-    const double u = (s.x[i] - h.x_low) / (h.x_high - h.x_low) * cells, v = (s.y[i] - h.y_low) / (h.y_high - h.y_low) * cells;
-    if (u >= 0 && v >= 0 && u < cells && v < cells) ++h.values[static_cast<std::size_t>(v) * cells + static_cast<std::size_t>(u)];
+    const double u = (s.x[i] - h.x_low) / (h.x_high - h.x_low) * static_cast<double>(cells),
+                 v = (s.y[i] - h.y_low) / (h.y_high - h.y_low) * static_cast<double>(cells);
+    if (u >= 0 && v >= 0 && u < static_cast<double>(cells) && v < static_cast<double>(cells))
+      ++h.values[static_cast<std::size_t>(v) * cells + static_cast<std::size_t>(u)];
   }
   return h;
 }
