@@ -50,6 +50,19 @@ report::Sources sources_of(const Launched& l) {
     x.shape = answer["shape"].get<std::vector<std::int64_t>>();
     return x;
   };
+  out.field = [&l](std::size_t i, double t, const std::vector<std::pair<double, double>>& points) -> std::optional<report::Field> {
+    const auto* sample = stage_of(l.replicates[i], "sample");
+    if (!sample) return {};
+    int code = 0;
+    Json request{{"results", fs::absolute(l.results).string()}, {"key", sample->key}, {"t", t > 0 ? Json(t) : Json()}, {"points", points}};
+    const auto lines = ask_host({"field"}, request.dump(), code);
+    const Json answer = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
+    if (!answer.is_object() || !answer.contains("model"))
+      throw Error(answer.is_object() ? answer.value("error", "the host said nothing") : "the host said nothing");
+    report::Field field{answer["t"], answer["model"].get<std::vector<std::pair<double, double>>>(), {}};
+    if (!answer["exact"].is_null()) field.exact = answer["exact"].get<std::vector<std::pair<double, double>>>();
+    return field;
+  };
   out.trace = [&l, folder](std::size_t i) -> std::optional<record::Trace> {
     const auto at = folder(i, "sample");
     return at && fs::exists(*at / "trace.h5")

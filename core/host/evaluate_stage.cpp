@@ -6,7 +6,6 @@
 #include "host/stage.h"
 #include "record/files.h"
 #include "record/samples.h"
-#include "train/data.h"
 
 namespace scorelab::host {
 
@@ -52,20 +51,6 @@ Json run_evaluate(StageRun& run) {
   run.journal.row("metrics", 0, 0, row);
   run.progress(1, 1, {{"unit", "metrics"}});
   return {{"values", values}};
-}
-
-Json draw_data_points(const Json& request) {
-  try {
-    const Setup setup(request.at("spec"), at::kCPU, false);
-    Noise noise(request.at("seed"), "figure");
-    at::Tensor x;
-    call(title(request["spec"]["dataset"]),
-         [&] { x = draw_reference(*setup.data, request.at("count"), noise).to(at::kDouble).contiguous(); });
-    return {{"shape", x.sizes().vec()},
-            {"values", std::vector<double>(x.const_data_ptr<double>(), x.const_data_ptr<double>() + x.numel())}};
-  } catch (const std::exception& e) {
-    return {{"error", e.what()}};
-  }
 }
 
 }  // namespace scorelab::host

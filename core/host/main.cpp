@@ -11,13 +11,14 @@
 #include "host/crash.h"
 #include "host/describe.h"
 #include "host/device.h"
-#include "host/stage.h"
+#include "host/figures.h"
 #include "host/worker.h"
 
 /// scorelab-host: run by scorelab, not by people.
 ///   describe FILE..        one JSON line for each plugin file
 ///   check                  components as JSON on stdin, their verdicts on stdout
 ///   data                   stdin: {"spec", "count", "seed"}; one JSON line: draws of the data set, for figures
+///   field                  stdin: {"results", "key", "t", "points"}; one JSON line: a model's score there, and the exact one
 ///   devices                one JSON line
 ///   work RESULTS KEY..     runs stages; the end of stdin means that the front end is gone
 namespace {
@@ -54,6 +55,9 @@ int main(int argc, char** argv) {
     code = 0;
   } else if (verb == "data") {
     say(scorelab::host::draw_data_points(Json::parse(std::cin)));
+    code = 0;
+  } else if (verb == "field") {
+    say(scorelab::host::score_field(Json::parse(std::cin)));
     code = 0;
   } else if (verb == "devices") {
     std::string why;

@@ -11,37 +11,12 @@
 #include "host/device.h"
 #include "host/experiment.h"
 #include "host/stage.h"
-#include "record/checkpoint.h"
+#include "host/weights.h"
 #include "record/files.h"
 #include "record/samples.h"
 
 namespace scorelab::host {
 namespace {
-
-/// Puts the stored weights that the stage asks for into the network.
-void load_weights(const StageRun& run, Network& network, double ema, std::int64_t step) {
-  const auto stage = record::stage_folder(run.results, run.spec["trained"]);
-  const Json trained = record::read_json(stage / "stage.json");
-  if (trained.is_null() || (ema > 0 && std::find(trained["ema"].begin(), trained["ema"].end(), Json(ema)) == trained["ema"].end()))
-    throw NotReady();
-  if (step > 0 && std::find(trained["keep"].begin(), trained["keep"].end(), Json(step)) == trained["keep"].end()) throw NotReady();
-  const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
-  const auto found = record::load_checkpoint(folder, [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
-  if (!found) throw Error("the training's checkpoint is gone: " + (folder / "checkpoint.h5").string());
-  if (step == 0 && found->step != record::read_json(stage / "spec.json").at("train").at("steps"))
-    throw Error(fmt::format("the training's last checkpoint is damaged (what is left is of step {}); remove {} to train again", found->step,
-                            (stage / "stage.json").string()));
-  const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
-  NamedTensors parameters = network.parameters();
-  const auto& stored = found->groups.at(group);
-  if (stored.size() != parameters.size()) throw Error("the checkpoint is of another network");
-  for (std::size_t i = 0; i < stored.size(); ++i) {
-    const at::Tensor value = to_tensor(stored[i].second);
-    if (stored[i].first != parameters[i].first || value.sizes() != parameters[i].second.sizes())
-      throw Error("the checkpoint is of another network: " + stored[i].first);
-    parameters[i].second.set_data(value.to(parameters[i].second.options()));
-  }
-}
 
 /// The faster of one thread and all of them for a network evaluation of one chunk.
 std::int64_t measure_threads(const Sampling& s) {
@@ -109,7 +84,9 @@ Json run_sample(StageRun& run) {
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
   const Json& sample = run.spec["sample"];
   const auto options = read_table<SampleOptions>(sample);
-  if (run.spec["trained"] != "") load_weights(run, *setup.network, options.ema, options.step);
+  if (run.spec["trained"] != "")
+    load_weights(run.results, run.spec, *setup.network, options,
+                 [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
   Json sampler = run.spec["sampler"];
   if (run.resolved.contains("sampler")) {
     sampler["params"].update(run.resolved["sampler"]);

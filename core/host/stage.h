@@ -36,9 +36,6 @@ Json run_train(StageRun& run);
 Json run_sample(StageRun& run);
 Json run_evaluate(StageRun& run);
 
-/// Draws of a spec's data set: {"shape", "values"}, in data units; or {"error"}.
-Json draw_data_points(const Json& request);
-
 /// Between tensors and stored arrays; on the way back, to the CPU.
 record::Array to_array(const at::Tensor& tensor);
 at::Tensor to_tensor(const record::Array& array);

@@ -17,9 +17,9 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-const std::vector<std::string> kinds{"line", "bars", "curve", "samples", "density", "trajectories", "grid"};
+const std::vector<std::string> kinds{"line", "bars", "curve", "samples", "density", "score", "trajectories", "grid"};
 const std::vector<std::string> keys{"kind",   "says",   "x",  "y",     "color", "panels", "scale",
-                                    "xscale", "yscale", "at", "range", "count", "with",   "over"};
+                                    "xscale", "yscale", "at", "range", "count", "with", "over", "t"};
 
 std::string word(const Figure& f, const char* key, const std::string& otherwise = "") {
   return f.options.contains(key) && f.options[key].is_string() ? f.options[key].get<std::string>() : otherwise;
@@ -279,6 +279,46 @@ Plot trajectories(const Data& data, const Figure& f, const Sources& sources) {
   return plot;
 }
 
+/// Arrows of one length scale in all panels: the exact score first, then each cell's.
+Plot scores(const Data& data, const Figure& f, const Sources& sources) {
+  Plot plot;
+  plot.kind = Plot::Kind::arrows;
+  const auto shown = first_of_cells(data, f, 12);
+  if (shown.empty()) throw Error("there is nothing to draw yet");
+  const auto draws = cloud(sources.data(shown.front()), 4000);
+  if (!draws) throw Error("a score field needs data of two dimensions");
+  ranges(plot, f, draws->x, draws->y);
+  constexpr int n = 19;
+  std::vector<std::pair<double, double>> points;
+  const auto at = [](const std::pair<double, double>& range, int i) { return range.first + (range.second - range.first) * (i + 0.5) / n; };
+  for (int i = 0; i < n; ++i)
+    for (int k = 0; k < n; ++k) points.emplace_back(at(*plot.x_range, i), at(*plot.y_range, k));
+  const double t = f.options.contains("t") ? f.options["t"].get<double>() : 0;
+  std::vector<std::pair<std::string, std::vector<std::pair<double, double>>>> fields;
+  double largest = 1e-300, time = t;
+  for (const auto i : shown) {
+    const auto field = sources.field(i, t, points);
+    if (!field) continue;
+    time = field->t;
+    if (fields.empty() && !field->exact.empty()) fields.emplace_back("exact", field->exact);
+    fields.emplace_back(manifest::text(data.cells[data.observations[i].cell]), field->model);
+  }
+  for (const auto& [title, field] : fields)
+    for (const auto& [u, v] : field) largest = std::max(largest, std::hypot(u, v));
+  const double length = 1.6 * (plot.x_range->second - plot.x_range->first) / n;
+  for (const auto& [title, field] : fields) {
+    Series s{"", {}, {}, {}, {}};
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      const double size = std::hypot(field[i].first, field[i].second), scale = size > 0 ? length * std::sqrt(size / largest) / size : 0;
+      s.x.push_back(points[i].first), s.y.push_back(points[i].second);
+      s.low.push_back(field[i].first * scale), s.high.push_back(field[i].second * scale);
+    }
+    plot.panels.push_back({title.empty() ? "model" : title, {std::move(s)}, {}});
+  }
+  plot.x_label = fmt::format("score at t = {:.3g}", time);
+  return plot;
+}
+
 Plot curves(const Data& data, const Figure& f, const Sources& sources) {
   Plot plot;
   const std::string y = word(f, "y", "train.loss");
@@ -324,6 +364,7 @@ Drawn draw(const Data& data, const Figure& f, const Sources& sources, const std:
               : kind == "bars"         ? bars(data, f)
               : kind == "curve"        ? curves(data, f, sources)
               : kind == "trajectories" ? trajectories(data, f, sources)
+              : kind == "score"        ? scores(data, f, sources)
                                        : clouds(data, f, sources, kind == "density");
   if (plot.panels.empty()) throw Error("there is nothing to draw yet");
   plot.name = f.name;
@@ -409,6 +450,8 @@ void check_figures(const compare::Comparison& c, const std::vector<std::string>&
       if (!r.is_array() || r.size() != 2 || !pair(r[0]) || !pair(r[1])) problem("`range` is wrong", "such as [[-8.0, 8.0], [-8.0, 8.0]]");
     }
     if (f.options.contains("at") && !f.options["at"].is_object()) problem("`at` is wrong", "a table of axes, such as { steps = 10 }");
+    if (f.options.contains("t") && (!f.options["t"].is_number() || f.options["t"] <= 0 || kind != "score"))
+      problem("`t` is wrong", "the time of a score field, above 0");
     if (f.options.contains("count") && (!f.options["count"].is_number_integer() || f.options["count"] < 1))
       problem("`count` is wrong", "a number above 0");
   }

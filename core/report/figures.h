@@ -18,10 +18,17 @@ struct Curve {
   std::vector<double> step, value;
 };
 
+struct Field {
+  double t = 0;
+  std::vector<std::pair<double, double>> model, exact;
+};
+
 /// Where figures find what a comparison does not hold. Each is of one observation; nothing where there is none.
 struct Sources {
   std::function<std::optional<record::Array>(std::size_t observation)> samples;
   std::function<std::optional<record::Array>(std::size_t observation)> data;  ///< as many draws of its data set
+  /// The score of its model at these points, and the exact one (empty where it is not known); `t` 0: the host's choice, which comes back.
+  std::function<std::optional<Field>(std::size_t observation, double t, const std::vector<std::pair<double, double>>& points)> field;
   std::function<std::optional<record::Trace>(std::size_t observation)> trace;
   std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;  ///< `train.loss`
 };

@@ -51,6 +51,9 @@ std::string lines_of(const Plot& plot, std::size_t p, bool key) {
                                   s.x.size() > 500 ? "#60" : "#", std::string(colour(i)).substr(1), title));
     } else if (plot.kind == Plot::Kind::paths) {
       parts.push_back(fmt::format("{} using 1:2 with lines lw 1 lc rgb \"{}\" {}", block, colour(i), title));
+    } else if (plot.kind == Plot::Kind::arrows) {
+      parts.push_back(
+          fmt::format("{} using 1:2:3:4 with vectors head size graph 0.012,25 filled lw 1 lc rgb \"{}\" {}", block, colour(i), title));
     } else if (plot.kind == Plot::Kind::bars) {
       parts.push_back(fmt::format("{} using 1:2:3:4 with yerrorbars pt 7 ps 0.9 lw 1.6 lc rgb \"{}\" {}", block, colour(i), title));
     } else {
@@ -132,7 +135,8 @@ std::string body(const Plot& plot, std::size_t columns, std::size_t rows) {
     for (std::size_t i = 0; i < plot.categories.size(); ++i) out += fmt::format("{}{} {}", i ? ", " : "", quoted(plot.categories[i]), i);
     out += ")\n";
   }
-  if (plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat) out += "set size ratio -1\n";
+  if (plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat || plot.kind == Plot::Kind::arrows)
+    out += "set size ratio -1\n";
   if (std::any_of(plot.panels.begin(), plot.panels.end(), [](const Panel& p) { return p.heat.has_value(); }))
     out +=
         "set palette defined (0 \"#ffffff\", 0.15 \"#d0e4f2\", 0.4 \"#5a9bc7\", 0.75 \"#0a4f86\", 1 \"#04213d\")\nunset colorbox\nunset "
@@ -161,7 +165,8 @@ int draw(const Plot& plot, const std::filesystem::path& folder) {
                               : n <= 9 ? 3
                                        : 4,
                     rows = (n + columns - 1) / columns;
-  const bool square = plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat;
+  const bool square =
+      plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat || plot.kind == Plot::Kind::arrows;
   const double width = n == 1 ? (square ? 420 : 560) : (square ? 260.0 : 380.0) * static_cast<double>(columns);
   const double height = n == 1 ? (square ? 420 : 360) : (square ? 270.0 : 280.0) * static_cast<double>(rows);
   const auto file = [&](const char* kind) { return (folder / (plot.name + "." + kind)).string(); };

@@ -8,7 +8,8 @@
 /// Drawings by gnuplot, as SVG, PNG and PDF.
 namespace scorelab::report {
 
-/// A line, a cloud of points or a path. low and high, where given, are a band or error bars around y.
+/// A line, a cloud of points, a path or a field of arrows. low and high, where given, are a band or error bars around y; of arrows, their
+/// components.
 struct Series {
   std::string name;
   std::vector<double> x, y, low, high;
@@ -28,7 +29,7 @@ struct Panel {
 };
 
 struct Plot {
-  enum class Kind { lines, points, bars, paths, heat };
+  enum class Kind { lines, points, bars, paths, heat, arrows };
   Kind kind = Kind::lines;
   std::string name, title, x_label, y_label;
   bool log_x = false, log_y = false;
