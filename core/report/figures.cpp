@@ -18,8 +18,8 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 const std::vector<std::string> kinds{"line", "bars", "curve", "samples", "density", "score", "trajectories", "grid"};
-const std::vector<std::string> keys{"kind",   "says",   "x",  "y",     "color", "panels", "scale",
-                                    "xscale", "yscale", "at", "range", "count", "with", "over", "t"};
+const std::vector<std::string> keys{"kind",   "says", "x",     "y",     "color", "panels", "scale", "xscale",
+                                    "yscale", "at",   "range", "count", "with",  "over",   "t"};
 
 std::string word(const Figure& f, const char* key, const std::string& otherwise = "") {
   return f.options.contains(key) && f.options[key].is_string() ? f.options[key].get<std::string>() : otherwise;
