@@ -70,7 +70,11 @@ int run(const Arguments& a) {
   options.match_nfe = (a.match.empty() ? asked.match : a.match) == "nfe";
   options.at = places(a, data.comparison);
   std::vector<compare::Table> tables;
-  for (const auto& q : compare::quantities(data, a.metric)) tables.push_back(compare::table(data, q, options));
+  try {
+    for (const auto& q : compare::quantities(data, a.metric)) tables.push_back(compare::table(data, q, options));
+  } catch (const Error& e) {  // a name that is none
+    throw CLI::ValidationError(e.what());
+  }
   const auto verdicts = compare::judge(data);
   if (a.json) {
     Json all = Json::array(), claims = Json::array();
