@@ -87,7 +87,10 @@ double seconds_of(const Launched& l) {
   double out = 0;
   for (const auto& r : l.replicates)
     for (const auto& s : r.stages)
-      if (seen.insert(s.key).second) out += record::read_json(record::stage_folder(l.results, s.key) / "stage.json").value("seconds", 0.0);
+      if (seen.insert(s.key).second) {
+        const Json done = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
+        if (!done.is_null()) out += done.value("seconds", 0.0);
+      }
   return out;
 }
 

@@ -24,26 +24,24 @@ const Quantity* Data::quantity(const std::string& name) const {
   return nullptr;
 }
 
+bool Data::by_training() const { return trained && comparison.seeds.apart && comparison.seeds.train.size() > 1; }
+
 std::map<std::int64_t, double> Data::units(std::size_t cell, const std::string& name) const {
   const auto& seeds = comparison.seeds;
-  const bool by_training = seeds.apart && seeds.train.size() > 1;
   std::map<std::int64_t, std::pair<double, std::size_t>> sums;
   for (const auto& o : observations) {
     const auto value = o.values.find(name);
     if (o.cell != cell || value == o.values.end()) continue;
-    auto& [sum, n] = sums[by_training ? o.train_seed : o.sample_seed];
+    auto& [sum, n] = sums[by_training() ? o.train_seed : o.sample_seed];
     sum += value->second, ++n;
   }
   std::map<std::int64_t, double> out;
   for (const auto& [unit, sum] : sums)
-    if (!by_training || sum.second == seeds.sample.size()) out[unit] = sum.first / static_cast<double>(sum.second);
+    if (!by_training() || sum.second == seeds.sample.size()) out[unit] = sum.first / static_cast<double>(sum.second);
   return out;
 }
 
-std::size_t Data::units_planned() const {
-  const auto& seeds = comparison.seeds;
-  return seeds.apart && seeds.train.size() > 1 ? seeds.train.size() : seeds.sample.size();
-}
+std::size_t Data::units_planned() const { return by_training() ? comparison.seeds.train.size() : comparison.seeds.sample.size(); }
 
 std::string Data::units_are() const {
   const auto& seeds = comparison.seeds;

@@ -42,6 +42,8 @@ struct Data {
   /// its samplings. Only units that have the quantity.
   std::map<std::int64_t, double> units(std::size_t cell, const std::string& quantity) const;
   std::size_t units_planned() const;
+  /// Whether a unit is a training; otherwise it is a sampling.
+  bool by_training() const;
   /// `trainings`, or `samplings of one training`, or `samplings`.
   std::string units_are() const;
 };

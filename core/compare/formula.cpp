@@ -93,9 +93,10 @@ class Parser {
 
   static bool letter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
+  /// Whatever names in a manifest may hold.
   std::string label() {
     const std::size_t begin = i_;
-    while (i_ < text_.size() && (letter(text_[i_]) || text_[i_] == '.' || text_[i_] == '-' || text_[i_] == '+')) ++i_;
+    while (i_ < text_.size() && std::string(",=[] \t\n").find(text_[i_]) == std::string::npos) ++i_;
     return text_.substr(begin, i_ - begin);
   }
 

@@ -60,7 +60,8 @@ SignFlip sign_flip(const std::vector<double>& d) {
     }
     far += std::abs(sum) >= bound;
   }
-  return {static_cast<double>(far) / static_cast<double>(patterns), exact};
+  if (!exact) return {static_cast<double>(far + 1) / static_cast<double>(patterns + 1), false};  // the observed pattern is one of them
+  return {static_cast<double>(far) / static_cast<double>(patterns), true};
 }
 
 double log_slope(const std::vector<double>& x, const std::vector<double>& y) {

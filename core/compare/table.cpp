@@ -137,13 +137,14 @@ Table table(const Data& data, const Quantity& q, const TableOptions& options) {
     }
     if (row.baseline) {
       const auto other = data.units(*row.baseline, q.name);
-      double sum = 0;
+      double mine_in_all = 0, theirs_in_all = 0;  // of the pairs
       for (const auto& [unit, value] : own)
-        if (const auto it = other.find(unit); it != other.end()) row.differences.push_back(value - it->second), sum += it->second;
+        if (const auto it = other.find(unit); it != other.end())
+          row.differences.push_back(value - it->second), mine_in_all += value, theirs_in_all += it->second;
       row.difference = mean(row.differences);
       row.difference_interval = interval(row.differences);
       row.p = sign_flip(row.differences);
-      row.ratio = row.differences.empty() ? nan : row.mean / (sum / static_cast<double>(row.differences.size()));
+      row.ratio = row.differences.empty() ? nan : mine_in_all / theirs_in_all;
       compared = true, sampled_p = sampled_p || !row.p.exact;
       const double mine = cost(data, i, "nfe"), theirs = cost(data, *row.baseline, "nfe");
       if (mine > 0 && theirs > 0 && std::abs(mine - theirs) > 0.01 * theirs)

@@ -230,7 +230,14 @@ void check_claims(const Comparison& c, const std::vector<Coordinates>& cells, co
   }
   for (const auto& p : c.papers) known(p.beside, p.at, fmt::format("`beside` of paper `{}`", p.name));
   for (const auto& a : c.axes)
-    if (a.best) known(a.best->metric, a.best->at, fmt::format("`best` of sweep `{}`", a.name));
+    if (a.best) {
+      const std::string& metric = a.best->metric;
+      if (std::none_of(metrics.begin(), metrics.end(), [&](const auto& m) { return metric == m || metric.rfind(m + ".", 0) == 0; }))
+        findings.problem({a.best->at,
+                          fmt::format("`best` of sweep `{}`: no metric is called `{}`", a.name, metric),
+                          fmt::format("metrics: {}", fmt::join(metrics, ", ")),
+                          {}});
+    }
   known(c.compare.primary, c.compare.baseline.at, "`primary`");
   for (const auto& cost : c.compare.cost) known(cost, c.compare.baseline.at, "`cost`");
 }

@@ -19,7 +19,9 @@ const std::vector<std::string> comparison_keys{"name",  "question", "seeds",  "p
 bool is_number(const Node& n) { return n.kind == Kind::integer || n.kind == Kind::number; }
 double number_of(const Node& n) { return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number; }
 
+/// Whole numbers as such, 100000 and not 1e+05; others by their shortest text.
 std::string shortest(double value) {
+  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
   char buffer[40];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }
@@ -45,6 +47,7 @@ class Reader {
       problem(plugins->at, "`plugins` lists folders", "expected an array of strings, such as [\"build\"]");
     each("variants", [&](const Node::Member& m) { variant(m); });
     each("sweep", [&](const Node::Member& m) { axis(m); });
+    axes_of_one_key();
     each("paper", [&](const Node::Member& m) { paper(m); });
     each("claims", [&](const Node::Member& m) { claim(m); });
     each("figures", [&](const Node::Member& m) { c_.figures.push_back({m.key, to_json(m.value), m.key_at}); });
@@ -204,6 +207,21 @@ class Reader {
       if (!seen.insert(p.label).second)
         problem(p.at, fmt::format("{} has two values called `{}`", owner, p.label), "give them labels: values = { label = .. }");
     c_.axes.push_back(std::move(a));
+  }
+
+  /// Of two axes that change one key in one cell the later would win, and the earlier one's labels would be wrong.
+  void axes_of_one_key() {
+    const auto variants = c_.variants.empty() ? std::vector<Variant>{{}} : c_.variants;
+    for (std::size_t i = 0; i < c_.axes.size(); ++i)
+      for (std::size_t k = 0; k < i; ++k) {
+        const Axis &a = c_.axes[k], &b = c_.axes[i];
+        const bool same = !b.key.empty() && (a.key == b.key || a.key.rfind(b.key + ".", 0) == 0);
+        if (same &&
+            std::any_of(variants.begin(), variants.end(), [&](const Variant& v) { return a.applies_to(v.name) && b.applies_to(v.name); }))
+          problem(b.at, fmt::format("sweep `{}` changes what sweep `{}` changes: `{}`", b.name, a.name, a.key),
+                  a.key == b.key ? "one axis a key; `only` and `except` give variants axes of their own"
+                                 : fmt::format("write sweep `{}` first", b.name));
+      }
   }
 
   void read_values(Axis& a, const Node& values, const Position& key_at) {
@@ -438,7 +456,10 @@ Comparison read_comparison(const Node& root, const std::string& name, Findings& 
 
 std::string canonical_label(const std::string& text) {
   double value = 0;
+  std::int64_t whole = 0;
   const char* end = text.data() + text.size();
+  if (const auto [stop, error] = std::from_chars(text.data(), end, whole); error == std::errc() && stop == end)
+    return std::to_string(whole);
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   return error == std::errc() && stop == end && !text.empty() ? shortest(value) : text;
 }

@@ -83,7 +83,7 @@ class Planner {
     if (e.sampler.is_null()) return indices_;
     const std::string sampled = sample(sample_seed, trained);
     for (const auto& [label, metric] : e.metrics.items())
-      if (only.empty() || label == only) evaluate(sample_seed, sampled, label, metric);
+      if (only.empty() || label == only || only.rfind(label + ".", 0) == 0) evaluate(sample_seed, sampled, label, metric);
     return indices_;
   }
 
@@ -105,6 +105,8 @@ class Planner {
       for (const auto seed : axis->best->seeds) {
         const auto own = stages(cells[i].experiment, cells[i].at, c_.seeds.apart ? c_.seeds.train.front() : seed, seed, s.metric);
         s.stages.insert(s.stages.end(), own.begin(), own.end());
+        if (own.empty() || plan_.stages[own.back()].kind != "evaluate")
+          throw Error(fmt::format("`best` chooses by `{}`, which is not measured at {}", s.metric, manifest::text(cells[i].at)));
         const auto value = measured_value(plan_.stages[own.back()], s.metric, goal);
         measured = measured && value;
         sum += value.value_or(0) / static_cast<double>(axis->best->seeds.size());

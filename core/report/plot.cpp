@@ -170,10 +170,12 @@ int draw(const Plot& plot, const std::filesystem::path& folder) {
   const double width = n == 1 ? (square ? 420 : 560) : (square ? 260.0 : 380.0) * static_cast<double>(columns);
   const double height = n == 1 ? (square ? 420 : 360) : (square ? 270.0 : 280.0) * static_cast<double>(rows);
   const auto file = [&](const char* kind) { return (folder / (plot.name + "." + kind)).string(); };
-  std::string script;
-  script +=
-      fmt::format("set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name {2}\nset output {3}\n",
-                  width, height, quoted(plot.name), quoted(file("svg")));
+  std::string script, identifier = plot.name;  // gnuplot takes letters, digits and _ alone
+  for (char& c : identifier)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  script += fmt::format(
+      "set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name \"{2}\"\nset output {3}\n", width,
+      height, identifier, quoted(file("svg")));
   const std::string drawing = body(plot, columns, rows);
   script += drawing + "reset\n";
   script += fmt::format("set terminal pngcairo size {:.0f},{:.0f} font \"DejaVu Sans,20\" linewidth 2 pointscale 2\nset output {}\n",

@@ -26,18 +26,25 @@ void write_tables(const std::filesystem::path& file, const Data& data) {
     }
     std::vector<compare::Quantity> all = data.metrics;
     all.insert(all.end(), data.costs.begin(), data.costs.end());
-    const std::size_t n = data.units_planned();
+    const auto& units = data.by_training() ? data.comparison.seeds.train : data.comparison.seeds.sample;
+    const std::size_t n = units.size();
+    Array seeds = Array::of(std::vector<double>(units.begin(), units.end()));
+    record::write(h5, "unit", seeds);
     for (const auto& q : all) {
       std::vector<double> values, mean, low, high;
       bool any = false;
       for (std::size_t c = 0; c < data.cells.size(); ++c) {
-        std::vector<double> own;
-        for (const auto& [unit, v] : data.units(c, q.name)) own.push_back(v);
+        std::vector<double> own, row;
+        const auto measured = data.units(c, q.name);
+        for (const auto& [unit, v] : measured) own.push_back(v);
+        for (const auto unit : units) {
+          const auto v = measured.find(unit);
+          row.push_back(v == measured.end() ? std::numeric_limits<double>::quiet_NaN() : v->second);
+        }
         any = any || !own.empty();
         const auto i = compare::interval(own);
         mean.push_back(compare::mean(own)), low.push_back(i.low), high.push_back(i.high);
-        own.resize(n, std::numeric_limits<double>::quiet_NaN());
-        values.insert(values.end(), own.begin(), own.end());
+        values.insert(values.end(), row.begin(), row.end());
       }
       if (!any) continue;
       const record::Handle group = record::create_group(h5, q.name);
