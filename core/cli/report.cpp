@@ -133,7 +133,7 @@ int report_on(const std::string& argument, const fs::path& results, const std::s
   for (const auto& c : l.cells) r.resolved.push_back(c.resolved);
   r.seconds = seconds_of(l);
   r.state = state_of_all(data);
-  const fs::path file = to.empty() ? l.results / l.name / "report.html" : fs::path(to);
+  const fs::path file = to.empty() ? l.results / l.name / "report.html" : fs::absolute(to);
   record::write_whole(file, report::page(r));
   std::vector<compare::Table> all;
   for (const auto* list : {&data.metrics, &data.costs})

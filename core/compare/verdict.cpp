@@ -238,8 +238,8 @@ void check_claims(const Comparison& c, const std::vector<Coordinates>& cells, co
                           fmt::format("metrics: {}", fmt::join(metrics, ", ")),
                           {}});
     }
-  known(c.compare.primary, c.compare.baseline.at, "`primary`");
-  for (const auto& cost : c.compare.cost) known(cost, c.compare.baseline.at, "`cost`");
+  known(c.compare.primary, c.compare.primary_at, "`primary`");
+  for (std::size_t i = 0; i < c.compare.cost.size(); ++i) known(c.compare.cost[i], c.compare.cost_at[i], "`cost`");
 }
 
 Json to_json(const Verdict& v) {

@@ -437,12 +437,16 @@ class Reader {
     only_keys(table, "`compare`", {"baseline", "primary", "rows", "columns", "cost", "match"});
     CompareOptions& o = c_.compare;
     if (text(table, "baseline", o.baseline.text)) o.baseline.at = table.find("baseline")->at;
-    text(table, "primary", o.primary);
+    if (text(table, "primary", o.primary)) o.primary_at = table.find("primary")->at;
     if (text(table, "match", o.match) && o.match != "nfe")
       problem(table.find("match")->at, fmt::format("`match` cannot be \"{}\"", o.match), "expected \"nfe\"");
     names(table, "rows", o.rows, "axis", axes());
     names(table, "columns", o.columns, "axis", axes());
     names(table, "cost", o.cost);
+    if (const Node* cost = table.find("cost")) {
+      for (const auto& item : cost->items) o.cost_at.push_back(item.at);
+      if (cost->kind == Kind::string) o.cost_at.push_back(cost->at);
+    }
   }
 
   const Node& root_;

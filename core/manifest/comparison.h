@@ -87,6 +87,8 @@ struct CompareOptions {
   Text baseline;
   std::string primary, match;
   std::vector<std::string> rows, columns, cost;
+  Position primary_at{};
+  std::vector<Position> cost_at{};
 };
 
 /// A manifest as a comparison: variants, axes and seeds, and what is asked of the results. A manifest without them is one cell.
