@@ -93,6 +93,8 @@ std::vector<std::string> Runner::hand_over_all() {
   for (const auto i : todo_) {
     const plan::Stage& s = plan_.stages[i];
     if (failed_.contains(s.key) || blocked(s) || plan::is_done(launched_.results, s, unused)) continue;
+    if (made_[s.key] >= 3)
+      throw Error(fmt::format("{} was made {} times and still lacks what is asked of it: {}", s.label, made_[s.key], unused));
     hand_over(s, launched_.results);
     keys.push_back(s.key);
   }
@@ -107,7 +109,8 @@ bool Runner::blocked(const plan::Stage& s) const {
 }
 
 void Runner::start(std::size_t i, const std::vector<std::string>& keys) {
-  std::vector<std::string> arguments{"work", fs::absolute(launched_.results).string(), std::to_string(i), std::to_string(workers_.size())};
+  std::vector<std::string> arguments{"work", fs::absolute(launched_.results).string(), std::to_string(i), std::to_string(workers_.size()),
+                                     std::to_string(options_.max_failures)};
   arguments.insert(arguments.end(), keys.begin(), keys.end());
   workers_[i] = {std::make_unique<Host>(arguments), "", ""};
 }
@@ -184,6 +187,7 @@ void Runner::event(std::size_t i, const std::string& line) {
     if (!options_.quiet) progress_.update(i, e);
     live_.insert(e["stage"].get<std::string>());
   } else if (what == "done") {
+    ++made_[e["stage"].get<std::string>()];
     if (!options_.quiet) progress_.finish(i, stage_text(e["result"]));
   } else if (what == "busy") {
     if (!options_.quiet && workers_.size() == 1 && waited_for_.insert(e["stage"].get<std::string>()).second)

@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
     const int count = scorelab::host::cuda_devices(why);
     say(Json{{"cuda", count}, {"why", why}});
     code = 0;
-  } else if (verb == "work" && argc > 5) {
+  } else if (verb == "work" && argc > 6) {
     std::signal(SIGTERM, on_stop);
     std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
     std::signal(SIGPIPE, SIG_IGN);
@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
     // Big tensors come and go in every step: memory that is kept saves the kernel from clearing it again (half of the time in small runs).
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    code = scorelab::host::work(argv[2], {argv + 5, argv + argc}, std::stoul(argv[3]), std::stoul(argv[4]), stop);
+    code = scorelab::host::work(argv[2], {argv + 6, argv + argc}, std::stoul(argv[3]), std::stoul(argv[4]), std::stoul(argv[5]), stop);
   } else {
     std::cerr << "scorelab-host is started by scorelab: try scorelab --help\n";
   }

@@ -133,10 +133,11 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
 
 }  // namespace
 
-int work(const fs::path& results, const std::vector<std::string>& keys, std::size_t host, std::size_t hosts, std::atomic<bool>& stop) {
+int work(const fs::path& results, const std::vector<std::string>& keys, std::size_t host, std::size_t hosts, std::size_t max_failures,
+         std::atomic<bool>& stop) {
   std::set<std::string> over, hopeless;  // done or failed; failed, or after one that has
   share_cores(host, hosts);
-  bool failed = false;
+  std::size_t failed = 0;
   while (true) {
     bool progress = false, waits = false, lacks = false;
     for (const auto& key : keys) {
@@ -149,13 +150,14 @@ int work(const fs::path& results, const std::vector<std::string>& keys, std::siz
       const int code = run_stage(results, key, stop);
       if (code == 4 || code == 75) return code;
       progress = progress || code == 0 || code == 1;
-      failed = failed || code == 1;
+      failed += code == 1;
+      if (max_failures > 0 && failed >= max_failures) return 1;
       if (code == 1) hopeless.insert(key);
       waits = waits || code == busy;
       lacks = lacks || code == not_ready;
     }
     if (progress) continue;
-    if (!waits || lacks) return failed ? 1 : 0;  // what is lacking the front end asks for again
+    if (!waits || lacks) return failed > 0 ? 1 : 0;  // what is lacking the front end asks for again
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
