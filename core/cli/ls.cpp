@@ -104,19 +104,13 @@ void add_export(CLI::App& app, int& code) {
     for (const auto& r : runs)
       for (const auto& [key, value] : flat(r).items())
         if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
-    const auto quoted = [](const std::string& text) {
-      if (text.find_first_of(",\"\n") == text.npos) return text;
-      std::string out = "\"";
-      for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
-      return out + "\"";
-    };
-    for (std::size_t i = 0; i < columns.size(); ++i) std::cout << (i ? "," : "") << quoted(columns[i]);
+    for (std::size_t i = 0; i < columns.size(); ++i) std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
     std::cout << "\n";
     for (const auto& r : runs) {
       const Json line = flat(r);
       for (std::size_t i = 0; i < columns.size(); ++i) {
         const Json v = line.value(columns[i], Json(""));
-        std::cout << (i ? "," : "") << quoted(v.is_string() ? v.get<std::string>() : v.dump());
+        std::cout << (i ? "," : "") << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
       }
       std::cout << "\n";
     }

@@ -14,14 +14,6 @@ namespace {
 
 const std::vector<std::string> functions{"abs", "sqrt", "log", "exp", "min", "max", "mean", "median", "geomean", "slope"};
 
-std::vector<std::string> axes_of(const Comparison& c) {
-  std::vector<std::string> out;
-  if (!c.variants.empty()) out.push_back("variant");
-  for (const auto& a : c.axes)
-    if (!a.best) out.push_back(a.name);
-  return out;
-}
-
 bool contains(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
@@ -110,10 +102,10 @@ class Parser {
   }
 
   void place(Coordinates& out, const std::string& axis, const std::string& value, std::size_t axis_at, std::size_t value_at) const {
-    if (!contains(axes_of(c_), axis)) {
-      const std::string near = manifest::nearest(axis, axes_of(c_));
+    if (!contains(c_.places(), axis)) {
+      const std::string near = manifest::nearest(axis, c_.places());
       fail(fmt::format("there is no axis `{}`", axis),
-           near.empty() ? fmt::format("axes: {}", fmt::join(axes_of(c_), ", ")) : fmt::format("did you mean `{}`?", near),
+           near.empty() ? fmt::format("axes: {}", fmt::join(c_.places(), ", ")) : fmt::format("did you mean `{}`?", near),
            static_cast<int>(axis_at), static_cast<int>(axis.size()));
     }
     const auto labels = c_.labels(axis);
@@ -129,7 +121,7 @@ class Parser {
 
   void place_of(Coordinates& out, const std::string& value, std::size_t at) const {
     std::vector<std::string> found, all;
-    for (const auto& axis : axes_of(c_)) {
+    for (const auto& axis : c_.places()) {
       const auto labels = c_.labels(axis);
       if (contains(labels, value)) found.push_back(axis);
       all.insert(all.end(), labels.begin(), labels.end());
@@ -205,7 +197,7 @@ class Parser {
       }
       return out;
     }
-    if (contains(axes_of(c_), word) && word != "variant") {
+    if (contains(c_.places(), word) && word != "variant") {
       for (const auto& l : c_.labels(word)) number_of(l, word, column);
       return {Formula::Kind::axis, 0, word, {}, "", {}, column};
     }
@@ -246,7 +238,7 @@ class Parser {
       const std::string axis = name();
       blanks();
       const bool last = i_ < text_.size() && text_[i_] == ')';
-      if (last && !out.inner.empty() && contains(axes_of(c_), axis) && !names_->knows(axis)) {
+      if (last && !out.inner.empty() && contains(c_.places(), axis) && !names_->knows(axis)) {
         out.over = axis;
         if (word == "slope")
           for (const auto& l : c_.labels(axis)) number_of(l, axis, static_cast<int>(begin));
@@ -317,7 +309,7 @@ double reduce(const std::string& name, const std::vector<double>& x) {
 std::vector<std::string> Names::all() const {
   auto out = metrics;
   for (const auto& c : known_costs()) out.push_back(c.name);
-  for (const auto& a : axes_of(*comparison))
+  for (const auto& a : comparison->places())
     if (a != "variant") out.push_back(a);
   return out;
 }
@@ -326,7 +318,7 @@ bool Names::knows(const std::string& quantity) const {
   for (const auto& m : metrics)
     if (quantity == m || quantity.rfind(m + ".", 0) == 0) return true;
   return std::any_of(known_costs().begin(), known_costs().end(),
-                     [&](const Quantity& c) { return c.name == quantity && !contains(axes_of(*comparison), quantity); });
+                     [&](const Quantity& c) { return c.name == quantity && !contains(comparison->places(), quantity); });
 }
 
 std::set<std::string> Formula::free_axes(const std::vector<Coordinates>& cells) const {

@@ -12,19 +12,11 @@ namespace {
 std::string span(const Interval& i) { return std::isnan(i.low) ? "" : fmt::format("[{}, {}]", digits(i.low), digits(i.high)); }
 std::string signed_digits(double v) { return (v > 0 ? "+" : "") + digits(v); }
 
-std::vector<std::string> axes_of(const Data& data) {
-  std::vector<std::string> out;
-  if (!data.comparison.variants.empty()) out.emplace_back("variant");
-  for (const auto& a : data.comparison.axes)
-    if (!a.best) out.push_back(a.name);
-  return out;
-}
-
 std::string memory(double bytes) { return std::isnan(bytes) ? "" : fmt::format("{:.0f} MiB", bytes / 1048576); }
 
 /// Heads and lines of the long form.
 std::vector<std::vector<std::string>> lines_of(const Data& data, const Table& t) {
-  const auto axes = axes_of(data);
+  const auto axes = data.comparison.places();
   const bool paper = std::any_of(t.rows.begin(), t.rows.end(), [](const Row& r) { return r.paper.has_value(); });
   const bool compared = std::any_of(t.rows.begin(), t.rows.end(), [](const Row& r) { return r.baseline.has_value(); });
   std::vector<std::vector<std::string>> out(1, axes);
@@ -103,14 +95,14 @@ std::string in_pipes(const std::vector<std::vector<std::string>>& lines) {
   return out;
 }
 
-std::string quoted(const std::string& text) {
+}  // namespace
+
+std::string csv_quoted(const std::string& text) {
   if (text.find_first_of(",\"\n") == text.npos) return text;
   std::string out = "\"";
   for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
   return out + "\"";
 }
-
-}  // namespace
 
 std::string as_text(const Data& data, const Table& t, bool bold) {
   std::string out = bold ? "\x1b[1m" + title_of(t.quantity) + "\x1b[0m\n" : title_of(t.quantity) + "\n";
@@ -126,20 +118,20 @@ std::string as_markdown(const Data& data, const Table& t) {
 }
 
 std::string as_csv(const Data& data, const std::vector<Table>& tables) {
-  const auto axes = axes_of(data);
+  const auto axes = data.comparison.places();
   std::string out = "quantity,unit,goal";
-  for (const auto& axis : axes) out += "," + quoted(axis);
+  for (const auto& axis : axes) out += "," + csv_quoted(axis);
   out +=
       ",n,mean,low,high,baseline,difference,difference_low,difference_high,ratio,p,nfe,train_seconds,sample_seconds,peak_memory,paper,"
       "values,notes\n";
   const auto number = [](double v) { return std::isnan(v) ? std::string("nan") : fmt::format("{}", v); };
   for (const auto& t : tables)
     for (const auto& r : t.rows) {
-      out += fmt::format("{},{},{}", quoted(t.quantity.name), quoted(t.quantity.unit), t.quantity.goal);
-      for (const auto& axis : axes) out += "," + quoted(label_at(data.cells[r.cell], axis).value_or(""));
+      out += fmt::format("{},{},{}", csv_quoted(t.quantity.name), csv_quoted(t.quantity.unit), t.quantity.goal);
+      for (const auto& axis : axes) out += "," + csv_quoted(label_at(data.cells[r.cell], axis).value_or(""));
       out += fmt::format(",{},{},{},{}", r.values.size(), number(r.mean), number(r.interval.low), number(r.interval.high));
       if (r.baseline)
-        out += fmt::format(",{},{},{},{},{},{}", quoted(manifest::text(data.cells[*r.baseline])), number(r.difference),
+        out += fmt::format(",{},{},{},{},{},{}", csv_quoted(manifest::text(data.cells[*r.baseline])), number(r.difference),
                            number(r.difference_interval.low), number(r.difference_interval.high), number(r.ratio), number(r.p.p));
       else
         out += ",,,,,,";
@@ -148,7 +140,7 @@ std::string as_csv(const Data& data, const std::vector<Table>& tables) {
       out += fmt::format(",{},{},{},{},{},{},{}\n", number(cost(data, r.cell, "nfe")), number(cost(data, r.cell, "train.seconds")),
                          number(cost(data, r.cell, "sample.seconds")),
                          number(std::fmax(cost(data, r.cell, "train.peak_memory"), cost(data, r.cell, "sample.peak_memory"))),
-                         r.paper ? number(*r.paper) : "", fmt::join(values, " "), quoted(fmt::format("{}", fmt::join(r.notes, "; "))));
+                         r.paper ? number(*r.paper) : "", fmt::join(values, " "), csv_quoted(fmt::format("{}", fmt::join(r.notes, "; "))));
     }
   return out;
 }
@@ -188,7 +180,7 @@ std::string pivot(const Data& data, const Table& t, const std::vector<std::strin
   };
   // Axes that are neither rows nor columns stand with the rows, so that no cell hides another.
   std::vector<std::string> down = rows;
-  for (const auto& axis : axes_of(data))
+  for (const auto& axis : data.comparison.places())
     if (std::find(rows.begin(), rows.end(), axis) == rows.end() && std::find(columns.begin(), columns.end(), axis) == columns.end())
       down.push_back(axis);
   std::vector<Coordinates> row_keys, column_keys;

@@ -47,6 +47,8 @@ Json as_json(const Data& data, const Table& table);
 std::string pivot(const Data& data, const Table& table, const std::vector<std::string>& rows, const std::vector<std::string>& columns,
                   bool markdown);
 
+/// A field of CSV, in quotes where it needs them.
+std::string csv_quoted(const std::string& text);
 /// Four digits and without needless zeros.
 std::string digits(double value);
 /// The mean of a cost in a cell; NaN where it has none.

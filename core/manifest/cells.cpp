@@ -53,6 +53,14 @@ const Axis* Comparison::axis(const std::string& name) const {
   return it == axes.end() ? nullptr : &*it;
 }
 
+std::vector<std::string> Comparison::places() const {
+  std::vector<std::string> out;
+  if (!variants.empty()) out.emplace_back("variant");
+  for (const auto& a : axes)
+    if (!a.best) out.push_back(a.name);
+  return out;
+}
+
 std::vector<std::string> Comparison::labels(const std::string& name) const {
   std::vector<std::string> out;
   if (name == "variant")

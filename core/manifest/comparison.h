@@ -104,6 +104,8 @@ struct Comparison {
 
   bool single() const { return variants.empty() && axes.empty(); }
   const Axis* axis(const std::string& name) const;
+  /// What tables and claims place cells by: `variant` where there are variants, then the axes; not those that a search decides.
+  std::vector<std::string> places() const;
   /// The labels of an axis, or of `variant`.
   std::vector<std::string> labels(const std::string& axis) const;
 };

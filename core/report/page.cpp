@@ -98,14 +98,6 @@ std::string svg(const std::filesystem::path& file) {
   return begin == text.npos ? "" : text.substr(begin);
 }
 
-std::vector<std::string> axes_of(const Data& data) {
-  std::vector<std::string> out;
-  if (!data.comparison.variants.empty()) out.emplace_back("variant");
-  for (const auto& a : data.comparison.axes)
-    if (!a.best) out.push_back(a.name);
-  return out;
-}
-
 std::string span(const compare::Interval& i) { return std::isnan(i.low) ? "" : fmt::format("[{}, {}]", digits(i.low), digits(i.high)); }
 
 std::string pill(const std::string& text, const std::string& kind = "") {
@@ -161,9 +153,10 @@ std::string claims(const Report& r) {
 /// Means along the manifest's rows and columns; the paper's number beside.
 std::string pivot(const Data& data, const compare::Table& t) {
   auto asked = data.comparison.compare;
-  if (const auto axes = axes_of(data); asked.columns.empty() && asked.rows.empty() && axes.size() > 1) asked.columns = {axes.back()};
+  if (const auto axes = data.comparison.places(); asked.columns.empty() && asked.rows.empty() && axes.size() > 1)
+    asked.columns = {axes.back()};
   std::vector<std::string> down = asked.rows;
-  for (const auto& axis : axes_of(data))
+  for (const auto& axis : data.comparison.places())
     if (std::find(asked.rows.begin(), asked.rows.end(), axis) == asked.rows.end() &&
         std::find(asked.columns.begin(), asked.columns.end(), axis) == asked.columns.end())
       down.push_back(axis);
@@ -207,7 +200,7 @@ std::string pivot(const Data& data, const compare::Table& t) {
 }
 
 std::string detail(const Data& data, const compare::Table& t) {
-  const auto axes = axes_of(data);
+  const auto axes = data.comparison.places();
   std::string out = "<div class=\"scroll\"><table><tr>";
   for (const auto& a : axes) out += fmt::format("<th class=\"text\">{}</th>", html(a));
   out += fmt::format(

@@ -13,10 +13,8 @@ void write_tables(const std::filesystem::path& file, const Data& data) {
     record::attribute(h5, "question", data.comparison.question);
     record::attribute(h5, "n_counts", data.units_are());
     const record::Handle cells = record::create_group(h5, "cells");
-    std::vector<std::string> axes, names;
-    if (!data.comparison.variants.empty()) axes.emplace_back("variant");
-    for (const auto& a : data.comparison.axes)
-      if (!a.best) axes.push_back(a.name);
+    const auto axes = data.comparison.places();
+    std::vector<std::string> names;
     for (const auto& cell : data.cells) names.push_back(manifest::text(cell));
     record::write(cells, "name", names);
     for (const auto& axis : axes) {
