@@ -79,7 +79,7 @@ class Checker {
 
   /// A key of the top level that has no effect here, though it may in another cell.
   void no_effect(const std::string& key, const std::string& message, const std::string& hint) {
-    findings_.unused(key_at(key), {key_at(key), message, hint, {}});
+    findings_.unused(key_at(key), key, {key_at(key), message, hint, {}});
   }
 
   Position key_at(const std::string& key) const {
@@ -144,7 +144,7 @@ class Checker {
       for (const auto& m : inner.members) {
         if (m.key == "plugin") continue;
         const Diagnostic d{m.key_at, fmt::format("`{}` has no effect in `{}`, which is \"none\"", m.key, key), "the slot is empty", {}};
-        m.must_fit ? findings_.problem(d) : findings_.unused(m.key_at, d);
+        m.must_fit ? findings_.problem(d) : findings_.unused(m.key_at, m.key, d);
       }
       return {};
     };
@@ -276,8 +276,8 @@ class Checker {
               "such as objective = \"denoising-score-matching\"");
     if (trains) {
       if (const Node* sample = root_.find("sample"))
-        if (const Node* ema = sample->find("ema")) findings_.used(ema->at);
-      for (const char* key : {"objective", "train", "output"}) findings_.used(key_at(key));
+        if (const Node* ema = sample->find("ema")) findings_.used(ema->at, "ema of a network");
+      for (const char* key : {"objective", "train", "output"}) findings_.used(key_at(key), key);
     } else {
       for (const char* key : {"objective", "train", "output"})
         if (root_.find(key))
@@ -286,10 +286,11 @@ class Checker {
       if (const Node* sample = root_.find("sample"))
         for (const auto& m : sample->members)
           if (m.key == "ema")  // by its value's place: its key has a use as far as the table is concerned
-            findings_.unused(m.value.at, {m.key_at,
-                                          fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
-                                          "it is exact and has no weights",
-                                          {}});
+            findings_.unused(m.value.at, "ema of a network",
+                             {m.key_at,
+                              fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
+                              "it is exact and has no weights",
+                              {}});
       if (out_.experiment.sample["step"] > 0)
         problem(root_.find("sample")->find("step")->at, "`step` names a checkpoint, but nothing is trained", "remove it");
       out_.experiment.objective = out_.experiment.train = out_.experiment.output = nullptr;
@@ -299,7 +300,7 @@ class Checker {
       problem(root_.find("sample")->find("step")->at,
               fmt::format("`step` is beyond the training's {} steps", out_.experiment.train["steps"].dump()), "0 is the last one");
     if (root_.find("sampler"))
-      for (const char* key : {"guides", "sample", "metrics"}) findings_.used(key_at(key));
+      for (const char* key : {"guides", "sample", "metrics"}) findings_.used(key_at(key), key);
     if (!root_.find("sampler") && !findings_.misspelt.contains("sampler")) {
       if (root_.find("guides"))
         no_effect("guides", "`guides` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");

@@ -41,7 +41,9 @@ void Findings::problem(Diagnostic d) {
   if (seen_.emplace(place(d.at), d.message).second) problems_.push_back(std::move(d));
 }
 
-void Findings::unused(const Position& key, Diagnostic d) { unused_.try_emplace(place(key), std::move(d)); }
+void Findings::unused(const Position& key, const std::string& name, Diagnostic d) {
+  unused_.try_emplace(std::pair(place(key), name), std::move(d));
+}
 
 std::vector<Diagnostic> Findings::all() const {
   auto out = problems_;
@@ -57,7 +59,7 @@ void TableReader::problem(const Position& at, std::string message, std::string h
 void TableReader::leave_out(const Node::Member& m, const std::string& why, Diagnostic d) {
   if (m.must_fit) return findings_.problem(std::move(d));
   left_out_.push_back(fmt::format("`{}` ({})", m.key, why));
-  if (!m.carried) findings_.unused(m.key_at, std::move(d));
+  if (!m.carried) findings_.unused(m.key_at, m.key, std::move(d));
 }
 
 bool TableReader::in_range(const Node& node, const schema::Param& p, double number) {
@@ -172,7 +174,7 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     const auto m = std::find_if(table->members.begin(), table->members.end(), [&](const auto& x) { return x.key == p.name; });
     if (m == table->members.end()) continue;
     if (active) {
-      findings_.used(m->key_at);
+      findings_.used(m->key_at, m->key);
       continue;
     }
     std::vector<std::string> now;

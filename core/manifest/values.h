@@ -18,8 +18,9 @@ class Findings {
   explicit Findings(const Sources& sources) : sources(sources) {}
   /// Once for each place and message, however many cells have it.
   void problem(Diagnostic d);
-  void unused(const Position& key, Diagnostic d);
-  void used(const Position& key) { used_.insert(place(key)); }
+  /// `name`: the key's own; the parts of a dotted -s share one place.
+  void unused(const Position& key, const std::string& name, Diagnostic d);
+  void used(const Position& key, const std::string& name) { used_.emplace(place(key), name); }
   /// The problems, with the keys that no cell uses.
   std::vector<Diagnostic> all() const;
   std::size_t count() const { return problems_.size() + unused_.size(); }
@@ -32,8 +33,8 @@ class Findings {
   static Place place(const Position& p) { return {p.source, p.line, p.column, p.length}; }
   std::vector<Diagnostic> problems_;
   std::set<std::pair<Place, std::string>> seen_;
-  std::map<Place, Diagnostic> unused_;
-  std::set<Place> used_;
+  std::map<std::pair<Place, std::string>, Diagnostic> unused_;
+  std::set<std::pair<Place, std::string>> used_;
 };
 
 /// Reads one table against a schema. Problems go to the list; a value that is wrong is left at its default.
