@@ -24,7 +24,8 @@ schema::Schema of_table() {
 const std::vector<std::pair<std::string, schema::Schema (*)()>> tables{{"output", of_table<OutputOptions>},
                                                                        {"train", of_table<TrainOptions>},
                                                                        {"sample", of_table<SampleOptions>},
-                                                                       {"run", of_table<RunOptions>}};
+                                                                       {"run", of_table<RunOptions>},
+                                                                       {"models", of_table<ModelOptions>}};
 
 std::string describe(const schema::Schema& s) {
   std::string out;

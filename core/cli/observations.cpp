@@ -13,13 +13,6 @@
 namespace scorelab::cli {
 namespace {
 
-double number(const Json& v) {
-  if (v.is_number()) return v;
-  const std::string word = v.is_string() ? v.get<std::string>() : "nan";
-  const double inf = std::numeric_limits<double>::infinity();
-  return word == "inf" ? inf : word == "-inf" ? -inf : std::numeric_limits<double>::quiet_NaN();
-}
-
 void costs_of(const std::string& kind, const Json& done, std::map<std::string, double>& out) {
   const auto take = [&](const char* field, const std::string& name) {
     if (done.contains(field) && done[field].is_number()) out[name] = done[field];
@@ -34,6 +27,22 @@ void costs_of(const std::string& kind, const Json& done, std::map<std::string, d
   }
 }
 
+/// What a metric cost itself: `nll.nfe`, `nll.seconds`.
+void costs_of_metric(const std::string& label, const Json& done, std::map<std::string, double>& out,
+                     std::vector<compare::Quantity>& known) {
+  const auto take = [&](const char* field, const char* name, const char* unit, const char* what) {
+    const std::string full = label + "." + name;
+    if (!done.contains(field) || !done[field].is_number() || out.contains(full)) return;
+    out[full] = done[field];
+    if (std::none_of(known.begin(), known.end(), [&](const auto& q) { return q.name == full; }))
+      known.push_back({full, unit, "min", fmt::format("{} of measuring {}", what, label)});
+  };
+  take("measuring_seconds", "seconds", "s", "time");
+  take("nfe", "nfe", "1", "network evaluations a point");
+  take("vjps", "vjps", "1", "vector-Jacobian products a point");
+  take("jvps", "jvps", "1", "Jacobian-vector products a point");
+}
+
 }  // namespace
 
 compare::Data observations(const Launched& l) {
@@ -45,6 +54,7 @@ compare::Data observations(const Launched& l) {
     out.trained = out.trained || c.resolved.contains("objective");
   }
   std::vector<std::string> seen;
+  std::vector<compare::Quantity> costs;
   for (const auto& r : l.replicates) {
     compare::Observation o{r.cell, r.train_seed, r.sample_seed, state_of(l, r), "", {}};
     for (const auto& s : r.stages) {
@@ -59,9 +69,10 @@ compare::Data observations(const Launched& l) {
         costs_of(s.kind, done, o.values);
         continue;
       }
+      costs_of_metric(s.what.substr(std::string("evaluate ").size()), done, o.values, costs);
       for (const auto& v : done["values"]) {
         const std::string name = v["name"];
-        o.values[name] = number(v["value"]);
+        o.values[name] = record::number_of(v["value"]);
         if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
         seen.push_back(name);
         out.metrics.push_back({name, v["unit"], v["goal"], v.value("long_name", "")});
@@ -70,6 +81,7 @@ compare::Data observations(const Launched& l) {
     out.observations.push_back(std::move(o));
   }
   out.costs = compare::known_costs();
+  out.costs.insert(out.costs.end(), costs.begin(), costs.end());
   return out;
 }
 

@@ -50,10 +50,10 @@ std::string Progress::overall() const {
                      finished_ == 0 ? "" : "  about " + duration(left) + " left");
 }
 
-void Progress::finish(std::size_t host, const std::string& text) {
+void Progress::finish(std::size_t host, const std::string& label, const std::string& text) {
   ++finished_;
   const std::string count = stages_ < 4 ? "" : fmt::format("[{}/{}] ", finished_, stages_);
-  line(fmt::format("{}{:<14} {}", count, hosts_[host].label, text));
+  line(fmt::format("{}{:<14} {}", count, label, text));
   hosts_.erase(host);
 }
 

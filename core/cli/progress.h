@@ -16,7 +16,7 @@ class Progress {
   explicit Progress(std::size_t stages) : stages_(stages) {}
   void start(std::size_t host, const std::string& stage, const std::string& label);
   void update(std::size_t host, const schema::Json& event);
-  void finish(std::size_t host, const std::string& text);
+  void finish(std::size_t host, const std::string& label, const std::string& text);
   void idle(std::size_t host);
   /// Prints a line of its own above the bars.
   void line(const std::string& text);

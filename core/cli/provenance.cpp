@@ -59,6 +59,8 @@ Json provenance(const std::vector<plan::CellPlan>& cells, const std::filesystem:
     for (const Json* part : {&e.dataset, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.metrics})
       plugins_of(*part, plugins);
     if (!e.sampler.is_null()) plugins_of(e.sample, plugins);  // its start
+    for (const auto& [name, model] : e.models)
+      for (const Json* part : {&model->dataset, &model->scheduler, &model->network, &model->objective}) plugins_of(*part, plugins);
   }
   return {{"git_sha", sha},
           {"git_diff", diff},

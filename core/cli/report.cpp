@@ -22,6 +22,16 @@ const Launched::Stage* stage_of(const Launched::Replicate& r, const std::string&
   return nullptr;
 }
 
+/// One question to the host. Throws Error with what it says.
+Json ask(const std::vector<std::string>& arguments, const Json& request) {
+  int code = 0;
+  const auto lines = ask_host(arguments, request.dump(), code);
+  const Json answer = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
+  if (!answer.is_object() || answer.contains("error"))
+    throw Error(answer.is_object() ? answer.value("error", "") : fmt::format("the host said nothing (exit code {})", code));
+  return answer;
+}
+
 report::Sources sources_of(const Launched& l) {
   const auto folder = [&l](std::size_t i, const char* kind) -> std::optional<fs::path> {
     const auto* s = stage_of(l.replicates[i], kind);
@@ -53,12 +63,9 @@ report::Sources sources_of(const Launched& l) {
   out.field = [&l](std::size_t i, double t, const std::vector<std::pair<double, double>>& points) -> std::optional<report::Field> {
     const auto* sample = stage_of(l.replicates[i], "sample");
     if (!sample) return {};
-    int code = 0;
-    Json request{{"results", fs::absolute(l.results).string()}, {"key", sample->key}, {"t", t > 0 ? Json(t) : Json()}, {"points", points}};
-    const auto lines = ask_host({"field"}, request.dump(), code);
-    const Json answer = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
-    if (!answer.is_object() || !answer.contains("model"))
-      throw Error(answer.is_object() ? answer.value("error", "the host said nothing") : "the host said nothing");
+    const Json answer =
+        ask({"field"},
+            {{"results", fs::absolute(l.results).string()}, {"key", sample->key}, {"t", t > 0 ? Json(t) : Json()}, {"points", points}});
     report::Field field{answer["t"], answer["model"].get<std::vector<std::pair<double, double>>>(), {}};
     if (!answer["exact"].is_null()) field.exact = answer["exact"].get<std::vector<std::pair<double, double>>>();
     return field;
@@ -69,6 +76,14 @@ report::Sources sources_of(const Launched& l) {
                ? std::optional(record::load_trace(*at, l.cells[l.replicates[i].cell].resolved["sample"]["trace"]))
                : std::nullopt;
   };
+  out.exact_trace = [&l](std::size_t i, std::int64_t count) -> std::optional<record::Trace> {
+    const auto* sample = stage_of(l.replicates[i], "sample");
+    if (!sample) return {};
+    const Json answer = ask({"paths"}, {{"results", fs::absolute(l.results).string()}, {"key", sample->key}, {"count", count}});
+    record::Trace out{record::Array::of(answer["t"].get<std::vector<double>>()), record::Array::of(answer["x"].get<std::vector<double>>())};
+    out.x.shape = answer["shape"].get<std::vector<std::int64_t>>();
+    return out;
+  };
   out.curve = [folder](std::size_t i, const std::string& column) -> std::optional<report::Curve> {
     const auto dot = column.find('.');
     const std::string stream = column.substr(0, dot), name = dot == column.npos ? "" : column.substr(dot + 1);
@@ -78,6 +93,19 @@ report::Sources sources_of(const Launched& l) {
     const auto found = story.streams.find(stream);
     if (found == story.streams.end() || !found->second.values.contains(name)) return {};
     return report::Curve{{found->second.steps.begin(), found->second.steps.end()}, found->second.values.at(name)};
+  };
+  out.array = [&l](std::size_t i, const std::string& name) -> std::optional<report::Measured> {
+    for (const auto& s : l.replicates[i].stages) {
+      const Json done = s.kind == "evaluate" ? record::read_json(record::stage_folder(l.results, s.key) / "stage.json") : Json();
+      if (!done.contains("arrays")) continue;
+      for (const auto& a : done["arrays"]) {
+        if (a["name"] != name) continue;
+        report::Measured out{a["along"], a["unit"], a["at"].get<std::vector<double>>(), {}};
+        for (const auto& v : a["values"]) out.values.push_back(record::number_of(v));
+        return out;
+      }
+    }
+    return {};
   };
   return out;
 }

@@ -118,7 +118,7 @@ int compare_values(hid_t file, const fs::path& fresh) {
   return done;
 }
 
-int reproduce(const std::string& path, const std::string& results, bool quiet) {
+int reproduce(const std::string& path, const std::string& results, const std::vector<std::string>& plugins, bool quiet) {
   if (!fs::is_regular_file(path)) throw NothingThere(fmt::format("there is no file {}", path));
   const record::Handle file = [&] {
     try {
@@ -138,7 +138,10 @@ int reproduce(const std::string& path, const std::string& results, bool quiet) {
     train_seed = record::read_integer(file, "train_seed");
   }
   loaded.sources.add(path, loaded.text, fs::path(path).parent_path().string());
-  const Node root = root_of(resolved, train_seed, sample_seed);
+  Node root = root_of(resolved, train_seed, sample_seed);
+  Json folders = Json::array();
+  for (const auto& folder : plugins) folders.push_back(fs::absolute(folder).string());
+  root.members.push_back({"plugins", {}, tree_of(folders), false, false});
   if (const int code = load_tree(root, {}, resolved["name"], false, {}, loaded); code != done) return code;
   compare_machines(file, provenance(loaded.cells, fs::current_path(), ""));
   RunArguments a;
@@ -159,8 +162,10 @@ void add_reproduce(CLI::App& app, int& code) {
   verb->add_option("file", *file, "a run.h5")->required();
   verb->add_option("--results", *results, "the folder for the new results; what it holds already is not computed again")
       ->capture_default_str();
+  auto plugins = std::make_shared<std::vector<std::string>>();
+  verb->add_option("--plugins", *plugins, "folders with the plugins that it used beside scorelab's own")->allow_extra_args(false);
   verb->add_flag("-q,--quiet", *quiet, "no progress");
-  verb->callback([=, &code] { code = reproduce(*file, *results, *quiet); });
+  verb->callback([=, &code] { code = reproduce(*file, *results, *plugins, *quiet); });
 }
 
 }  // namespace scorelab::cli

@@ -23,7 +23,7 @@ struct Launched {
   Json provenance;
   std::map<std::string, std::string> plugins;  ///< of this launch: "step `langevin`" -> its file and the manifest's line
   struct Stage {
-    std::string kind, key, what, label;
+    std::string kind, key, what, label;  ///< kind: also `model`, the training of one of the manifest's models
   };
   struct Cell {
     Coordinates at;

@@ -25,6 +25,12 @@ Json resolved_of(const manifest::Comparison& c, const manifest::Experiment& e) {
        {std::pair{"output", &e.output}, {"objective", &e.objective}, {"train", &e.train}, {"sampler", &e.sampler}, {"metrics", &e.metrics}})
     if (!part->is_null() && !part->empty()) out[name] = *part;
   if (e.sampler.is_null()) out.erase("sample");
+  for (const auto& [name, m] : e.models) {
+    Json& model = out["models"][name];
+    model = {{"dataset", m->dataset}, {"scheduler", m->scheduler}, {"network", m->network}, {"run", m->run}};
+    if (!m->objective.is_null())
+      model.update({{"output", m->output}, {"objective", m->objective}, {"train", m->train}, {"ema", m->sample["ema"]}});
+  }
   if (!e.guides.empty()) out["guides"] = e.guides;  // a list: their order counts
   return out;
 }
@@ -52,8 +58,11 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
   }
   for (const auto& r : plan.replicates) {
     l.replicates.push_back({r.cell, r.train_seed, r.sample_seed, r.name, r.folder, {}});
-    for (const auto i : r.stages)
-      l.replicates.back().stages.push_back({plan.stages[i].kind, plan.stages[i].key, plan.stages[i].what, plan.stages[i].label});
+    for (const auto i : r.stages) {
+      const auto& s = plan.stages[i];
+      const bool of_model = std::find(r.models.begin(), r.models.end(), i) != r.models.end();
+      l.replicates.back().stages.push_back({of_model ? "model" : s.kind, s.key, s.what, s.label});
+    }
   }
   for (const auto& s : plan.searches)
     for (const auto i : s.stages) l.searched.push_back(plan.stages[i].key);

@@ -179,6 +179,7 @@ void Runner::event(std::size_t i, const std::string& line) {
   const Json e = Json::parse(line, nullptr, false);
   if (!e.is_object()) return progress_.line(line);
   const std::string what = e.value("event", "");
+  const bool own = e.contains("stage") && w.running == e["stage"].get<std::string>();  // else another host has made it
   if (what == "done" || what == "busy" || what == "failed" || what == "stopped") w.running.clear();
   if (what == "start") {
     w.running = e["stage"];
@@ -187,8 +188,12 @@ void Runner::event(std::size_t i, const std::string& line) {
     if (!options_.quiet) progress_.update(i, e);
     live_.insert(e["stage"].get<std::string>());
   } else if (what == "done") {
-    ++made_[e["stage"].get<std::string>()];
-    if (!options_.quiet) progress_.finish(i, stage_text(e["result"]));
+    const std::string key = e["stage"];
+    made_[key] += own;
+    if (told_done_.insert(key).second && !options_.quiet)
+      progress_.finish(i, stage(key).label, stage_text(e["result"]));
+    else
+      progress_.idle(i);
   } else if (what == "busy") {
     if (!options_.quiet && workers_.size() == 1 && waited_for_.insert(e["stage"].get<std::string>()).second)
       progress_.line(fmt::format("{} is at work in another run, or lacks what another run makes: waiting for it", stage(e["stage"]).label));

@@ -51,6 +51,7 @@ class Runner {
   Progress progress_;
   std::vector<Worker> workers_;
   std::set<std::string> failed_, waited_for_;
+  std::set<std::string> told_done_;
   std::map<std::string, int> made_;  // how often each stage was reported done
   int failed_code_ = 0, told_ = 0;
   bool stopping_ = false, killed_ = false, stopped_ = false;

@@ -22,6 +22,9 @@ std::string stage_text(const Json& d) {
                        : goal == "max" ? " (higher is better)"
                                        : "");
   }
+  for (const auto& a : d.value("arrays", Json::array()))
+    out += fmt::format("{}{}: {} values along {}", out.empty() ? "" : "; ", a["name"].get<std::string>(), a["at"].size(),
+                       a["along"].get<std::string>());
   return out;
 }
 

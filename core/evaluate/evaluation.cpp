@@ -7,13 +7,12 @@
 
 namespace scorelab {
 
-std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const at::Tensor& samples, const Moments* moments,
-                                  std::uint64_t seed) {
+std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const Subject& s, std::uint64_t seed) {
   const c10::AutoGradMode no_grad(false);
   Noise draws(seed, "reference"), noise(seed, "metric");
   const auto law = data.exact();
-  return metric.measure(
-      {samples, samples.defined() ? draw_reference(data, samples.size(0), draws) : at::Tensor(), law ? &*law : nullptr, noise, moments});
+  const at::Tensor reference = s.draws > 0 ? draw_reference(data, s.draws, draws) : at::Tensor();
+  return metric.measure({s.samples, reference, law ? &*law : nullptr, noise, s.moments, s.model, data.to_model()});
 }
 
 }  // namespace scorelab

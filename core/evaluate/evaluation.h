@@ -6,9 +6,15 @@
 
 namespace scorelab {
 
-/// A metric of samples ([N, ..] float64, data units; undefined where `moments` are all that is known) against as many fresh draws of the
-/// data. The draws depend on the seed alone, so that variants are compared with the same ones.
-std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const at::Tensor& samples, const Moments* moments,
-                                  std::uint64_t seed);
+/// What a metric measures: samples ([N, ..] float64, data units; undefined where `moments` are all that is known), or the model.
+struct Subject {
+  at::Tensor samples;
+  const Moments* moments = nullptr;
+  Model* model = nullptr;
+  std::int64_t draws = 0;  ///< fresh draws of the data beside it
+};
+
+/// The draws depend on the seed alone, so that variants are compared with the same ones.
+std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const Subject& subject, std::uint64_t seed);
 
 }  // namespace scorelab

@@ -107,10 +107,17 @@ void check_all(const Json& config) {
   check_tree(*make(config), config);
 }
 
-void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting) {
-  call(title(config), [&] { component->prepare(setting); });
-  for_slots(*component, config,
-            [&](Component& inner, const Json& inner_config) { call(title(inner_config), [&] { inner.prepare(setting); }); });
+void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting, const Models& models) {
+  const auto one = [&](Component& c, const Json& of) {
+    Params p;
+    c.params(p);
+    for (const auto& spec : p.specs)
+      if (auto* ref = std::get_if<ModelRef*>(&spec->target))
+        if (const auto found = models.find((*ref)->name()); found != models.end()) (*ref)->bind(found->second);
+    call(title(of), [&] { c.prepare(setting); });
+  };
+  one(*component, config);
+  for_slots(*component, config, one);
 }
 
 }  // namespace scorelab::host

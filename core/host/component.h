@@ -2,6 +2,7 @@
 #include <scorelab/sampler.h>
 #include <scorelab/scheduler.h>
 
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -40,8 +41,9 @@ std::string title_of(const Component& component);
 /// Calls check() of a component and of what its slots hold.
 void check_all(const Json& config);
 
-/// Prepares a component and what its slots hold.
-void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting);
+/// Prepares a component and what its slots hold; the models that they name are bound first.
+using Models = std::map<std::string, std::shared_ptr<Model>>;
+void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting, const Models& models = {});
 
 /// Runs a plugin's code: a crash names it, an exception becomes a PluginError (Stopped passes).
 void call(const std::string& plugin, const std::function<void()>& body);

@@ -1,56 +1,124 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <chrono>
+#include <limits>
+#include <numeric>
 
 #include "evaluate/evaluation.h"
 #include "host/experiment.h"
 #include "host/stage.h"
+#include "host/weights.h"
 #include "record/files.h"
 #include "record/samples.h"
 
 namespace scorelab::host {
+namespace {
 
-Json run_evaluate(StageRun& run) {
+Json number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+/// Reports the measurements of a metric as rows, and gives them as stage.json keeps them.
+Json keep(StageRun& run, const std::vector<Measurement>& measured) {
+  const std::string label = run.spec["name"];
+  Json values = Json::array(), arrays = Json::array();
+  std::vector<record::Column> columns;
+  std::vector<std::pair<std::string, double>> row;
+  for (const auto& m : measured) {
+    const std::string name = m.name.empty() ? label : label + "." + m.name;
+    Json one{{"name", name}, {"unit", m.unit}, {"goal", m.goal}, {"long_name", m.long_name}};
+    if (m.array) {
+      if (m.array->at.size() != m.array->values.size())
+        throw Error(title(run.spec["metric"]) + ": the array `" + name + "` has " + std::to_string(m.array->values.size()) + " values at " +
+                    std::to_string(m.array->at.size()) + " coordinates; they must be as many");
+      one["along"] = m.array->along, one["at"] = m.array->at, one["values"] = Json::array();
+      for (const double v : m.array->values) one["values"].push_back(number(v));
+      arrays.push_back(std::move(one));
+      continue;
+    }
+    columns.push_back({name, m.unit, m.goal, m.long_name});
+    row.emplace_back(name, m.value);
+    one["value"] = number(m.value);
+    values.push_back(std::move(one));
+  }
+  if (!row.empty()) {
+    run.journal.declare("metrics", columns);
+    run.journal.row("metrics", 0, 0, row);
+  }
+  run.progress(1, 1, {{"unit", "metrics"}});
+  Json out{{"values", values}};
+  if (!arrays.empty()) out["arrays"] = arrays;
+  return out;
+}
+
+Json timed(StageRun& run, const Metric& metric, const DataSet& data, const Subject& subject) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<Measurement> measured;
+  call(title(run.spec["metric"]), [&] { measured = scorelab::evaluate(metric, data, subject, run.spec["seed"]); });
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  Json out = keep(run, measured);
+  out["measuring_seconds"] = seconds;
+  return out;
+}
+
+/// A metric of the model: on the run's device, with what it cost.
+Json measure_model(StageRun& run) {
+  const c10::AutoGradMode no_grad(false);
+  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true, run.results);
+  const Json& params = run.spec["metric"]["params"];
+  if (run.spec["trained"] != "") {
+    SampleOptions weights;
+    weights.ema = params.at("weights");
+    load_weights(run.results, run.spec, *setup.network, weights,
+                 [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
+  }
+  auto metric = make_as<Metric>(run.spec["metric"]);
+  prepare(metric, run.spec["metric"], setup.setting(), setup.models);
+  const auto state = setup.model(run.spec, run.stop);
+  state->chunk = read_table<RunOptions>(run.spec["run"]).chunk;
+  if (!run.resolved.contains("threads")) {
+    run.resolved["threads"] = setup.measure_threads(state);
+    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+  }
+  at::set_num_threads(run.resolved["threads"]);
+  state->counts.reset(0);
+  Model model(state);
+  const std::int64_t points = params.at("count");
+  Json out = timed(run, *metric, *setup.data, {{}, nullptr, &model, points});
+  const auto each = [&](const std::vector<std::int64_t>& rows) {
+    return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / static_cast<double>(points);
+  };
+  out["nfe"] = each(state->counts.evaluations), out["vjps"] = each(state->counts.vjps), out["jvps"] = each(state->counts.jvps);
+  return out;
+}
+
+Json measure_samples(StageRun& run) {
   at::set_num_threads(1);
   run.resolved["threads"] = 1;
-  const Setup setup(run.spec, at::kCPU, false);
+  const bool networks = run.spec.contains("models");  // those that the metric names
+  const Setup setup(run.spec, networks ? at::Device(run.resolved["device"].get<std::string>()) : at::kCPU, false, run.results);
   auto metric = make_as<Metric>(run.spec["metric"]);
-  prepare(metric, run.spec["metric"], setup.setting());
+  prepare(metric, run.spec["metric"], setup.setting(), setup.models);
   const std::int64_t count = run.spec["sample"]["count"];
   const Json sampled = record::read_json(record::stage_folder(run.results, run.spec["sampled"]) / "stage.json");
   if (sampled.is_null() || sampled["count"] < count) throw NotReady();
-  at::Tensor samples;
-  std::optional<Moments> moments;
   if (sampled.contains("moments")) {
     const auto shape = setup.data->shape();
     const auto tensor = [&](const char* name) {
       return at::tensor(sampled["moments"][name].get<std::vector<double>>(), at::kDouble).view(shape);
     };
-    moments = {tensor("mean"), tensor("variance")};
-  } else {
-    samples = to_tensor(record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count).x).to(at::kDouble);
+    const Moments moments{tensor("mean"), tensor("variance")};
+    return timed(run, *metric, *setup.data, {{}, &moments, nullptr, 0});
   }
-  std::vector<Measurement> measured;
-  call(title(run.spec["metric"]),
-       [&] { measured = scorelab::evaluate(*metric, *setup.data, samples, moments ? &*moments : nullptr, run.spec["seed"]); });
-  const std::string label = run.spec["name"];
-  Json values = Json::array();
-  std::vector<record::Column> columns;
-  std::vector<std::pair<std::string, double>> row;
-  for (const auto& m : measured) {
-    const std::string name = m.name.empty() ? label : label + "." + m.name;
-    columns.push_back({name, m.unit, m.goal, m.long_name});
-    row.emplace_back(name, m.value);
-    Json value{{"name", name}, {"unit", m.unit}, {"goal", m.goal}, {"long_name", m.long_name}};
-    if (std::isfinite(m.value))
-      value["value"] = m.value;
-    else
-      value["value"] = std::isnan(m.value) ? "nan" : m.value > 0 ? "inf" : "-inf";
-    values.push_back(std::move(value));
-  }
-  run.journal.declare("metrics", columns);
-  run.journal.row("metrics", 0, 0, row);
-  run.progress(1, 1, {{"unit", "metrics"}});
-  return {{"values", values}};
+  const auto samples = record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count);
+  return timed(run, *metric, *setup.data, {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, count});
 }
+
+}  // namespace
+
+Json run_evaluate(StageRun& run) { return run.spec.contains("sampled") ? measure_samples(run) : measure_model(run); }
 
 }  // namespace scorelab::host

@@ -1,11 +1,31 @@
 #include "host/experiment.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
+#include <chrono>
+
+#include "host/device.h"
 #include "host/generator.h"
+#include "host/weights.h"
 
 namespace scorelab::host {
-Setup::Setup(const Json& spec, at::Device device, bool with_network) {
+namespace {
+
+/// A frozen model of the manifest: its own network, scheduler and output, with the weights of its training.
+std::shared_ptr<Model> load_model(const Json& spec, at::Device device, const std::filesystem::path& results) {
+  static const std::atomic<bool> never{false};
+  const Setup setup(spec, device, true);
+  if (spec.at("trained") != "")
+    load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")), [](const std::string&) {});
+  const auto state = setup.model(spec, never);
+  state->chunk = read_table<RunOptions>(spec.at("run")).chunk;
+  return std::make_shared<Model>(state);
+}
+
+}  // namespace
+
+Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results) {
   const KeepGenerator keep;
   const auto run = read_table<RunOptions>(spec.at("run"));
   tensors = at::TensorOptions().dtype(run.dtype == "float64" ? at::kDouble : at::kFloat).device(device);
@@ -14,6 +34,8 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network) {
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {*scheduler, tensors, {}, nullptr});
   law = data->exact();
+  if (spec.contains("models"))
+    for (const auto& [name, model] : spec["models"].items()) models[name] = load_model(model, device, results);
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
   host::prepare(network, spec.at("network"), setting());
@@ -33,16 +55,16 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   Sampling s;
   const auto run = read_table<RunOptions>(spec.at("run"));
   s.options = read_table<SampleOptions>(sample);
-  host::prepare(s.options.initial->component(), sample.at("initial"), setting());
+  host::prepare(s.options.initial->component(), sample.at("initial"), setting(), models);
   s.model = model(spec, stop);
   s.model->chunk = run.chunk;
   s.model->max_nfe = s.options.max_nfe;
   for (const auto& guide : spec.at("guides")) {
     s.model->guides.push_back(make_as<Guide>(guide));
-    host::prepare(s.model->guides.back(), guide, setting());
+    host::prepare(s.model->guides.back(), guide, setting(), models);
   }
   s.sampler = make_sampler(sampler);
-  host::prepare(s.sampler, sampler, setting());
+  host::prepare(s.sampler, sampler, setting(), models);
   s.data = data;
   s.paths = run.noise == "path";
   s.seed = spec.at("seed");
@@ -72,6 +94,27 @@ Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& s
   call(title(sampler), [&] { steps = steps_within(nfe, cost); });
   out["params"]["steps"] = steps;
   return out;
+}
+
+std::int64_t Setup::measure_threads(const std::shared_ptr<Model::State>& state) const {
+  if (network->parameters().empty() || !tensors.device().is_cpu()) return 1;
+  const int all = cores();
+  std::vector<std::int64_t> shape{state->chunk};
+  for (const auto n : data->shape()) shape.push_back(n);
+  const at::Tensor x = at::zeros(shape, tensors);
+  Model model(state);
+  const auto seconds = [&](int threads) {
+    at::set_num_threads(threads);
+    double best = 1e9;
+    for (int i = 0; i < 4; ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      model(x, scheduler->t_max());
+      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    return best;
+  };
+  const double one = seconds(1), many = seconds(all);
+  return many < 0.9 * one ? all : 1;
 }
 
 }  // namespace scorelab::host

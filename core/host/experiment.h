@@ -2,6 +2,7 @@
 #include <scorelab/dataset.h>
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -26,13 +27,15 @@ Options read_table(const Json& values) {
 
 /// The parts of an experiment that every stage needs, made from a stage's spec and prepared on one device.
 struct Setup {
-  Setup(const Json& spec, at::Device device, bool with_network);
+  /// `results`: where the weights of the models lie that the spec names.
+  Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results = {});
 
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<DataSet> data;
   std::shared_ptr<Network> network;
   std::optional<Law> law;
   at::TensorOptions tensors;
+  Models models;
 
   Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr}; }
   /// A model of the network for this spec's output.
@@ -41,6 +44,8 @@ struct Setup {
   Sampling sampling(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
   /// The sampler's config with a budget of evaluations turned into steps, by dry runs.
   Json within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
+  /// The faster number of threads for a network evaluation of one chunk: one or all.
+  std::int64_t measure_threads(const std::shared_ptr<Model::State>& model) const;
 };
 
 }  // namespace scorelab::host

@@ -6,6 +6,7 @@
 #include "host/stage.h"
 #include "host/weights.h"
 #include "record/files.h"
+#include "record/samples.h"
 #include "train/data.h"
 
 namespace scorelab::host {
@@ -53,6 +54,47 @@ Json score_field(const Json& request) {
       out["exact"] = list(setup.law->score(x, one * q.alpha(t).one(), one * q.sigma(t).one()));
     }
     return out;
+  } catch (const std::exception& e) {
+    return {{"error", e.what()}};
+  }
+}
+
+Json exact_paths(const Json& request) {
+  try {
+    const c10::AutoGradMode no_grad(false);
+    const std::filesystem::path results = request.at("results").get<std::string>(),
+                                folder = record::stage_folder(results, request.at("key"));
+    const Json spec = record::read_json(folder / "spec.json");
+    const Setup setup(spec, at::kCPU, false);
+    if (!setup.law) throw Error("there are no exact paths: the data set states no law");
+    if (record::traced(folder) == 0) throw Error("there are no paths to begin from: ask for them with sample.trace");
+    const record::Trace trace = record::load_trace(folder, std::min(request.at("count").get<std::int64_t>(), record::traced(folder)));
+    const Scheduler& q = *setup.scheduler;
+    const at::Tensor times = to_tensor(trace.t).to(at::kDouble);  // [steps, samples]: of the first sample, as good as any
+    const Affine map = setup.data->to_model();
+    at::Tensor x = to_tensor(trace.x).to(at::kDouble)[0] * map.scale + map.shift;
+    const at::Tensor one = at::ones({x.size(0)}, at::kDouble);
+    const auto slope = [&](const at::Tensor& at, double t) {
+      return q.f(t).one() * at - 0.5 * q.g2(t).one() * setup.law->score(at, one * q.alpha(t).one(), one * q.sigma(t).one());
+    };
+    std::vector<at::Tensor> path{x};
+    std::vector<double> t{times[0][0].item<double>()};
+    for (std::int64_t i = 1; i < times.size(0) && t.back() > q.t_min(); ++i) {
+      constexpr int parts = 16;  // of a step, by RK4
+      double from = t.back();
+      const double to = std::max(q.t_min(), times[i][0].item<double>()), h = (to - from) / parts;
+      for (int k = 0; k < parts; ++k, from += h) {
+        const double end = k + 1 == parts ? to : from + h;
+        const at::Tensor k1 = slope(x, from), k2 = slope(x + 0.5 * h * k1, from + 0.5 * h), k3 = slope(x + 0.5 * h * k2, from + 0.5 * h),
+                         k4 = slope(x + h * k3, end);
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4);
+      }
+      t.push_back(to), path.push_back(x);
+    }
+    const at::Tensor all = ((at::stack(path) - map.shift) / map.scale).contiguous();
+    return {{"t", t},
+            {"shape", all.sizes().vec()},
+            {"x", std::vector<double>(all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel())}};
   } catch (const std::exception& e) {
     return {{"error", e.what()}};
   }

@@ -13,4 +13,8 @@ Json draw_data_points(const Json& request);
 /// from t_min), and the exact one where the data's law is known: {"t", "model": [[u, v], ..], "exact"}; or {"error"}.
 Json score_field(const Json& request);
 
+/// {"results", "key", "count"}: the probability-flow ODE in the exact score of the data's law, from the starts of a sampling's trace, at
+/// the times of its steps (t_min in place of 0): {"t": [steps], "shape", "x"}, in data units; or {"error"}.
+Json exact_paths(const Json& request);
+
 }  // namespace scorelab::host

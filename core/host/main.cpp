@@ -19,6 +19,7 @@
 ///   check                  components as JSON on stdin, their verdicts on stdout
 ///   data                   stdin: {"spec", "count", "seed"}; one JSON line: draws of the data set, for figures
 ///   field                  stdin: {"results", "key", "t", "points"}; one JSON line: a model's score there, and the exact one
+///   paths                  stdin: {"results", "key", "count"}; one JSON line: exact paths beside a trace
 ///   devices                one JSON line
 ///   work RESULTS KEY..     runs stages; the end of stdin means that the front end is gone
 namespace {
@@ -58,6 +59,9 @@ int main(int argc, char** argv) {
     code = 0;
   } else if (verb == "field") {
     say(scorelab::host::score_field(Json::parse(std::cin)));
+    code = 0;
+  } else if (verb == "paths") {
+    say(scorelab::host::exact_paths(Json::parse(std::cin)));
     code = 0;
   } else if (verb == "devices") {
     std::string why;

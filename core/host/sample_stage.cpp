@@ -8,7 +8,6 @@
 #include <chrono>
 #include <numeric>
 
-#include "host/device.h"
 #include "host/experiment.h"
 #include "host/stage.h"
 #include "host/weights.h"
@@ -16,32 +15,6 @@
 #include "record/samples.h"
 
 namespace scorelab::host {
-namespace {
-
-/// The faster of one thread and all of them for a network evaluation of one chunk.
-std::int64_t measure_threads(const Sampling& s) {
-  if (s.model->network->parameters().empty() || !s.tensors.device().is_cpu()) return 1;
-  const int all = cores();
-  std::vector<std::int64_t> shape{s.model->chunk};
-  for (const auto n : s.data->shape()) shape.push_back(n);
-  const at::Tensor x = at::zeros(shape, s.tensors);
-  Model model(s.model);
-  const auto seconds = [&](int threads) {
-    at::set_num_threads(threads);
-    double best = 1e9;
-    for (int i = 0; i < 4; ++i) {
-      const auto begin = std::chrono::steady_clock::now();
-      model(x, s.model->scheduler->t_max());
-      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    }
-    return best;
-  };
-  const double one = seconds(1), many = seconds(all);
-  return many < 0.9 * one ? all : 1;
-}
-
-}  // namespace
-
 namespace {
 
 /// Collects the paths of the first samples of a call.
@@ -81,7 +54,7 @@ Json run_moments(StageRun& run, Sampling& sampling) {
 }  // namespace
 
 Json run_sample(StageRun& run) {
-  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
+  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true, run.results);
   const Json& sample = run.spec["sample"];
   const auto options = read_table<SampleOptions>(sample);
   if (run.spec["trained"] != "")
@@ -98,7 +71,7 @@ Json run_sample(StageRun& run) {
   Sampling sampling = setup.sampling(sampler, sample, run.spec, run.stop);
   if (!run.resolved.contains("threads")) {
     const c10::AutoGradMode no_grad(false);
-    run.resolved["threads"] = measure_threads(sampling);
+    run.resolved["threads"] = setup.measure_threads(sampling.model);
     record::write_whole(run.folder / "resolved.json", run.resolved.dump());
   }
   at::set_num_threads(run.resolved["threads"]);

@@ -156,9 +156,9 @@ std::int64_t measure_threads(Trainer& trainer) {
 }  // namespace
 
 Json run_train(StageRun& run) {
-  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true);
+  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true, run.results);
   auto objective = make_as<Objective>(run.spec["objective"]);
-  prepare(objective, run.spec["objective"], setup.setting());
+  prepare(objective, run.spec["objective"], setup.setting(), setup.models);
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
   Trainer trainer(setup.model(run.spec, run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema,
                   run.spec["seed"], setup.tensors, run.stop);

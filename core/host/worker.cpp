@@ -112,6 +112,17 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
   return 1;
 }
 
+/// The stages that one needs: those before it, and the trainings of the models that it names.
+std::vector<std::string> parents_of(const Json& spec) {
+  std::vector<std::string> out;
+  if (spec.is_null()) return out;
+  for (const char* before : {"trained", "sampled"}) out.push_back(spec.value(before, ""));
+  if (spec.contains("models"))
+    for (const auto& model : spec["models"]) out.push_back(model.value("trained", ""));
+  std::erase(out, "");
+  return out;
+}
+
 /// Where a stage stands for this host: to be begun, done, failed, or waiting for one before it.
 enum class Stand { ready, done, failed, waits };
 
@@ -120,9 +131,7 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
   if (fs::exists(folder / "stage.json")) return Stand::done;
   if (hopeless.contains(key) || fs::exists(folder / "failure.json")) return hopeless.insert(key), Stand::failed;
   const Json spec = record::read_json(folder / "spec.json");
-  for (const char* before : {"trained", "sampled"}) {
-    const std::string parent = spec.is_null() ? "" : spec.value(before, "");
-    if (parent.empty()) continue;
+  for (const std::string& parent : parents_of(spec)) {
     const fs::path stage = record::stage_folder(results, parent);
     if (fs::exists(stage / "stage.json")) continue;
     if (hopeless.contains(parent) || fs::exists(stage / "failure.json")) return hopeless.insert(key), Stand::failed;

@@ -9,7 +9,7 @@
 #include <map>
 #include <set>
 
-#include "manifest/values.h"
+#include "manifest/parts.h"
 #include "params/tables.h"
 
 namespace scorelab::manifest {
@@ -25,19 +25,6 @@ schema::Schema table_schema() {
   return schema::of(p);
 }
 
-/// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},    {"path", "scheduler"},       {"noise", "scheduler"},
-                                                  {"one-level", "scheduler"}, {"gaussian-law", "dataset"}, {"mixture-law", "dataset"},
-                                                  {"density", "dataset"},     {"bounds", "dataset"},       {"images", "dataset"},
-                                                  {"trains", "network"},      {"exact", "network"},        {"second-order", "network"}};
-
-struct Part {
-  Json component;
-  Position at;
-  schema::Schema schema;
-  std::string role;
-};
-
 void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::string>& seen, std::vector<const catalog::Entry*>& out) {
   if (node.kind == Kind::string && seen.insert(node.string).second)
     for (const auto& e : catalog.entries())
@@ -46,13 +33,17 @@ void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::st
   for (const auto& m : node.members) collect(m.value, catalog, seen, out);
 }
 
+const std::vector<std::string> model_keys{"dataset", "scheduler", "network", "output", "objective", "train", "run", "ema"};
+
 class Checker {
  public:
-  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings)
-      : root_(root), catalog_(catalog), findings_(findings), reader_(findings) {}
+  /// `model`: the name in `[models]` of what is checked; empty for an experiment.
+  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings, std::string model = "")
+      : root_(root), catalog_(catalog), findings_(findings), reader_(findings), model_(std::move(model)) {}
 
   Checked run() {
     Experiment& e = out_.experiment;
+    models();
     e.scheduler = required("scheduler");
     e.dataset = required("dataset");
     e.network = required("network");
@@ -62,12 +53,16 @@ class Checker {
       c["label"] = label;
       e.guides.push_back(std::move(c));
     });
-    labelled("metrics", "metric", [&](const std::string& label, Json c) { e.metrics[label] = std::move(c); });
+    labelled("metrics", "metric", [&](const std::string& label, Json c) {
+      c["of"] = parts_.back().declares("on-model") ? "model" : "samples";
+      e.metrics[label] = std::move(c);
+    });
     e.output = table<OutputOptions>("output");
     e.train = table<TrainOptions>("train");
-    e.sample = table<SampleOptions>("sample");
+    e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
     e.run = table<RunOptions>("run");
-    parts_that_go_together();
+    match_parts(root_, parts_, !model_.empty(), e, findings_);
+    std::erase_if(e.models, [&](const auto& m) { return !named_.contains(m.first); });
     out_.left_out = reader_.left_out();
     return std::move(out_);
   }
@@ -77,24 +72,16 @@ class Checker {
     findings_.problem({at, std::move(message), std::move(hint), std::move(notes), unavailable});
   }
 
-  /// A key of the top level that has no effect here, though it may in another cell.
-  void no_effect(const std::string& key, const std::string& message, const std::string& hint) {
-    findings_.unused(key_at(key), key, {key_at(key), message, hint, {}});
-  }
-
-  Position key_at(const std::string& key) const {
-    for (const auto& m : root_.members)
-      if (m.key == key) return m.key_at;
-    return root_.at;
-  }
-
   Json required(const std::string& key) {
     const Node* node = root_.find(key);
     if (node) return component(key, {key}, *node, key);
-    if (findings_.misspelt.contains(key)) return {};
+    const auto meant = [&](const Node::Member& m) {
+      return std::find(model_keys.begin(), model_keys.end(), m.key) == model_keys.end() && nearest(m.key, model_keys) == key;
+    };
+    if (model_.empty() ? findings_.misspelt.contains(key) : std::any_of(root_.members.begin(), root_.members.end(), meant)) return {};
     Position start = root_.at;
     start.length = 1;
-    problem(start, fmt::format("the manifest names no {}", key),
+    problem(start, fmt::format("{} names no {}", model_.empty() ? "the manifest" : "model `" + model_ + "`", key),
             fmt::format("such as {} = \"{}\"; scorelab list {}", key, example(key), key));
     return {};
   }
@@ -102,6 +89,67 @@ class Checker {
   std::string example(const std::string& kind) const {
     const auto entries = catalog_.of_kind(kind);
     return entries.empty() ? "NAME" : entries.front()->stamp.name;
+  }
+
+  /// `[models]`: each starts from the cell's dataset, scheduler and run. Those that nothing names are left out in the end.
+  void models() {
+    const Node* all = root_.find("models");
+    if (!all) return;
+    if (all->kind != Kind::table) return problem(all->at, fmt::format("`models` is {}", all->kind_name()), "expected a table of names");
+    for (const auto& m : all->members) {
+      if (m.key.empty() || m.key == "none" || m.key.find_first_of("/. ") != m.key.npos) {
+        problem(m.key_at, fmt::format("`{}` cannot be a model's name", m.key), "a plain name: no slash, dot or blank, and not \"none\"");
+        continue;
+      }
+      if (m.value.kind != Kind::table) {
+        problem(m.value.at, fmt::format("`models.{}` is {}", m.key, m.value.kind_name()), "expected a table with a `network`");
+        continue;
+      }
+      Node own;
+      own.at = m.value.at;
+      for (const char* key : {"dataset", "scheduler", "run"})
+        for (const auto& base : root_.members)
+          if (base.key == key) own.members.push_back(base);
+      for (const auto& inner : m.value.members)
+        if (std::find(model_keys.begin(), model_keys.end(), inner.key) == model_keys.end()) {
+          const std::string near = nearest(inner.key, model_keys);
+          problem(inner.key_at, fmt::format("model `{}` has no key `{}`", m.key, inner.key),
+                  near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near),
+                  {fmt::format("keys: {}", fmt::join(model_keys, ", "))});
+        }
+      merge(own, m.value, Merge::keep);
+      auto checked = Checker(own, catalog_, findings_, m.key).run();
+      out_.doubts.insert(out_.doubts.end(), checked.doubts.begin(), checked.doubts.end());
+      out_.experiment.models[m.key] = std::make_shared<Experiment>(std::move(checked.experiment));
+      findings_.unused(m.key_at, "model " + m.key,
+                       {m.key_at, fmt::format("nothing names the model `{}`", m.key), fmt::format("such as teacher = \"{}\"", m.key), {}});
+    }
+  }
+
+  /// The name of a model, as a parameter gives it.
+  Json model(const Node& node, const std::string& key) {
+    if (node.kind != Kind::string)
+      return problem(node.at, fmt::format("`{}` is {}", key, node.kind_name()), "expected the name of a model, or \"none\""), "none";
+    if (node.string == "none") return "none";
+    if (!model_.empty() || role_ == "dataset" || role_ == "scheduler" || role_ == "network")
+      return problem(node.at, fmt::format("a {} cannot name a model", model_.empty() ? role_ : "model"),
+                     "objectives, samplers, guides, initials and metrics of the experiment can"),
+             "none";
+    std::vector<std::string> names;
+    if (const Node* all = root_.find("models"))
+      for (const auto& m : all->members) {
+        names.push_back(m.key);
+        if (m.key != node.string) continue;
+        findings_.used(m.key_at, "model " + m.key);
+        named_.insert(m.key);
+        return m.key;
+      }
+    const std::string near = nearest(node.string, names);
+    problem(node.at, fmt::format("there is no model `{}`", node.string),
+            !near.empty()   ? fmt::format("did you mean `{}`?", near)
+            : names.empty() ? fmt::format("a table [models.{}] says how it is trained", node.string)
+                            : fmt::format("models: {}", fmt::join(names, ", ")));
+    return "none";
   }
 
   /// A name or a table with `plugin`, read against the plugin's schema. Null where it is "none" or wrong.
@@ -116,6 +164,7 @@ class Checker {
       return {};
     }
     const std::size_t problems_before = findings_.count();
+    role_ = role;
     const catalog::Entry* entry = catalog_.find(kinds, name->string);
     if (!entry) return unknown(kinds, *name), Json();
     const std::string owner = fmt::format("{} `{}`", kinds[0], entry->stamp.name);
@@ -139,6 +188,7 @@ class Checker {
 
   TableReader::ReadSlot slot_reader() {
     return [this](const Node& inner, const std::string& kind, const std::string& key) -> Json {
+      if (kind == "model") return model(inner, key);
       const Node* plugin = inner.kind == Kind::table ? inner.find("plugin") : &inner;
       if (!plugin || plugin->kind != Kind::string || plugin->string != "none") return component(key, {kind}, inner, kind);
       for (const auto& m : inner.members) {
@@ -180,6 +230,16 @@ class Checker {
             near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
   }
 
+  /// A table without `plugin` under a plugin's own name is that plugin: `vlb = { .. }`.
+  Node named(const Node& value, const std::string& kind, const std::string& label) const {
+    Node out = value;
+    if (value.kind != Kind::table || value.find("plugin") || !catalog_.find({kind}, label)) return out;
+    Node name;
+    name.kind = Kind::string, name.string = label, name.at = value.at;
+    out.members.push_back({"plugin", value.at, std::move(name), false, false});
+    return out;
+  }
+
   /// Components under labels: a list of names, or a table of labels. `f` keeps each.
   void labelled(const std::string& key, const std::string& kind, const std::function<void(const std::string& label, Json)>& f) {
     const Node* node = root_.find(key);
@@ -189,7 +249,7 @@ class Checker {
       if (!seen.insert(label).second)
         return problem(at, fmt::format("the {} `{}` is named twice", kind, label),
                        fmt::format("give one a label: {} = {{ label = .. }}", key));
-      if (Json c = component(what, {kind}, value, kind); !c.is_null()) f(label, std::move(c));
+      if (Json c = component(what, {kind}, named(value, kind, label), kind); !c.is_null()) f(label, std::move(c));
     };
     if (node->kind == Kind::array) {
       for (std::size_t i = 0; i < node->items.size(); ++i) {
@@ -210,6 +270,16 @@ class Checker {
     }
   }
 
+  /// Which weights of a model are used.
+  Json weights_of_model() {
+    Node ema;
+    ema.at = root_.at;
+    for (const auto& m : root_.members)
+      if (m.key == "ema") ema.members.push_back(m);
+    static const schema::Schema s = table_schema<ModelOptions>();
+    return reader_.read(&ema, s, fmt::format("model `{}`", model_), "scorelab list models", slot_reader(), false).values;
+  }
+
   template <class Options>
   Json table(const std::string& key) {
     const Node* node = root_.find(key);
@@ -223,110 +293,13 @@ class Checker {
     return std::move(read.values);
   }
 
-  bool gives(const std::string& provider, const std::string& capability) const {
-    for (const auto& part : parts_) {
-      if (part.role != provider) continue;
-      for (const auto& g : part.schema.gives)
-        if (g.name == capability && schema::holds(g.whens, part.component["params"])) return true;
-    }
-    return false;
-  }
-  const Part* part(const std::string& role) const {
-    for (const auto& p : parts_)
-      if (p.role == role) return &p;
-    return nullptr;
-  }
-
-  void parts_that_go_together() {
-    for (const auto& p : parts_) {
-      for (const auto& need : p.schema.needs) {
-        if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
-        const auto giver = giver_of.find(need.name);
-        const Part* provider = giver == giver_of.end() ? nullptr : part(giver->second);
-        if (!provider || gives(giver->second, need.name)) continue;
-        problem(p.at,
-                fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
-                            schema::text(provider->component)),
-                need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
-      }
-    }
-    if (const Node* sample = root_.find("sample"); const Node* initial = sample ? sample->find("initial") : nullptr)
-      if (initial->kind == Kind::string && initial->string == "none")
-        problem(initial->at, "`initial` cannot be \"none\"", "a sampler starts somewhere, such as at the \"prior\"");
-    if (out_.experiment.sample["moments"] == "exact") {
-      for (const auto& p : parts_) {
-        if (p.role != "metric" && p.role != "initial" && p.role != "guide") continue;
-        const auto& given = p.schema.gives;
-        if (std::none_of(given.begin(), given.end(), [](const auto& g) { return g.name == "exact-moments"; }))
-          problem(p.at, fmt::format("{} `{}` does not go with sample.moments = \"exact\"", p.role, schema::text(p.component)),
-                  p.role == "metric"  ? "it measures samples, and there are none"
-                  : p.role == "guide" ? "it is not affine, or does not say so"
-                                      : "it states no moments");
-      }
-      if (part("dataset") && !gives("dataset", "gaussian-law"))
-        problem(part("dataset")->at,
-                fmt::format("dataset `{}` does not go with sample.moments = \"exact\"", schema::text(part("dataset")->component)),
-                "moments are propagated exactly for a Gaussian");
-    }
-    const Part* network = part("network");
-    if (!network) return;
-    const bool trains = gives("network", "trains");
-    if (trains && !root_.find("objective") && !findings_.misspelt.contains("objective"))
-      problem(network->at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network->component)),
-              "such as objective = \"denoising-score-matching\"");
-    if (trains) {
-      if (const Node* sample = root_.find("sample"))
-        if (const Node* ema = sample->find("ema")) findings_.used(ema->at, "ema of a network");
-      for (const char* key : {"objective", "train", "output"}) findings_.used(key_at(key), key);
-    } else {
-      for (const char* key : {"objective", "train", "output"})
-        if (root_.find(key))
-          no_effect(key, fmt::format("`{}` has no effect with network `{}`", key, schema::text(network->component)),
-                    "it is exact: nothing is trained; remove this");
-      if (const Node* sample = root_.find("sample"))
-        for (const auto& m : sample->members)
-          if (m.key == "ema")  // by its value's place: its key has a use as far as the table is concerned
-            findings_.unused(m.value.at, "ema of a network",
-                             {m.key_at,
-                              fmt::format("`ema` has no effect with network `{}`", schema::text(network->component)),
-                              "it is exact and has no weights",
-                              {}});
-      if (out_.experiment.sample["step"] > 0)
-        problem(root_.find("sample")->find("step")->at, "`step` names a checkpoint, but nothing is trained", "remove it");
-      out_.experiment.objective = out_.experiment.train = out_.experiment.output = nullptr;
-      out_.experiment.sample["ema"] = 0.0;
-    }
-    if (trains && out_.experiment.sample["step"] > out_.experiment.train["steps"])
-      problem(root_.find("sample")->find("step")->at,
-              fmt::format("`step` is beyond the training's {} steps", out_.experiment.train["steps"].dump()), "0 is the last one");
-    if (root_.find("sampler"))
-      for (const char* key : {"guides", "sample", "metrics"}) findings_.used(key_at(key), key);
-    if (!root_.find("sampler") && !findings_.misspelt.contains("sampler")) {
-      if (root_.find("guides"))
-        no_effect("guides", "`guides` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
-      if (root_.find("sample"))
-        no_effect("sample", "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
-      if (root_.find("metrics"))
-        no_effect("metrics", "`metrics` needs samples, but the manifest names no sampler", "such as sampler = \"ancestral\"");
-      if (!trains && !root_.find("guides") && !root_.find("sample") && !root_.find("metrics"))
-        problem(network->at, "there is nothing to do: nothing is trained, and the manifest names no sampler",
-                "such as sampler = \"ancestral\"");
-    }
-    if (const Json& threads = out_.experiment.run["threads"];
-        threads.is_number() && threads.get<double>() != std::floor(threads.get<double>()))
-      problem(root_.find("run")->find("threads")->at, "`threads` is no whole number", "expected an integer or \"auto\"");
-    const Json& device = out_.experiment.run["device"];
-    const std::string d = device.is_string() ? device.get<std::string>() : "";
-    const bool indexed = d.rfind("cuda:", 0) == 0 && d.size() > 5 && d.find_first_not_of("0123456789", 5) == std::string::npos;
-    if (d != "auto" && d != "cpu" && d != "cuda" && !indexed)
-      problem(root_.find("run")->find("device")->at, fmt::format("`device` cannot be \"{}\"", d), "expected auto, cpu, cuda or cuda:i");
-  }
-
   const Node& root_;
   catalog::Catalog& catalog_;
   Findings& findings_;
   Checked out_;
   TableReader reader_;
+  std::string model_, role_;
+  std::set<std::string> named_;
   std::vector<Part> parts_;
 };
 

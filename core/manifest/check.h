@@ -1,5 +1,7 @@
 #pragma once
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,13 +13,19 @@ namespace scorelab::manifest {
 
 /// One experiment, checked, with every default filled in. A component is
 ///   {"plugin", "kind", "version", "id", "file", "sha256", "params": {..}, "key": {active parameters that differ from their default}}
-/// and `id` is what its stage's key names: name@version, or the source's hash for a plugin from elsewhere.
+/// and `id` is what its stage's key names: name@version, or the source's hash for a plugin from elsewhere. A metric has "of": what it
+/// measures, "model" or "samples".
 struct Experiment {
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
   Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component
   Json keys = Json::object();  ///< of output, train, sample, run: what differs from the default
+  /// `[models.NAME]` that something names; of a model, `sample` says which weights are used.
+  std::map<std::string, std::shared_ptr<const Experiment>> models;
 };
+
+/// Where a component's key names a model: {model_mark: NAME}.
+constexpr const char* model_mark = "$model";
 
 /// Something that only the plugin itself can say: whether its parameters go together.
 struct Doubt {

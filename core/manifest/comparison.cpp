@@ -65,10 +65,6 @@ class Reader {
     known.insert(known.begin() + 4, experiment_keys.begin(), experiment_keys.end());
     for (const auto& m : root_.members) {
       if (std::find(known.begin(), known.end(), m.key) != known.end()) continue;
-      if (m.key == "models") {
-        problem(m.key_at, "`models` are not there yet", "remove it; README lists what is missing");
-        continue;
-      }
       const std::string near = nearest(m.key, known);
       findings_.misspelt.insert(near);
       problem(m.key_at, fmt::format("a manifest has no key `{}`", m.key),

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "catalog/sha256.h"
+#include "manifest/check.h"
 
 namespace scorelab::manifest {
 namespace {
@@ -149,7 +150,10 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
   for (const auto& p : schema.params) {
     const Node* given = table ? table->find(p.name) : nullptr;
     Json value = p.initial, key;
-    if (p.type == "slot") {
+    if (p.type == "model") {
+      if (given) value = slot(*given, "model", p.name);
+      if (value != p.initial) key = Json{{model_mark, value}};
+    } else if (p.type == "slot") {
       Node initial;
       initial.kind = Kind::string;
       initial.string = p.initial.get<std::string>();

@@ -43,7 +43,7 @@ class TableReader {
   /// `owner`: how messages name the table, such as "sampler `ancestral`".
   explicit TableReader(Findings& findings) : findings_(findings) {}
 
-  /// Reads a component that a slot names; null: the empty slot.
+  /// Reads a component that a slot names; null: the empty slot. Of kind `model`: its name, or "none".
   using ReadSlot = std::function<Json(const Node& node, const std::string& kind, const std::string& key)>;
 
   struct Result {

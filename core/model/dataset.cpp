@@ -16,6 +16,12 @@ std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
 Metric::~Metric() = default;
 
+void OnModel::params(Params& p) {
+  p("weights", weights_, "which average of the weights is measured; 0: the weights themselves").range(0, 0.9999999);
+  p("count", count_, "fresh draws of the data at which it is measured").range(1, 1e9);
+  p.gives("on-model");
+}
+
 void Images::params(Params& p) {
   p("range", range_, "what black and white are for the model; samples and metrics are in data units, [0, 1]");
   p("flip", flip_, "mirrors half of the training images left to right");

@@ -55,6 +55,10 @@ Capability& Params::needs(std::string name, std::string reason) {
 }
 Capability& Params::gives(std::string name) { return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), "")); }
 
+ModelRef::ModelRef() = default;
+ModelRef::~ModelRef() = default;
+void ModelRef::bind(std::shared_ptr<Model> model) { model_ = std::move(model); }
+
 SlotBase::SlotBase(std::string kind, std::string name) : kind_(std::move(kind)), initial_(std::move(name)) {}
 SlotBase::~SlotBase() = default;
 void SlotBase::bind(std::string key, std::shared_ptr<Component> component) {

@@ -20,14 +20,15 @@ const char* type_name(const Target& target) {
                              [](std::string*) { return "string"; }, [](std::vector<double>*) { return "floats"; },
                              [](std::vector<std::int64_t>*) { return "ints"; }, [](std::vector<std::string>*) { return "strings"; },
                              [](std::vector<std::vector<double>>*) { return "matrix"; }, [](NumberOrWord*) { return "number-or-word"; },
-                             [](SlotBase*) { return "slot"; }},
+                             [](ModelRef*) { return "model"; }, [](SlotBase*) { return "slot"; }},
                     target);
 }
 
 Json value_of(const Target& target) {
-  return std::visit(Overload{[](NumberOrWord* v) { return std::visit([](const auto& x) { return Json(x); }, *v); },
-                             [](SlotBase* v) { return Json(v->initial()); }, [](auto* v) { return Json(*v); }},
-                    target);
+  return std::visit(
+      Overload{[](NumberOrWord* v) { return std::visit([](const auto& x) { return Json(x); }, *v); },
+               [](ModelRef*) { return Json("none"); }, [](SlotBase* v) { return Json(v->initial()); }, [](auto* v) { return Json(*v); }},
+      target);
 }
 
 Json whens_to_json(const std::vector<When>& whens) {
@@ -124,6 +125,7 @@ void assign(Spec& spec, const Json& value, const MakeComponent& component) {
                           else
                             *v = value.get<double>();
                         },
+                        [&](ModelRef* v) { v->assign(value == "none" ? "" : value.get<std::string>()); },
                         [&](SlotBase* v) {
                           const bool empty = value.is_null() || (value.is_string() && value == "none");
                           v->bind(spec.name, empty ? nullptr : component(v->kind(), value));

@@ -13,7 +13,7 @@ namespace scorelab::schema {
 using Json = nlohmann::json;
 
 struct Param {
-  std::string name, doc, type, unit, slot;  ///< type: bool int float string floats ints strings matrix number-or-word slot
+  std::string name, doc, type, unit, slot;  ///< type: bool int float string floats ints strings matrix number-or-word model slot
   Json initial;                             ///< the default; null where one must be given
   std::optional<double> low, high;
   std::vector<std::string> words;

@@ -33,6 +33,10 @@ void TrainOptions::params(Params& p) {
   p("checkpoint_every", checkpoint_every, "steps between checkpoints").range(1, 1e9).reporting();
 }
 
+void ModelOptions::params(Params& p) {
+  p("ema", ema, "which average of the weights is used; 0: the weights themselves").range(0, 0.9999999);
+}
+
 void SampleOptions::params(Params& p) {
   p("count", count, "number of samples; more go on where fewer are stored").range(1, 1e9).reporting();
   p("ema", ema, "which average of the weights is sampled; 0: the weights themselves").range(0, 0.9999999);

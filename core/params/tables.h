@@ -25,6 +25,12 @@ struct TrainOptions {
   bool ema_warmup = true;
 };
 
+/// `[models.NAME]`, beside its components and tables.
+struct ModelOptions {
+  void params(Params& p);
+  double ema = 0.999;
+};
+
 /// `sample`.
 struct SampleOptions {
   void params(Params& p);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <set>
 
 #include "catalog/sha256.h"
 #include "record/files.h"
@@ -16,6 +17,20 @@ namespace {
 
 /// What a component adds to a key: who it is, and its active parameters that differ from their default.
 Json keyed(const Json& component) { return component.is_null() ? Json() : Json{{"id", component["id"]}, {"params", component["key"]}}; }
+
+void replace_model(Json& key, const std::string& name, const Json& by) {
+  if (key.is_object() && key.contains(manifest::model_mark) && key[manifest::model_mark] == name) key[manifest::model_mark] = by;
+  if (key.is_structured())
+    for (auto& inner : key) replace_model(inner, name, by);
+}
+
+/// The names of the models in a key.
+void models_in(const Json& key, std::set<std::string>& out) {
+  if (key.is_object() && key.contains(manifest::model_mark) && key[manifest::model_mark].is_string())
+    out.insert(key[manifest::model_mark].get<std::string>());
+  if (key.is_structured())
+    for (const auto& inner : key) models_in(inner, out);
+}
 
 class Planner {
  public:
@@ -50,7 +65,7 @@ class Planner {
     const CellPlan& own = plan_.cells.back();
     const auto& seeds = c_.seeds;
     const auto add = [&](std::int64_t train, std::int64_t sample) {
-      Replicate r{plan_.cells.size() - 1, train, sample, seeds.name(train, sample), "", {}};
+      Replicate r{plan_.cells.size() - 1, train, sample, seeds.name(train, sample), "", {}, {}};
       const bool one = (seeds.apart ? seeds.train.size() : 1) * seeds.sample.size() == 1;
       if (!c_.single()) {
         for (const auto& [axis, label] : own.at) r.folder += folder_name(axis == "variant" ? label : axis + "=" + label) + "/";
@@ -59,6 +74,7 @@ class Planner {
         r.folder = r.name;
       }
       r.stages = stages(own.experiment, own.at, train, sample, "");
+      for (const auto& key : models_) r.models.push_back(index_.at(key));
       plan_.replicates.push_back(std::move(r));
     };
     if (seeds.apart)
@@ -78,12 +94,17 @@ class Planner {
   std::vector<std::size_t> stages(const Experiment& e, const Coordinates& at, std::int64_t train_seed, std::int64_t sample_seed,
                                   const std::string& only) {
     e_ = &e, at_ = &at;
-    indices_.clear();
+    indices_.clear(), models_.clear();
     const std::string trained = e.objective.is_null() ? "" : train(train_seed);
-    if (e.sampler.is_null()) return indices_;
-    const std::string sampled = sample(sample_seed, trained);
-    for (const auto& [label, metric] : e.metrics.items())
-      if (only.empty() || label == only || only.rfind(label + ".", 0) == 0) evaluate(sample_seed, sampled, label, metric);
+    models_.erase(trained);
+    const std::string sampled = e.sampler.is_null() ? "" : sample(sample_seed, trained);
+    for (const auto& [label, metric] : e.metrics.items()) {
+      if (!only.empty() && label != only && only.rfind(label + ".", 0) != 0) continue;
+      if (metric["of"] == "model")
+        measure(sample_seed, trained, label, metric);
+      else if (!sampled.empty())
+        evaluate(sample_seed, sampled, label, metric);
+    }
     return indices_;
   }
 
@@ -156,20 +177,43 @@ class Planner {
             {"network", e_->network}, {"output", e_->output},   {"guides", Json::array()}};
   }
 
-  std::string train(std::int64_t seed) {
+  /// `of_model`: the name in `[models]`, where it is one of these that is trained.
+  std::string train(std::int64_t seed, const std::string& of_model = "") {
     Json key = model_key();
     key["output"] = e_->keys["output"], key["objective"] = keyed(e_->objective), key["train"] = e_->keys["train"];
     Json spec = base("train", seed);
     spec["objective"] = e_->objective, spec["train"] = e_->train;
     spec["ema"] = Json::array(), spec["keep"] = Json::array();
+    std::vector<std::string> parents;
+    std::set<double> averages;
+    if (!e_->sampler.is_null() || !of_model.empty()) averages.insert(e_->sample["ema"].get<double>());
+    for (const auto& metric : e_->metrics)
+      if (metric["of"] == "model") averages.insert(metric["params"]["weights"].get<double>());
+    averages.erase(0);
+    for (const double ema : averages) spec["ema"].push_back(ema);
     if (!e_->sampler.is_null()) {
       spec["guides"] = e_->guides;
-      const double ema = e_->sample["ema"];
-      if (ema > 0) spec["ema"].push_back(ema);
       if (e_->sample["step"] > 0) spec["keep"].push_back(e_->sample["step"]);
       spec["preview"] = {{"sampler", e_->sampler}, {"sample", e_->sample}};
+      if (e_->train["preview_every"] > 0) {
+        Json shown{keyed(e_->sampler), e_->keys["sample"]};
+        for (const auto& guide : e_->guides) shown.push_back(keyed(guide));
+        name_models(shown, spec, parents);
+      }
     }
-    return add("train", seed, "train", std::move(key), std::move(spec), "");
+    return add("train", seed, of_model.empty() ? "train" : "train " + of_model, std::move(key), std::move(spec), std::move(parents));
+  }
+
+  /// A model of the manifest: trained once, with seed 0. Gives what a host needs to load it, and what stands for it in a key.
+  std::pair<Json, Json> model(const std::string& name) {
+    const Experiment* own = std::exchange(e_, e_->models.at(name).get());
+    const std::string trained = e_->objective.is_null() ? "" : train(0, name);
+    if (!trained.empty()) models_.insert(trained);
+    Json spec = base("model", 0);
+    spec["sample"] = e_->sample, spec["trained"] = trained;
+    Json key{{"model", trained.empty() ? model_key() : Json(trained)}, {"ema", e_->sample["ema"]}};
+    e_ = own;
+    return {std::move(spec), std::move(key)};
   }
 
   std::string sample(std::int64_t seed, const std::string& trained) {
@@ -182,17 +226,40 @@ class Planner {
       for (const auto& guide : e_->guides) key["guides"].push_back(keyed(guide));
     if (e_->run["noise"] != "independent") key["noise"] = e_->run["noise"];
     spec["sampler"] = e_->sampler, spec["sample"] = e_->sample, spec["guides"] = e_->guides, spec["trained"] = trained;
-    return add("sample", seed, "sample", std::move(key), std::move(spec), trained);
+    return add("sample", seed, "sample", std::move(key), std::move(spec), {trained});
+  }
+
+  /// A metric of the model: no samples, and guides play no part.
+  void measure(std::int64_t seed, const std::string& trained, const std::string& label, const Json& metric) {
+    Json key{{"metric", keyed(metric)}, {"chunk", e_->run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
+    Json spec = base("evaluate", seed);
+    spec["metric"] = metric, spec["name"] = label, spec["trained"] = trained;
+    add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {trained});
   }
 
   void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label, const Json& metric) {
     Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_->sample["count"]}};
     Json spec = base("evaluate", seed);
     spec["metric"] = metric, spec["name"] = label, spec["sample"] = e_->sample, spec["sampled"] = sampled;
-    add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), sampled);
+    add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {sampled});
   }
 
-  std::string add(const std::string& kind, std::int64_t seed, const std::string& what, Json key, Json spec, const std::string& parent) {
+  /// Puts the models that a key names into the spec, their trainings before the stage, and what stands for them in place of their names.
+  void name_models(Json& key, Json& spec, std::vector<std::string>& parents) {
+    std::set<std::string> names;
+    models_in(key, names);
+    for (const auto& name : names) {
+      auto [model_spec, model_key] = model(name);
+      parents.push_back(model_spec["trained"]);
+      replace_model(key, name, model_key);
+      spec["models"][name] = std::move(model_spec);
+    }
+  }
+
+  std::string add(const std::string& kind, std::int64_t seed, const std::string& what, Json key, Json spec,
+                  std::vector<std::string> parents) {
+    name_models(key, spec, parents);
+    std::erase(parents, "");
     key["numerics"] = numerics, key["stage"] = kind, key["seed"] = seed, key["dtype"] = e_->run["dtype"];
     const std::string hash = sha256(key.dump());
     const auto [it, fresh] = index_.try_emplace(hash, plan_.stages.size());
@@ -200,7 +267,7 @@ class Planner {
     if (fresh) {
       Stage stage{kind, hash, what, what, std::move(spec), false, "", {}, -1};
       stage.spec["key"] = hash, stage.spec["keyed"] = std::move(key);
-      if (!parent.empty()) stage.after.push_back(index_.at(parent));
+      for (const auto& parent : parents) stage.after.push_back(index_.at(parent));
       compare_defaults(stage);
       plan_.stages.push_back(std::move(stage));
       places_.push_back(*at_);
@@ -302,6 +369,7 @@ class Planner {
   const Coordinates* at_ = nullptr;
   Plan plan_;
   std::vector<std::size_t> indices_;          // of the replicate at hand
+  std::set<std::string> models_;              // keys of its models' trainings
   std::map<std::string, std::size_t> index_;  // key -> stage
   std::vector<Coordinates> places_;           // what all cells of a stage share
 };

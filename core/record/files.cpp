@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <vector>
 
@@ -62,6 +63,13 @@ void write_whole(const fs::path& file, const std::string& bytes) {
     out.close();
     if (!out) fail("write", temporary);
   });
+}
+
+double number_of(const Json& v) {
+  if (v.is_number()) return v;
+  const std::string word = v.is_string() ? v.get<std::string>() : "nan";
+  const double inf = std::numeric_limits<double>::infinity();
+  return word == "inf" ? inf : word == "-inf" ? -inf : std::numeric_limits<double>::quiet_NaN();
 }
 
 Json read_json(const fs::path& file) {

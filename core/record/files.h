@@ -18,6 +18,7 @@ void replace_whole(const fs::path& file, const std::function<void(const fs::path
 void remove_stale(const fs::path& folder);
 
 Json read_json(const fs::path& file);  ///< throws Error; null where there is no file
+double number_of(const Json& value);   ///< a number, or one of the words nan, inf and -inf, as records have them
 
 /// A stage's folder in a results folder.
 fs::path stage_folder(const fs::path& results, const std::string& key);

@@ -54,9 +54,9 @@ void write_stream(hid_t metrics, const std::string& name, const Stream& s) {
   make_scale(step, "step");
   attribute(step, "units", std::string("1"));
   attribute(step, "long_name",
-            std::string(name == "train" || name == "evaluate" ? "optimiser step"
-                        : name == "sample"                    ? "samples drawn"
-                                                              : "step"));
+            std::string(name.ends_with("train") || name == "evaluate" ? "optimiser step"
+                        : name == "sample"                            ? "samples drawn"
+                                                                      : "step"));
   const auto column = [&](const Column& c, const std::vector<double>& values) {
     const Handle data = write(group, c.name, Array::of(values));
     attach_scale(data, step);
@@ -80,12 +80,31 @@ void write_moments(hid_t file, const Json& moments) {
 void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
   if (count == 0 || traced(folder) == 0) return;
   const Trace trace = load_trace(folder, count);
-  const Handle group = create_group(create_group(file, "arrays"), "trace");
+  const Handle group = create_group(exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays"), "trace");
   const Handle t = write(group, "t", trace.t), x = write(group, "x", trace.x);
   attribute(t, "units", std::string("1"));
   attribute(t, "long_name", std::string("time of each sample, from the start to the last step"));
   attribute(x, "units", std::string("data"));
   attribute(x, "long_name", std::string("paths of the first samples, in data units"));
+}
+
+/// What metrics measured along a coordinate: /arrays/NAME/{COORDINATE, value}.
+void write_measured_arrays(hid_t file, const fs::path& folder) {
+  const Json done = read_json(folder / "stage.json");
+  if (!done.contains("arrays")) return;
+  const Handle arrays = exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays");
+  for (const auto& a : done["arrays"]) {
+    std::vector<double> values;
+    for (const auto& v : a["values"]) values.push_back(number_of(v));
+    const Handle group = create_group(arrays, a["name"]);
+    const Handle at = write(group, a["along"], Array::of(a["at"].get<std::vector<double>>())),
+                 value = write(group, "value", Array::of(values));
+    make_scale(at, a["along"]);
+    attach_scale(value, at);
+    attribute(value, "units", a["unit"]);
+    attribute(value, "long_name", a["long_name"]);
+    attribute(value, "goal", a["goal"]);
+  }
 }
 
 void write_samples(hid_t file, const View& v, const View::Source& s) {
@@ -173,7 +192,8 @@ void write_view(const View& v) {
       lines += j.dump() + "\n";
     }
     Story one = read_journal(journal);
-    for (auto& [name, stream] : one.streams) {
+    for (auto& [own, stream] : one.streams) {
+      const std::string name = s.kind == "model" ? fmt::format("models.{}.{}", s.what.substr(6), own) : own;  // what: `train NAME`
       if (!story.streams.contains(name)) {
         story.streams[name] = std::move(stream);
         continue;
@@ -203,6 +223,7 @@ void write_view(const View& v) {
     for (const auto& s : v.sources) {
       if (s.kind == "sample" && s.done) write_samples(file, v, s);
       if (s.kind == "train") write_previews(v, s);
+      if (s.kind == "evaluate" && s.done) write_measured_arrays(file, stage_folder(v.results, s.key));
     }
     write_events(file, story.events);
     write_summary(file, v, story.streams);

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "compare/formula.h"
+#include "compare/statistics.h"
 #include "compare/table.h"
 #include "record/picture.h"
 
@@ -17,7 +19,7 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-const std::vector<std::string> kinds{"line", "bars", "curve", "samples", "density", "score", "trajectories", "grid"};
+const std::vector<std::string> kinds{"line", "bars", "curve", "array", "samples", "density", "score", "trajectories", "grid"};
 const std::vector<std::string> keys{"kind",   "says", "x",     "y",     "color", "panels", "scale", "xscale",
                                     "yscale", "at",   "range", "count", "with",  "over",   "t"};
 
@@ -256,9 +258,8 @@ Plot trajectories(const Data& data, const Figure& f, const Sources& sources) {
   plot.kind = Plot::Kind::paths;
   std::vector<double> all_x, all_y;
   const std::size_t most = f.options.contains("count") ? f.options["count"].get<std::size_t>() : 24;
-  for (const auto i : first_of_cells(data, f, 12)) {
-    const auto trace = sources.trace(i);
-    if (!trace || trace->x.shape.size() != 3 || trace->x.shape[2] < 2) continue;
+  const auto add = [&](const std::string& title, const std::optional<record::Trace>& trace) {
+    if (!trace || trace->x.shape.size() != 3 || trace->x.shape[2] < 2) return;
     const auto values = doubles(trace->x);
     const auto steps = static_cast<std::size_t>(trace->x.shape[0]), k = static_cast<std::size_t>(trace->x.shape[1]),
                d = static_cast<std::size_t>(trace->x.shape[2]);
@@ -269,8 +270,12 @@ Plot trajectories(const Data& data, const Figure& f, const Sources& sources) {
       all_y.insert(all_y.end(), paths.y.end() - static_cast<std::ptrdiff_t>(steps), paths.y.end());
       paths.x.push_back(nan), paths.y.push_back(nan);
     }
-    plot.panels.push_back({manifest::text(data.cells[data.observations[i].cell]), {std::move(paths)}, {}});
-  }
+    plot.panels.push_back({title, {std::move(paths)}, {}});
+  };
+  const auto shown = first_of_cells(data, f, 12);
+  for (const auto& extra : words(f, "with"))
+    if (extra == "exact" && !shown.empty()) add("exact", sources.exact_trace(shown.front(), static_cast<std::int64_t>(most)));
+  for (const auto i : shown) add(manifest::text(data.cells[data.observations[i].cell]), sources.trace(i));
   if (plot.panels.empty()) throw Error("there are no paths to show: ask for them with sample.trace");
   ranges(plot, f, all_x, all_y);
   if (word(f, "over") == "density")
@@ -339,6 +344,36 @@ Plot curves(const Data& data, const Figure& f, const Sources& sources) {
   return plot;
 }
 
+/// Mean and 95 % interval over the units, coordinate by coordinate.
+Plot arrays(const Data& data, const Figure& f, const Sources& sources) {
+  Plot plot;
+  const std::string y = word(f, "y");
+  plot.log_x = log_scale(f, 'x'), plot.log_y = log_scale(f, 'y'), plot.y_label = y;
+  const auto panels = words(f, "panels");
+  for (std::size_t c = 0; c < data.cells.size(); ++c) {
+    if (!chosen(f, data.cells[c])) continue;
+    std::map<double, std::vector<double>> values;
+    for (std::size_t i = 0; i < data.observations.size(); ++i) {
+      if (data.observations[i].cell != c) continue;
+      const auto own = sources.array(i, y);
+      if (!own) continue;
+      plot.x_label = own->along, plot.y_label = own->unit == "1" ? y : fmt::format("{} [{}]", y, own->unit);
+      for (std::size_t k = 0; k < own->at.size(); ++k) values[own->at[k]].push_back(own->values[k]);
+    }
+    if (values.empty()) continue;
+    Series s{manifest::text(part(data.cells[c], panels, false)), {}, {}, {}, {}};
+    for (const auto& [at, all] : values) {
+      const auto band = compare::interval(all);
+      const double mean = compare::mean(all);
+      s.x.push_back(at), s.y.push_back(mean);
+      s.low.push_back(plot.log_y && band.low <= 0 ? mean / 1000 : band.low), s.high.push_back(band.high);
+    }
+    panel_of(plot.panels, manifest::text(part(data.cells[c], panels, true))).series.push_back(std::move(s));
+  }
+  if (plot.panels.empty()) throw Error(fmt::format("no run has measured an array `{}`", y));
+  return plot;
+}
+
 Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
   Drawn out{f.name, word(f, "says"), true, 0, {}};
   const std::int64_t most = f.options.contains("count") ? f.options["count"].get<std::int64_t>() : 36;
@@ -363,6 +398,7 @@ Drawn draw(const Data& data, const Figure& f, const Sources& sources, const std:
   Plot plot = kind == "line"           ? line(data, f)
               : kind == "bars"         ? bars(data, f)
               : kind == "curve"        ? curves(data, f, sources)
+              : kind == "array"        ? arrays(data, f, sources)
               : kind == "trajectories" ? trajectories(data, f, sources)
               : kind == "score"        ? scores(data, f, sources)
                                        : clouds(data, f, sources, kind == "density");
@@ -432,7 +468,7 @@ void check_figures(const compare::Comparison& c, const std::vector<std::string>&
       if (!is_axis(axis)) problem(fmt::format("`panels` names no axis `{}`", axis), fmt::format("axes: {}", fmt::join(axes, ", ")));
     if (const std::string color = word(f, "color"); !color.empty() && !is_axis(color))
       problem(fmt::format("`color` names no axis `{}`", color), fmt::format("axes: {}", fmt::join(axes, ", ")));
-    const bool needs_y = kind == "line" || kind == "bars";
+    const bool needs_y = kind == "line" || kind == "bars" || kind == "array";
     if (const std::string y = word(f, "y"); needs_y && !names.knows(y))
       problem(y.empty() ? "it needs `y`" : fmt::format("`y`: nothing is called `{}`", y),
               fmt::format("quantities: {}", fmt::join(names.all(), ", ")));
@@ -440,8 +476,9 @@ void check_figures(const compare::Comparison& c, const std::vector<std::string>&
       problem(x.empty() ? "it needs `x`" : fmt::format("`x`: nothing is called `{}`", x),
               fmt::format("axes and quantities: {}, {}", fmt::join(axes, ", "), fmt::join(names.all(), ", ")));
     for (const auto& extra : words(f, "with"))
-      if (extra != "data" || (kind != "samples" && kind != "density"))
-        problem(fmt::format("`with` cannot be `{}` here", extra), "samples and density have with = [\"data\"]");
+      if (!(extra == "data" && (kind == "samples" || kind == "density")) && !(extra == "exact" && kind == "trajectories"))
+        problem(fmt::format("`with` cannot be `{}` here", extra),
+                "samples and density have with = [\"data\"], trajectories with = [\"exact\"]");
     if (const std::string over = word(f, "over"); !over.empty() && (over != "density" || kind != "trajectories"))
       problem(fmt::format("`over` cannot be `{}` here", over), "trajectories have over = \"density\"");
     if (f.options.contains("range")) {

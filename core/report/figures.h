@@ -18,6 +18,12 @@ struct Curve {
   std::vector<double> step, value;
 };
 
+/// What a metric measured along a coordinate.
+struct Measured {
+  std::string along, unit;
+  std::vector<double> at, values;
+};
+
 struct Field {
   double t = 0;
   std::vector<std::pair<double, double>> model, exact;
@@ -30,7 +36,10 @@ struct Sources {
   /// The score of its model at these points, and the exact one (empty where it is not known); `t` 0: the host's choice, which comes back.
   std::function<std::optional<Field>(std::size_t observation, double t, const std::vector<std::pair<double, double>>& points)> field;
   std::function<std::optional<record::Trace>(std::size_t observation)> trace;
-  std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;  ///< `train.loss`
+  std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;   ///< `train.loss`
+  std::function<std::optional<Measured>(std::size_t observation, const std::string& name)> array;  ///< `vlb.terms`
+  /// Paths of its model's probability-flow ODE in the data's own exact score, from the starts of its trace.
+  std::function<std::optional<record::Trace>(std::size_t observation, std::int64_t count)> exact_trace;
 };
 
 /// A figure drawn: what its files are called, and what it says.

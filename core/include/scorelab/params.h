@@ -12,6 +12,8 @@
 namespace scorelab {
 
 class Component;
+class Model;
+class ModelRef;
 class SlotBase;
 
 /// A parameter that is a number or one of the words that `one_of` names.
@@ -19,7 +21,7 @@ using NumberOrWord = std::variant<double, std::string>;
 
 /// Where a parameter is stored. Its value before reading is the default, which is said nowhere else.
 using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<double>*, std::vector<std::int64_t>*,
-                            std::vector<std::string>*, std::vector<std::vector<double>>*, NumberOrWord*, SlotBase*>;
+                            std::vector<std::string>*, std::vector<std::vector<double>>*, NumberOrWord*, ModelRef*, SlotBase*>;
 
 /// A parameter or capability is active while `key` has one of `values` (compared as text), or exceeds `above`.
 struct When {
@@ -78,12 +80,34 @@ class Params {
     return (*this)(std::move(name), Target(&member), std::move(doc));
   }
   /// Names in use: levels, path, noise (schedulers); gaussian-law, mixture-law, density, bounds, images (data sets);
-  /// trains, exact, second-order (networks); one-level (schedulers); exact-moments (metrics, initials, guides that are affine).
+  /// trains, exact, second-order (networks); one-level (schedulers); exact-moments (metrics, initials, guides that are affine);
+  /// on-model (metrics: said by OnModel).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
 
   std::vector<std::unique_ptr<Spec>> specs;
   std::vector<std::unique_ptr<Capability>> capabilities;
+};
+
+/// A parameter that names one of the manifest's `[models]`: a network with its scheduler and output, trained before this stage begins, and
+/// frozen. Objectives, samplers, steps, guides, initials and metrics may have one. Its evaluations are not among those of the sampler.
+class ModelRef {
+ public:
+  ModelRef();
+  ~ModelRef();
+  ModelRef(const ModelRef&) = delete;
+  ModelRef& operator=(const ModelRef&) = delete;
+
+  const std::string& name() const { return name_; }  ///< empty: none is named
+  explicit operator bool() const { return !name_.empty(); }
+  Model& operator*() const { return *model_; }  ///< there from prepare on
+  Model* operator->() const { return model_.get(); }
+  void assign(std::string name) { name_ = std::move(name); }  ///< by the host, as the next
+  void bind(std::shared_ptr<Model> model);
+
+ private:
+  std::string name_;
+  std::shared_ptr<Model> model_;
 };
 
 /// A parameter that is another component: a name, or a table with `plugin`. "none" is the empty slot.

@@ -1,0 +1,220 @@
+#include "parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace scorelab::manifest {
+namespace {
+
+using Kind = Node::Kind;
+
+/// Which part of an experiment gives a capability.
+const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},    {"path", "scheduler"},       {"noise", "scheduler"},
+                                                  {"one-level", "scheduler"}, {"gaussian-law", "dataset"}, {"mixture-law", "dataset"},
+                                                  {"density", "dataset"},     {"bounds", "dataset"},       {"images", "dataset"},
+                                                  {"trains", "network"},      {"exact", "network"},        {"second-order", "network"}};
+
+class Matcher {
+ public:
+  Matcher(const Node& root, const std::vector<Part>& parts, bool is_model, Experiment& experiment, Findings& findings)
+      : root_(root), parts_(parts), is_model_(is_model), e_(experiment), findings_(findings) {}
+
+  void run() {
+    needs();
+    if (!is_model_) exact_moments();
+    run_table();
+    const Part* network = part("network");
+    if (!network) return;
+    const bool trains = gives("network", "trains");
+    training(*network, trains);
+    metrics_of_the_model(trains);
+    without_sampler(*network, trains);
+  }
+
+ private:
+  void needs() {
+    for (const auto& p : parts_) {
+      for (const auto& need : p.schema.needs) {
+        if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
+        const auto giver = giver_of.find(need.name);
+        const Part* provider = giver == giver_of.end() ? nullptr : part(giver->second);
+        if (!provider || gives(giver->second, need.name)) continue;
+        problem(p.at,
+                fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
+                            schema::text(provider->component)),
+                need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
+      }
+    }
+  }
+
+  void exact_moments() {
+    if (const Node* sample = root_.find("sample"); const Node* initial = sample ? sample->find("initial") : nullptr)
+      if (initial->kind == Kind::string && initial->string == "none")
+        problem(initial->at, "`initial` cannot be \"none\"", "a sampler starts somewhere, such as at the \"prior\"");
+    if (e_.sample["moments"] != "exact") return;
+    for (const auto& p : parts_) {
+      if (p.role != "metric" && p.role != "initial" && p.role != "guide") continue;
+      if (!p.declares("exact-moments") && !p.declares("on-model"))
+        problem(p.at, fmt::format("{} `{}` does not go with sample.moments = \"exact\"", p.role, schema::text(p.component)),
+                p.role == "metric"  ? "it measures samples, and there are none"
+                : p.role == "guide" ? "it is not affine, or does not say so"
+                                    : "it states no moments");
+    }
+    if (part("dataset") && !gives("dataset", "gaussian-law"))
+      problem(part("dataset")->at,
+              fmt::format("dataset `{}` does not go with sample.moments = \"exact\"", schema::text(part("dataset")->component)),
+              "moments are propagated exactly for a Gaussian");
+  }
+
+  void training(const Part& network, bool trains) {
+    if (trains && !root_.find("objective") && !findings_.misspelt.contains("objective"))
+      problem(network.at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network.component)),
+              "such as objective = \"denoising-score-matching\"");
+    if (trains) {
+      if (const Node* sample = root_.find("sample"))
+        if (const Node* ema = sample->find("ema")) findings_.used(ema->at, "ema of a network");
+      for (const char* key : {"objective", "train", "output"}) findings_.used(key_at(key), key);
+    } else {
+      for (const char* key : {"objective", "train", "output"})
+        if (root_.find(key))
+          no_effect(key, fmt::format("`{}` has no effect with network `{}`", key, schema::text(network.component)),
+                    "it is exact: nothing is trained; remove this");
+      if (const Node* sample = root_.find("sample"))
+        for (const auto& m : sample->members)
+          if (m.key == "ema")  // by its value's place: its key has a use as far as the table is concerned
+            findings_.unused(m.value.at, "ema of a network",
+                             {m.key_at,
+                              fmt::format("`ema` has no effect with network `{}`", schema::text(network.component)),
+                              "it is exact and has no weights",
+                              {}});
+      if (!is_model_ && e_.sample["step"] > 0)
+        problem(root_.find("sample")->find("step")->at, "`step` names a checkpoint, but nothing is trained", "remove it");
+      e_.objective = e_.train = e_.output = nullptr;
+      e_.sample["ema"] = 0.0;
+    }
+    if (trains && !is_model_ && e_.sample["step"] > e_.train["steps"])
+      problem(root_.find("sample")->find("step")->at, fmt::format("`step` is beyond the training's {} steps", e_.train["steps"].dump()),
+              "0 is the last one");
+  }
+
+  void without_sampler(const Part& network, bool trains) {
+    if (root_.find("sampler"))
+      for (const char* key : {"guides", "sample", "metrics"}) findings_.used(key_at(key), key);
+    if (!root_.find("sampler") && !findings_.misspelt.contains("sampler")) {
+      if (root_.find("guides"))
+        no_effect("guides", "`guides` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
+      if (root_.find("sample"))
+        no_effect("sample", "`sample` has no effect: the manifest names no sampler", "such as sampler = \"ancestral\"");
+      if (root_.find("metrics") && !measures_model())
+        no_effect("metrics", "`metrics` needs samples, but the manifest names no sampler", "such as sampler = \"ancestral\"");
+      if (!trains && !root_.find("guides") && !root_.find("sample") && !root_.find("metrics") && !is_model_)
+        problem(network.at, "there is nothing to do: nothing is trained, and the manifest names no sampler",
+                "such as sampler = \"ancestral\"");
+    }
+  }
+
+  void run_table() {
+    if (const Json& threads = e_.run["threads"]; threads.is_number() && threads.get<double>() != std::floor(threads.get<double>()))
+      problem(root_.find("run")->find("threads")->at, "`threads` is no whole number", "expected an integer or \"auto\"");
+    const Json& device = e_.run["device"];
+    const std::string d = device.is_string() ? device.get<std::string>() : "";
+    const bool indexed = d.rfind("cuda:", 0) == 0 && d.size() > 5 && d.find_first_not_of("0123456789", 5) == std::string::npos;
+    if (d != "auto" && d != "cpu" && d != "cuda" && !indexed)
+      problem(root_.find("run")->find("device")->at, fmt::format("`device` cannot be \"{}\"", d), "expected auto, cpu, cuda or cuda:i");
+  }
+
+  bool measures_model() const {
+    const auto& all = e_.metrics;
+    return std::any_of(all.begin(), all.end(), [](const Json& m) { return m["of"] == "model"; });
+  }
+
+  const Node* metric_table(const std::string& label) const {
+    const Node* all = root_.find("metrics");
+    if (all->kind == Kind::table) return all->find(label);
+    for (const auto& item : all->items)
+      if (const Node* plugin = item.find("plugin"); plugin && plugin->string == label) return &item;
+    return nullptr;
+  }
+
+  /// Beside metrics of the model those of samples need a sampler; an exact network has no weights to choose.
+  void metrics_of_the_model(bool trains) {
+    for (auto& [label, metric] : e_.metrics.items()) {
+      const Node* node = metric_table(label);
+      if (metric["of"] == "samples") {
+        const Position at = node ? node->at : key_at("metrics");
+        if (root_.find("sampler"))
+          findings_.used(at, "metric " + label);
+        else if (measures_model() && !findings_.misspelt.contains("sampler"))
+          findings_.unused(at, "metric " + label,
+                           {at,
+                            fmt::format("metric `{}` needs samples, but the manifest names no sampler", label),
+                            "such as sampler = \"ancestral\"",
+                            {}});
+        continue;
+      }
+      const Node* weights = node ? node->find("weights") : nullptr;
+      if (trains) {
+        if (weights) findings_.used(weights->at, "weights of a network");
+        continue;
+      }
+      metric["params"]["weights"] = 0.0;
+      metric["key"].erase("weights");
+      if (weights)
+        findings_.unused(weights->at, "weights of a network",
+                         {weights->at,
+                          fmt::format("`weights` has no effect with network `{}`", schema::text(e_.network)),
+                          "it is exact and has no weights",
+                          {}});
+    }
+  }
+
+  void problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes = {}) {
+    findings_.problem({at, std::move(message), std::move(hint), std::move(notes), false});
+  }
+
+  /// A key of the top level that has no effect here, though it may in another cell.
+  void no_effect(const std::string& key, const std::string& message, const std::string& hint) {
+    findings_.unused(key_at(key), key, {key_at(key), message, hint, {}});
+  }
+
+  Position key_at(const std::string& key) const {
+    for (const auto& m : root_.members)
+      if (m.key == key) return m.key_at;
+    return root_.at;
+  }
+
+  bool gives(const std::string& provider, const std::string& capability) const {
+    for (const auto& part : parts_) {
+      if (part.role != provider) continue;
+      for (const auto& g : part.schema.gives)
+        if (g.name == capability && schema::holds(g.whens, part.component["params"])) return true;
+    }
+    return false;
+  }
+  const Part* part(const std::string& role) const {
+    for (const auto& p : parts_)
+      if (p.role == role) return &p;
+    return nullptr;
+  }
+
+  const Node& root_;
+  const std::vector<Part>& parts_;
+  const bool is_model_;
+  Experiment& e_;
+  Findings& findings_;
+};
+
+}  // namespace
+
+bool Part::declares(const std::string& capability) const {
+  return std::any_of(schema.gives.begin(), schema.gives.end(), [&](const auto& g) { return g.name == capability; });
+}
+
+void match_parts(const Node& root, const std::vector<Part>& parts, bool is_model, Experiment& experiment, Findings& findings) {
+  Matcher(root, parts, is_model, experiment, findings).run();
+}
+
+}  // namespace scorelab::manifest

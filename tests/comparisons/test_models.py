@@ -1,0 +1,128 @@
+"""[models.NAME]: trained once, with seed 0, before the stages that name it. The guide `follow` says what such a model says."""
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from comparing import BUILD, TRAINED
+
+STAND_INS = BUILD / "tests/stand_ins"
+pytestmark = pytest.mark.skipif(not (STAND_INS / "follow.so").exists(), reason=f"no follow.so in {STAND_INS}: ninja tests builds it")
+PLUGINS = f'plugins = ["{STAND_INS}"]\n'
+TEACHER = """\
+[models.teacher]
+network   = { plugin = "mlp", width = 12, depth = 1 }
+objective = "denoising-score-matching"
+train     = { steps = 30, batch = 8 }
+"""
+GUIDED = PLUGINS + TRAINED + 'guides = { f = { plugin = "follow", teacher = "teacher" } }\nseeds = 2\n' + TEACHER
+
+
+def samples(folder):
+    with h5py.File(folder / "run.h5") as f:
+        return f["samples/x"][:]
+
+
+def test_it_is_trained_once_for_all_seeds_and_cells(lab):
+    p = lab.plan(GUIDED + '[sweep.S]\nkey = "sampler.steps"\nvalues = [2, 3]\n')
+    assert p.cells == 2
+    assert p.count("train") == 2 + 1 and p.count("sample") == 4
+    of_model = [s for s in p.stages if s["label"] == "train teacher s0"]
+    assert len(of_model) == 1
+    assert all(of_model[0]["key"] in s["after"] for s in p.stages if s["kind"] == "sample")
+
+
+def test_what_follows_a_model_samples_what_it_would(lab):
+    """The guide hands on the teacher's answer: samples are those of the teacher trained by itself, to the bit."""
+    lab.run(GUIDED)
+    alone = TRAINED.replace('width = 8', 'width = 12').replace("steps = 20", "steps = 30").replace('"trained"', '"alone"')
+    lab.run(alone, file="alone.toml")
+    np.testing.assert_array_equal(samples(lab.results / "trained/s0"), samples(lab.results / "alone"))
+    assert not np.array_equal(samples(lab.results / "trained/s1"), samples(lab.results / "alone"))
+    # and the training of the model is the one that the other manifest asks for
+    assert [s["done"] for s in lab.plan(file="alone.toml").stages] == [True] * 3
+
+
+def test_its_weights_are_chosen(lab):
+    lab.run(GUIDED)
+    lab.run(GUIDED + "ema = 0\n", "-s", 'name="raw"')
+    assert not np.array_equal(samples(lab.results / "trained/s0"), samples(lab.results / "raw/s0"))
+
+
+def test_its_name_changes_nothing_and_its_settings_do(lab):
+    lab.run(GUIDED)
+    renamed = GUIDED.replace("models.teacher", "models.master").replace('teacher = "teacher"', 'teacher = "master"')
+    assert all(s["done"] for s in lab.plan(renamed).stages)
+    p = lab.plan(GUIDED.replace("width = 12", "width = 13"))
+    todo = sorted(s["kind"] for s in p.stages if not s["done"])
+    assert todo == ["evaluate"] * 2 + ["sample"] * 2 + ["train"]  # the students' trainings stay
+
+
+def test_it_starts_from_the_cell(lab):
+    """Its dataset, scheduler and run are those of the cell that names it."""
+    p = lab.plan(GUIDED + '[sweep.d]\nkey = "dataset.std"\nvalues = [[0.5], [0.7]]\n')
+    assert sum(s["label"].startswith("train teacher") for s in p.stages) == 2
+    p = lab.plan(GUIDED + '[sweep.w]\nkey = "models.teacher.train.steps"\nvalues = [30, 40]\n')
+    assert sum(s["label"].startswith("train teacher") for s in p.stages) == 2 and p.count("train") == 4
+
+
+def test_a_model_may_be_exact(lab):
+    exact = GUIDED[: GUIDED.index("[models")] + '[models.teacher]\nnetwork = "exact-gaussian"\n'
+    p = lab.plan(exact)
+    assert p.count("train") == 2
+    lab.run(exact)
+    alone = PLUGINS + TRAINED.replace('{ plugin = "mlp", width = 8, depth = 1 }', '"exact-gaussian"').replace('objective = "denoising-score-matching"\n', "").replace("train     = { steps = 20, batch = 8 }\n", "").replace('"trained"', '"alone"')
+    lab.run(alone, file="alone.toml")
+    np.testing.assert_allclose(samples(lab.results / "trained/s0"), samples(lab.results / "alone"), rtol=0, atol=1e-5)  # eps of a score: float32
+
+
+def test_only_what_is_named_is_trained(lab):
+    two = GUIDED + "[variants]\nguided = {}\nfree = { guides = { f = { teacher = \"none\" } } }\n"
+    done = lab.wrong(two)
+    assert "`teacher` must name a model" in done  # the guide's own check
+    p = lab.plan(TRAINED.replace('name      = "trained"', PLUGINS + 'name = "trained"') + TEACHER.replace("models.teacher", "models.t")
+                 + '[variants]\nplain = {}\nguided = { guides = { f = { plugin = "follow", teacher = "t" } } }\n')
+    plain = [r for r in p.replicates if r["at"] == {"variant": "plain"}][0]
+    keys = {s["key"]: s["label"] for s in p.stages}
+    assert not any("train t" in keys[k] for k in plain["stages"])
+
+
+def test_records(lab):
+    lab.run(GUIDED)
+    with h5py.File(lab.results / "trained/s0/run.h5") as f:
+        assert f["config/flat"].attrs["models.teacher.network.width"] == 12
+        assert f["config/flat"].attrs["guides.f.teacher"] == "teacher"
+        assert "models.teacher.train" in f["metrics"] and len(f["metrics/train/loss"]) != 0
+    stages = json.loads(lab.call("show", "trained", "--json").stdout)["runs"][0]["stages"]
+    assert [s["kind"] for s in stages] == ["train", "model", "sample", "evaluate"]
+    lab.run(None, file="m.toml")  # nothing is left
+    # the costs of training are the student's
+    table = json.loads(lab.call("compare", "trained", "--json").stdout)
+    assert "failed" not in json.dumps(table)
+
+
+def test_reproduce_from_the_file_alone(lab):
+    lab.run(GUIDED)
+    file = lab.results / "trained/s1/run.h5"
+    done = lab.call("reproduce", file, "--results", "again", "--plugins", STAND_INS)
+    assert done.returncode == 0 and "reproduced to the last bit" in done.stdout, done.stdout + done.stderr
+
+
+def test_previews_have_the_guides_models(lab):
+    lab.run(GUIDED.replace("batch = 8 }\nsampler", "batch = 8, preview_every = 10, preview_count = 4 }\nsampler"))
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (('teacher = "teacher"', 'teacher = "taecher"'), "there is no model `taecher`\n"),
+        (('teacher = "teacher"', "teacher = 3"), "`teacher` is an integer"),
+        (('network   = { plugin = "mlp", width = 12, depth = 1 }\n', ""), "model `teacher` names no network"),
+        (("[models.teacher]", "[models.techer]"), "did you mean `techer`?"),
+        ((TEACHER, ""), "a table [models.teacher] says how it is trained"),
+    ],
+)
+def test_mistakes(lab, change, said):
+    assert change[0] in GUIDED
+    assert said in lab.wrong(GUIDED.replace(*change))
