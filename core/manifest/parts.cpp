@@ -12,10 +12,11 @@ namespace {
 using Kind = Node::Kind;
 
 /// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},    {"path", "scheduler"},       {"noise", "scheduler"},
-                                                  {"one-level", "scheduler"}, {"gaussian-law", "dataset"}, {"mixture-law", "dataset"},
-                                                  {"density", "dataset"},     {"bounds", "dataset"},       {"images", "dataset"},
-                                                  {"trains", "network"},      {"exact", "network"},        {"second-order", "network"}};
+const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},    {"path", "scheduler"},      {"finite-snr", "scheduler"},
+                                                  {"noise", "scheduler"},     {"one-level", "scheduler"}, {"gaussian-law", "dataset"},
+                                                  {"mixture-law", "dataset"}, {"density", "dataset"},     {"bounds", "dataset"},
+                                                  {"images", "dataset"},      {"trains", "network"},      {"exact", "network"},
+                                                  {"second-order", "network"}};
 
 class Matcher {
  public:

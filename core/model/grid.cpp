@@ -14,10 +14,11 @@ Grid::Group Grid::params(Params& p) {
       &p("nfe", nfe_, "a budget: the most steps of which a sample costs at most so many network evaluations; 0: `steps` says")
            .range(0, 1e7),
       &p("spacing", spacing_,
-         "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/7) "
+         "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/rho) "
          "(Karras et al. 2022); "
          "leading, trailing: integer strides over the levels (Lin et al. 2024)")
            .one_of({"uniform", "quadratic", "log-snr", "karras", "leading", "trailing"}),
+      &p("rho", rho_, "how much denser the times of karras lie at the clean end").range(1, 100).when("spacing", {"karras"}),
       &p("refine", refine_, "steps for each level").range(1, 1000).when("nfe", {"0"}).when("steps", {"0"}),
       &p("from", from_, "the time to start at").one_of({"t_max"}).range(0, 1e9),
       &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others")
@@ -44,8 +45,10 @@ double Grid::end(const Scheduler& q, bool reaches_zero) const {
 namespace {
 
 /// n + 1 times from `high` down to `low`, both on the process.
-std::vector<double> spaced(const Scheduler& q, const std::string& spacing, double high, double low, std::int64_t n) {
+std::vector<double> spaced(const Scheduler& q, const std::string& spacing, double rho, double high, double low, std::int64_t n) {
   const auto ratio = [&q](double t) { return q.sigma(t).one() / q.alpha(t).one(); };
+  if ((spacing == "log-snr" || spacing == "karras") && q.alpha(high).one() == 0)
+    throw Error(fmt::format("`spacing = \"{}\"` needs alpha above 0, and at {} it is 0; set `from` below", spacing, high));
   std::vector<double> out(n + 1, high);
   for (std::int64_t k = 1; k < n; ++k) {  // the ends are given: by way of lambda they could round to outside of the process
     const double u = static_cast<double>(k) / static_cast<double>(n);
@@ -53,8 +56,8 @@ std::vector<double> spaced(const Scheduler& q, const std::string& spacing, doubl
     if (spacing == "quadratic") t = std::pow(std::sqrt(high) + (std::sqrt(low) - std::sqrt(high)) * u, 2);
     if (spacing == "log-snr") t = q.t_of(std::log(1 / ratio(high)) + (std::log(1 / ratio(low)) - std::log(1 / ratio(high))) * u);
     if (spacing == "karras") {
-      const double a = std::pow(ratio(high), 1 / 7.0), b = std::pow(ratio(low), 1 / 7.0);
-      t = q.t_of(-7 * std::log(a + (b - a) * u));
+      const double a = std::pow(ratio(high), 1 / rho), b = std::pow(ratio(low), 1 / rho);
+      t = q.t_of(-rho * std::log(a + (b - a) * u));
     }
     out[k] = std::clamp(t, low, high);
   }
@@ -97,7 +100,7 @@ std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
     }
     times.push_back(0);
   } else {
-    times = spaced(q, spacing_, from, low, to < low ? n - 1 : n);
+    times = spaced(q, spacing_, rho_, from, low, to < low ? n - 1 : n);
     if (levels > 0 && n < levels)
       for (double& t : times) t = std::max(1.0, std::nearbyint(t * static_cast<double>(levels))) / static_cast<double>(levels);
     if (to < low) times.push_back(0);

@@ -47,4 +47,21 @@ at::Tensor Law::score(const at::Tensor& x, const at::Tensor& alpha, const at::Te
   return sum_last((share.unsqueeze(-1) * pull).transpose(1, 2).contiguous()).view_as(x);
 }
 
+at::Tensor Law::v(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const {
+  const at::Tensor flat = x.flatten(1);
+  const auto [offset, variance, log_terms] = parts(*this, flat, alpha, sigma);
+  at::Tensor shift = alpha.view({-1, 1, 1}) * variances.unsqueeze(0) * (offset / variance);  // of each component's mean, along its axes
+  if (bases.defined()) shift = sum_last(shift.unsqueeze(-2) * bases.unsqueeze(0));
+  at::Tensor x0 = means.unsqueeze(0) + shift;  // of each component
+  if (weights.size(0) == 1) {
+    x0 = x0.squeeze(1);
+  } else {
+    const at::Tensor shifted = (log_terms - std::get<0>(log_terms.max(1, true))).exp();
+    const at::Tensor share = shifted / sum_last(shifted).unsqueeze(1);
+    x0 = sum_last((share.unsqueeze(-1) * x0).transpose(1, 2).contiguous());
+  }
+  const at::Tensor a = alpha.view({-1, 1}), s = sigma.view({-1, 1});
+  return (-(a * s) * score(flat, alpha, sigma) - s * x0).view_as(x);
+}
+
 }  // namespace scorelab

@@ -38,6 +38,8 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
   return y;
 }
 
+Noise Run::increments(const Times& t, const Times& s) const { return state_->paths ? noise.along(t, s) : noise.rows(1); }
+
 at::Tensor Run::norm(const at::Tensor& x) const {
   const std::int64_t rows = x.size(0), group = state_->group;
   at::Tensor square = row_dot(x, x);

@@ -14,6 +14,7 @@ class DenoisingScoreMatching final : public Objective {
         .one_of({"sigma2", "unit", "likelihood"});
     p.needs("noise", "it denoises: where sigma = 0 there is nothing to learn");
     p.needs("path", "g is the diffusion of a process").when("weight", {"likelihood"});
+    p.needs("finite-snr", "g is infinite where alpha is 0").when("weight", {"likelihood"});
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
     const at::Tensor error = run.model(b.x, b.t).eps() - b.eps;  // -sigma (s + eps/sigma)

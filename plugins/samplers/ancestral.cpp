@@ -1,5 +1,9 @@
+#include <scorelab/network.h>
 #include <scorelab/plugin.h>
 #include <scorelab/step.h>
+
+#include <algorithm>
+#include <cmath>
 
 namespace {
 using namespace scorelab;
@@ -8,7 +12,10 @@ using namespace scorelab;
 class Ancestral final : public Step {
  public:
   void params(Params& p) override {
-    p("variance", variance_, "of a step: large is the forward kernel's (beta), small the posterior's").one_of({"large", "small"});
+    p("variance", variance_,
+      "of a step: large is the forward kernel's (beta), small the posterior's; analytic: the best one for the data's law (Bao et al. 2022)")
+        .one_of({"large", "small", "analytic"});
+    p.needs("density", "the best variance is found from the data's law").when("variance", {"analytic"});
     p.needs("path", "it walks from noise to data");
   }
   at::Tensor step(Run& run, at::Tensor x, Times t, Times s) const override {
@@ -18,11 +25,39 @@ class Ancestral final : public Step {
     const at::Tensor x0 = run.model(x, t).x0();
     const at::Tensor mean = (q.alpha(s) * beta / square(q.sigma(t))) * x0 + (alpha * ratio) * x;
     const at::Tensor z = (s > 0) * run.noise.normal(x);  // z = 0 in the last step
-    return mean + sqrt(variance_ == "small" ? beta * ratio : beta) * z;
+    return mean + sqrt(variance_ == "large" ? beta : variance_ == "small" ? beta * ratio : analytic(q, t, s, beta, ratio)) * z;
+  }
+  void prepare(const Setting& setting) override {
+    if (variance_ != "analytic") return;
+    if (!setting.law) throw Error("the data set states no law");
+    law_ = *setting.law;
+    Noise noise(0, "analytic");
+    const at::Tensor like = at::empty({points, law_.means.size(1)}, at::kDouble);
+    eps_ = noise.normal(like);
+    const at::Tensor u = noise.uniform(at::empty({points, 1}, at::kDouble));
+    const at::Tensor k = (u > law_.weights.cumsum(0).unsqueeze(0)).sum(1).clamp_max(law_.weights.size(0) - 1);
+    at::Tensor z = noise.normal(like) * law_.variances.index_select(0, k).sqrt();
+    if (law_.bases.defined()) z = law_.bases.index_select(0, k).matmul(z.unsqueeze(-1)).squeeze(-1);
+    data_ = law_.means.index_select(0, k) + z;
   }
 
  private:
+  /// Bao et al. 2022, theorem 1, at lambda^2 = the small variance: what the mean misses of x0 comes back as noise.
+  PerRow analytic(const Scheduler& q, const Times& t, const Times& s, const PerRow& beta, const PerRow& ratio) const {
+    const PerRow share = PerRow::zip(t, s, [&](double a, double b) {
+      const double alpha = q.alpha(a).one(), sigma = q.sigma(a).one();
+      const at::Tensor one = at::ones({points}, at::kDouble);
+      const double score2 = law_.score(alpha * data_ + sigma * eps_, alpha * one, sigma * one).square().mean().item<double>();
+      const double x0_variance = sigma * sigma / (alpha * alpha) * std::max(0.0, 1 - sigma * sigma * score2);
+      return x0_variance * std::pow(q.alpha(b).one(), 2);
+    });
+    return beta * ratio + square(beta / square(q.sigma(t))) * share;
+  }
+
+  static constexpr std::int64_t points = 4096;  // draws over which the score's mean square is taken
   std::string variance_ = "large";
+  Law law_;
+  at::Tensor data_, eps_;
 };
 }  // namespace
 SCORELAB_PLUGIN(Ancestral, step, "ancestral", "1.0.0", "the learned reverse chain, one posterior a step")

@@ -11,6 +11,7 @@ class ReverseDiffusion final : public Step {
   void params(Params& p) override {
     p("ode", ode_, "the deterministic form: probability flow in table 1");
     p.needs("path", "it walks from noise to data");
+    p.needs("finite-snr", "the score's part of a step is infinite where alpha is 0");
   }
   at::Tensor step(Run& run, at::Tensor x, Times t, Times s) const override {
     const auto [alpha, G2] = run.scheduler.kernel(s, t);

@@ -15,6 +15,7 @@ class Ve final : public Scheduler {
         .range(1e-9, 1e9);
     p("t_min", t_min_, "the clean end of the range that is trained and sampled").range(1e-8, 0.5);
     p.gives("path");
+    p.gives("finite-snr");
     p.gives("noise");
   }
   void check() const override {

@@ -14,6 +14,7 @@ class Vp final : public Scheduler {
       "the clean end of the range that is trained and sampled; the authors sample to 1e-3, and train and integrate likelihoods to 1e-5")
         .range(1e-8, 0.5);
     p.gives("path");
+    p.gives("finite-snr");
     p.gives("noise");
   }
   void check() const override {

@@ -12,7 +12,7 @@ struct Interval {
   double t, s;
 };
 
-/// The time grid, a shared group of parameters: `grid_.params(p)` declares steps, nfe, spacing, refine, from and to.
+/// The time grid, a shared group of parameters: `grid_.params(p)` declares steps, nfe, spacing, rho, refine, from and to.
 ///
 /// S steps have S + 1 times from `from` down to `to`. A grid that ends at 0 goes to the clean end of the range (t_min, the first
 /// level) in S - 1 steps and takes the last from there. On a discrete process with S <= N, times are rounded to levels.
@@ -32,6 +32,7 @@ class Grid {
  private:
   std::int64_t steps_ = 0, nfe_ = 0, refine_ = 1;
   std::string spacing_ = "uniform";
+  double rho_ = 7;
   NumberOrWord from_ = "t_max", to_ = "auto";
 };
 

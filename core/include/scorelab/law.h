@@ -16,6 +16,8 @@ struct Law {
   at::Tensor log_density(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const;
   /// grad log p_t(x) in x's shape. Elementwise sums only, so that its bits do not depend on the batch.
   at::Tensor score(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const;
+  /// alpha eps - sigma x_0, expected given x_t = x; with alpha = 0 too, where a score says nothing of x_0.
+  at::Tensor v(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const;
 };
 
 }  // namespace scorelab

@@ -26,6 +26,9 @@ class Run {
   /// Runs a slot's step from t to s with the slot's own noise stream (named after its key) and memory; checks shape and dtype of
   /// what comes back. An empty slot returns x.
   at::Tensor step(const Slot<Step>& slot, at::Tensor x, const Times& t, const Times& s);
+  /// This run's noise for one step from t down to s of a sampler that owns its loop: with run.noise = "path" its normals are increments of
+  /// one Brownian path over sqrt(t - s), otherwise fresh ones. (Steps that `step` runs have it as run.noise.)
+  Noise increments(const Times& t, const Times& s) const;
   /// The 2-norm of each sample, [B, 1, .., 1]; of its group where the manifest sets sample.group.
   at::Tensor norm(const at::Tensor& x) const;
   /// The same over the square root of the number of elements.
