@@ -1,4 +1,6 @@
-# scorelab_add_plugin(name file.cpp ..): one plugin, one shared library. It exports one symbol; its sources' hash goes into the stamp.
+# scorelab_add_plugin(name file.cpp .. [file.cu]): one plugin, one shared library. It exports one symbol; its sources' hash goes into the
+# stamp. Out of tree the first one makes a precompiled ATen.h for all, as it takes seconds to read. A .cu file needs CUDA among the
+# languages of the project.
 set(SCORELAB_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
 function(scorelab_add_plugin name)
   set(target plugin-${name})
@@ -16,9 +18,27 @@ function(scorelab_add_plugin name)
   target_link_libraries(${target} PRIVATE scorelab::sdk)
   target_link_options(${target} PRIVATE -Wl,--no-undefined -Wl,--version-script=${SCORELAB_CMAKE_DIR}/plugin.map)
   set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ${name} LINK_DEPENDS ${SCORELAB_CMAKE_DIR}/plugin.map)
-  if(TARGET scorelab_pch)
-    target_precompile_headers(${target} REUSE_FROM scorelab_pch)
-    target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY)  # as the precompiled header has it
+  if(ARGN MATCHES "\\.cu(;|$)")
+    if(NOT CMAKE_CUDA_COMPILER)
+      message(FATAL_ERROR "scorelab_add_plugin(${name} ..): a .cu file needs CUDA: project(.. LANGUAGES C CXX CUDA)")
+    endif()
+    find_package(CUDAToolkit REQUIRED)
+    get_filename_component(folder ${SCORELAB_TORCH_CPU} DIRECTORY)
+    target_link_libraries(${target} PRIVATE ${folder}/libc10_cuda.so CUDA::cudart)
+    set_target_properties(${target} PROPERTIES CUDA_STANDARD 17)
     set_source_files_properties(${hash} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+    return()
   endif()
+  if(NOT TARGET scorelab_pch)
+    file(WRITE ${CMAKE_BINARY_DIR}/scorelab_pch.cpp "")
+    add_library(scorelab_pch OBJECT ${CMAKE_BINARY_DIR}/scorelab_pch.cpp)
+    target_link_libraries(scorelab_pch PRIVATE scorelab::sdk)
+    target_precompile_headers(scorelab_pch PRIVATE <ATen/ATen.h>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM scorelab_pch)
+  get_target_property(definitions scorelab_pch COMPILE_DEFINITIONS)
+  if(definitions)
+    target_compile_definitions(${target} PRIVATE ${definitions})  # as the precompiled header has them
+  endif()
+  set_source_files_properties(${hash} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 endfunction()

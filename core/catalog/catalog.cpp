@@ -55,6 +55,10 @@ fs::path cache_folder() {
 
 fs::path program_folder() { return fs::read_symlink("/proc/self/exe").parent_path(); }
 
+fs::path prefix() { return program_folder().parent_path(); }
+
+fs::path shared_files() { return prefix() / "share/scorelab"; }
+
 fs::path built_in_plugins() {
   const fs::path root = program_folder().parent_path();
   return fs::exists(root / "lib/scorelab/plugins") ? root / "lib/scorelab/plugins" : root / "plugins";

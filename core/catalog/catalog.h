@@ -81,6 +81,8 @@ fs::path cache_folder();
 
 /// Scorelab's own files, found from the running program: bin/scorelab has plugins/ (build) or lib/scorelab/plugins (installed) beside bin.
 fs::path program_folder();
+fs::path prefix();        ///< what CMAKE_PREFIX_PATH needs
+fs::path shared_files();  ///< templates, experiments, data
 fs::path built_in_plugins();
 
 }  // namespace scorelab::catalog

@@ -20,7 +20,7 @@ def sh(*command, **options):
 def prefix(tmp_path_factory):
     """An installed tree: the program's own, or its build tree installed."""
     root = PROGRAM.parents[1]
-    if (root / "lib/cmake/scorelab").exists():
+    if (root / "lib/scorelab/plugins").exists():
         return root
     out = tmp_path_factory.mktemp("installed")
     sh("cmake", "--install", root, "--prefix", out)
