@@ -71,6 +71,27 @@ Stamp read_stamp(const std::filesystem::path& file) {
           fields["torch"], fields["cxx11abi"], fields["gxxabi"],  fields["compiler"], fields["source"]};
 }
 
+std::vector<std::string> exported_symbols(const std::filesystem::path& path) {
+  File file(path);
+  if (file.fd < 0) throw Error(fmt::format("cannot be opened: {}", std::strerror(errno)));
+  elf_version(EV_CURRENT);
+  file.elf = elf_begin(file.fd, ELF_C_READ, nullptr);
+  std::vector<std::string> out;
+  for (Elf_Scn* section = nullptr; file.elf && (section = elf_nextscn(file.elf, section));) {
+    GElf_Shdr sh;
+    if (!gelf_getshdr(section, &sh) || sh.sh_type != SHT_DYNSYM || sh.sh_entsize == 0) continue;
+    Elf_Data* data = elf_getdata(section, nullptr);
+    for (std::size_t i = 0; data && i < sh.sh_size / sh.sh_entsize; ++i) {
+      GElf_Sym symbol;
+      if (!gelf_getsym(data, static_cast<int>(i), &symbol) || symbol.st_shndx == SHN_UNDEF || GELF_ST_BIND(symbol.st_info) == STB_LOCAL)
+        continue;
+      if (const char* name = elf_strptr(file.elf, sh.sh_link, symbol.st_name); name && *name) out.emplace_back(name);
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 std::string mismatch(const Stamp& s) {
   const std::string rebuild = "; build the plugin again with this scorelab: cmake --build its build folder";
   if (s.api != std::to_string(SCORELAB_API_VERSION))

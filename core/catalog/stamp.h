@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace scorelab::catalog {
 
@@ -15,5 +16,8 @@ Stamp read_stamp(const std::filesystem::path& file);
 
 /// Why a plugin with this stamp cannot be loaded here: both versions and the cure; empty if it can.
 std::string mismatch(const Stamp& stamp);
+
+/// The functions and objects that a shared library exports, sorted.
+std::vector<std::string> exported_symbols(const std::filesystem::path& file);
 
 }  // namespace scorelab::catalog

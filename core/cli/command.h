@@ -31,6 +31,7 @@ void add_gc(CLI::App& app, int& code);
 void add_reproduce(CLI::App& app, int& code);
 void add_ls(CLI::App& app, int& code);
 void add_new(CLI::App& app, int& code);
+void add_certify(CLI::App& app, int& code);
 void add_list(CLI::App& app, int& code);
 void add_doctor(CLI::App& app, int& code);
 

@@ -13,10 +13,10 @@ namespace {
 
 using namespace scorelab::cli;
 
-const std::pair<const char*, Add> verbs[] = {{"check", add_check},         {"plan", add_plan}, {"run", add_run}, {"compare", add_compare},
-                                             {"report", add_report},       {"show", add_show}, {"ls", add_ls},   {"export", add_export},
-                                             {"reproduce", add_reproduce}, {"gc", add_gc},     {"new", add_new}, {"list", add_list},
-                                             {"doctor", add_doctor}};
+const std::pair<const char*, Add> verbs[] = {
+    {"check", add_check}, {"plan", add_plan},       {"run", add_run},       {"compare", add_compare},     {"report", add_report},
+    {"show", add_show},   {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce}, {"gc", add_gc},
+    {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {

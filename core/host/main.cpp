@@ -8,6 +8,7 @@
 #include <iostream>
 #include <thread>
 
+#include "certify/certify.h"
 #include "host/crash.h"
 #include "host/describe.h"
 #include "host/device.h"
@@ -20,6 +21,7 @@
 ///   data                   stdin: {"spec", "count", "seed"}; one JSON line: draws of the data set, for figures
 ///   field                  stdin: {"results", "key", "t", "points"}; one JSON line: a model's score there, and the exact one
 ///   paths                  stdin: {"results", "key", "count"}; one JSON line: exact paths beside a trace
+///   certify                stdin: {"check", "component", "schema", "plugins"}; one JSON line: what one check found
 ///   devices                one JSON line
 ///   work RESULTS KEY..     runs stages; the end of stdin means that the front end is gone
 namespace {
@@ -62,6 +64,9 @@ int main(int argc, char** argv) {
     code = 0;
   } else if (verb == "paths") {
     say(scorelab::host::exact_paths(Json::parse(std::cin)));
+    code = 0;
+  } else if (verb == "certify") {
+    say(scorelab::certify::run_check(Json::parse(std::cin)));
     code = 0;
   } else if (verb == "devices") {
     std::string why;

@@ -116,6 +116,7 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
     if (s.observe) s.observe(t, now);
     if (s.trace) s.trace(t, data_units(now));
   });
+  if (s.model->stop && s.model->stop->load()) throw Stopped();  // a sampler that let nothing of it pass may have cut its loop short
   std::vector<std::int64_t> shape{rows};
   for (const auto d : s.data->shape()) shape.push_back(d);
   if (x.sizes() != at::IntArrayRef(shape) || x.scalar_type() != c10::typeMetaToScalarType(s.tensors.dtype()))

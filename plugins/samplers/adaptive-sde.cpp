@@ -6,7 +6,9 @@ using namespace scorelab;
 
 /// The adaptive solver of the reverse SDE: Jolicoeur-Martineau et al. 2021, algorithm 1. Euler-Maruyama's step beside a stochastic
 /// improved Euler step; the mean of both (of second order) is kept where they agree within the tolerance. Each sample has its own steps.
-/// A step that is refused is drawn anew, as in the paper; with run.noise = "path" the next one follows the same Brownian path.
+/// The error of a sample must hardly depend on its own noise: in few dimensions set sample.group, as large steps would be kept where the
+/// draw is small. A step that is refused is drawn anew, as in the paper; with run.noise = "path" the next one follows the same Brownian
+/// path.
 class AdaptiveSde final : public Sampler {
  public:
   void params(Params& p) override {

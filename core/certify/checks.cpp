@@ -1,0 +1,66 @@
+#include "certify/checks.h"
+
+namespace scorelab::certify {
+
+std::vector<Check> checks_of(const std::string& kind) {
+  std::vector<Check> out{{"library", "one exported symbol, a stamp, a version"},
+                         {"parameters", "each has a text, and a default in its bounds"}};
+  const auto add = [&](std::vector<Check> more) { out.insert(out.end(), more.begin(), more.end()); };
+  if (kind == "sampler" || kind == "step")
+    add({{"shape", "keeps shape and dtype: vectors and images, float32 and float64"},
+         {"effect", "each parameter changes the samples"},
+         {"finite", "no value that is not finite: few steps, all of the range"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"repeatable", "same seed, same bits, whatever was sampled before: no state between calls, no generator of its own"},
+         {"chunks", "sample k is the same in any chunk: rows do not see each other"},
+         {"seeds", "another seed, other samples"},
+         {"grid", "begins at the noisy end, ends where the grid does, tells of each step"},
+         {"budget", "keeps a budget of evaluations"},
+         {"cancel", "stops at every step when asked"},
+         {"gaussian", "recovers a Gaussian: mean and standard deviation"},
+         {"mixture", "recovers a mixture: weights of its modes (chi-square)"},
+         {"moments", "exact moments equal Monte Carlo"},
+         {"order", "the error falls with the steps: the measured order"}});
+  else if (kind == "scheduler")
+    add({{"marginals", "alpha and sigma finite, 0 or above, from clean to noisy"},
+         {"slopes", "derivatives equal finite differences"},
+         {"kernels", "kernels compose, variances at or above 0"},
+         {"inverse", "t_of inverts log(alpha/sigma)"}});
+  else if (kind == "network")
+    add({{"shape", "keeps shape and dtype: vectors, float32 and float64"},
+         {"repeatable", "same input, same bits; same seed, same first weights"},
+         {"chunks", "rows do not see each other"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"gradients", "every parameter has a gradient, as finite differences say"}});
+  else if (kind == "objective")
+    add({{"loss", "one finite number a sample"},
+         {"repeatable", "same draws, same loss"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"gradients", "the loss moves the network"}});
+  else if (kind == "guide")
+    add({{"shape", "keeps shape and dtype"},
+         {"repeatable", "same input, same bits"},
+         {"chunks", "rows do not see each other"},
+         {"generators", "LibTorch's default generator is untouched"}});
+  else if (kind == "initial")
+    add({{"shape", "keeps shape and dtype"},
+         {"repeatable", "same seed, same bits"},
+         {"chunks", "rows do not see each other"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"moments", "stated moments equal those of draws"}});
+  else if (kind == "dataset")
+    add({{"shape", "items have the shape that it states, finite"},
+         {"repeatable", "same seed, same bits"},
+         {"chunks", "an item does not depend on its neighbours"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"law", "a stated law has the draws' moments"}});
+  else if (kind == "metric")
+    add({{"finite", "finite numbers with units and names"},
+         {"repeatable", "same samples, same value"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"order", "the order of the samples changes nothing"},
+         {"goal", "far samples are worse than the data's own"}});
+  return out;
+}
+
+}  // namespace scorelab::certify

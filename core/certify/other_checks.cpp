@@ -1,0 +1,357 @@
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "certify/rig.h"
+#include "evaluate/evaluation.h"
+#include "host/generator.h"
+#include "model/model_state.h"
+#include "train/trainer.h"
+
+namespace scorelab::certify {
+namespace {
+
+using host::make_as;
+
+/// The parts that a component is prepared with: VP, a Gaussian mixture with its exact network, float64.
+struct Around {
+  explicit Around(const Json& request)
+      : spec{{"dataset", own(request, "dataset", "gaussian-mixture", {{"modes", 4}, {"separation", 4.0}})},
+             {"scheduler", own(request, "scheduler", "vp")},
+             {"network", own(request, "network", "exact-gaussian-mixture")},
+             {"output", nullptr},
+             {"run", {{"dtype", "float64"}}}},
+        setup(spec, at::kCPU, true) {}
+  template <class T>
+  std::shared_ptr<T> make(const Json& config) const {
+    auto out = make_as<T>(config);
+    host::check_all(config);
+    host::prepare(out, config, setup.setting());
+    return out;
+  }
+  Json spec;
+  host::Setup setup;
+  std::atomic<bool> stop{false};
+};
+
+void same(bool equal, const char* what) {
+  if (!equal) throw Failed(what);
+}
+
+const char* const drew = "it drew from LibTorch's default generator: every draw belongs to the Noise that it is handed";
+
+Json objective(const std::string& check, const Json& request) {
+  Around a(request);
+  a.spec["network"] = own(request, "network", "mlp", {{"width", 16}, {"depth", 1}});
+  const host::Setup setup(a.spec, at::kCPU, true);
+  auto one = make_as<Objective>(request["component"]);
+  host::check_all(request["component"]);
+  host::prepare(one, request["component"], setup.setting());
+  Arena arena(*setup.network, 3);  // draws the network's first weights
+  const auto state = setup.model(a.spec, a.stop);
+  const c10::AutoGradMode grad(true);
+  const auto loss = [&] {
+    Noise noise(1, "train"), own_noise(1, "objective");
+    TrainBatch b;
+    b.x0 = noise.normal(at::empty({16, 2}, at::kDouble)), b.eps = noise.normal(b.x0);
+    const at::Tensor u = noise.uniform(at::empty({16, 1}, at::kDouble));
+    b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + 16});
+    b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
+    Model model(state);
+    TrainRun run{model, *setup.scheduler, own_noise};
+    return one->loss(run, b);
+  };
+  const host::KeepGenerator keep;
+  const at::Tensor first = loss();
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "loss") {
+    if (first.sizes() != at::IntArrayRef({16}))
+      throw Failed("its loss of 16 samples has shape " + c10::str(first.sizes()) + "; expected [16]");
+    same(first.isfinite().all().item<bool>(), "its loss is not finite");
+    return {{"detail", fmt::format("mean {:.3g}", first.mean().item<double>())}};
+  }
+  if (check == "repeatable") return same(loss().equal(first), "the same draws gave another loss"), Json{{"detail", "to the last bit"}};
+  first.mean().backward();
+  const double norm = arena.gradients.norm().item<double>();
+  same(std::isfinite(norm) && norm > 0, "its gradient is 0 or not finite: the network would not learn");
+  return {{"detail", fmt::format("norm of the gradient {:.3g}", norm)}};
+}
+
+Json guide(const std::string& check, const Json& request) {
+  const Around a(request);
+  const auto one = a.make<Guide>(request["component"]);
+  const auto state = a.setup.model(a.spec, a.stop);
+  Noise noise(1, "x");
+  const at::Tensor x = 2 * noise.normal(at::empty({20, 2}, at::kDouble));
+  const auto answer = [&](const at::Tensor& part) {
+    Model model(state);
+    return one->guide(model, model.unguided()(part, 0.5)).x0();
+  };
+  const host::KeepGenerator keep;
+  const at::Tensor first = answer(x);
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "shape")
+    return same(first.sizes() == x.sizes() && first.scalar_type() == x.scalar_type() && first.isfinite().all().item<bool>(),
+                "its x0 has another shape or dtype, or is not finite"),
+           Json{{"detail", "kept"}};
+  if (check == "repeatable") return same(answer(x).equal(first), "the same input gave another answer"), Json{{"detail", "to the last bit"}};
+  std::vector<at::Tensor> parts;
+  for (int i = 0; i < 20; i += 7) parts.push_back(answer(x.narrow(0, i, std::min(7, 20 - i))));
+  same(at::cat(parts).equal(first), "in chunks of 7 it answers otherwise: rows see each other");
+  return {{"detail", "20 rows, by 7"}};
+}
+
+Json initial(const std::string& check, const Json& request) {
+  const Around a(request);
+  const auto one = a.make<Initial>(request["component"]);
+  const auto draw = [&](std::int64_t first, std::int64_t rows) {
+    Noise noise(1, "initial", first);
+    const at::Tensor like = at::empty({rows, 2}, at::kDouble);
+    const auto clean = [&](Noise& own) {
+      Condition condition;
+      return a.setup.data->get(std::vector<std::int64_t>(rows, 0), own, condition);
+    };
+    return one->draw({*a.setup.scheduler, like, clean, a.setup.data->to_model()}, noise);
+  };
+  const host::KeepGenerator keep;
+  const at::Tensor x = draw(0, 20);
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "shape")
+    return same(x.sizes() == at::IntArrayRef({20, 2}) && x.scalar_type() == at::kDouble && x.isfinite().all().item<bool>(),
+                "it has another shape or dtype, or is not finite"),
+           Json{{"detail", "kept"}};
+  if (check == "repeatable") return same(draw(0, 20).equal(x), "the same seed gave another start"), Json{{"detail", "to the last bit"}};
+  if (check == "chunks")
+    return same(at::cat({draw(0, 7), draw(7, 13)}).equal(x), "rows see each other, or draws are not the noise's"),
+           Json{{"detail", "7 and 13 of 20"}};
+  const at::Tensor like = at::empty({1, 2}, at::kDouble);
+  const auto stated = one->moments({*a.setup.scheduler, like, nullptr, a.setup.data->to_model()});
+  if (!stated) throw Skipped("it states none");
+  const at::Tensor many = draw(0, 20000);
+  const double mean =
+      ((many.mean(0) - stated->mean).abs() / (stated->variance.sqrt() / std::sqrt(20000.0)).clamp_min(1e-300)).max().item<double>();
+  const double var = ((many.var(0) / stated->variance.clamp_min(1e-300) - 1).abs() * std::sqrt(20000.0 / 2)).max().item<double>();
+  same(stated->variance.max().item<double>() == 0 || (mean < 5 && var < 5),
+       "20,000 draws are more than 5 standard errors from the stated moments");
+  return {{"detail", fmt::format("{:.1f} and {:.1f} standard errors", mean, var)}};
+}
+
+Json dataset(const std::string& check, const Json& request) {
+  Around a(request);
+  a.spec["dataset"] = request["component"];
+  host::check_all(request["component"]);
+  const host::Setup setup(a.spec, at::kCPU, false);
+  const auto size = setup.data->size();
+  const auto get = [&](std::int64_t first, std::int64_t rows) {
+    std::vector<std::int64_t> index(rows);
+    for (std::int64_t i = 0; i < rows; ++i) index[i] = size > 0 ? (first + i) % size : 0;
+    Noise noise(1, "data", first);
+    Condition condition;
+    return setup.data->get(index, noise, condition);
+  };
+  const host::KeepGenerator keep;
+  const at::Tensor x = get(0, 20);
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "shape") {
+    same(x.sizes().slice(1) == at::IntArrayRef(setup.data->shape()) && x.size(0) == 20, "its items have another shape than it states");
+    same(x.isfinite().all().item<bool>() && x.is_floating_point(), "its items are not finite floats");
+    return {{"detail", c10::str(x.sizes().slice(1))}};
+  }
+  if (check == "repeatable") return same(get(0, 20).equal(x), "the same seed gave other items"), Json{{"detail", "to the last bit"}};
+  if (check == "chunks")
+    return same(at::cat({get(0, 7), get(7, 13)}).equal(x), "items see each other, or draws are not the noise's"),
+           Json{{"detail", "7 and 13 of 20"}};
+  if (!setup.law) throw Skipped("it states no law");
+  const at::Tensor many = get(0, 20000).flatten(1).to(at::kDouble), w = setup.law->weights.unsqueeze(1),
+                   mean = (w * setup.law->means).sum(0);
+  const double z = ((many.mean(0) - mean).abs() / (many.std(0) / std::sqrt(20000.0)).clamp_min(1e-12)).max().item<double>();
+  same(z < 5, "the mean of 20,000 items is more than 5 standard errors from the law's");
+  const at::Tensor one = at::ones({20000}, at::kDouble);
+  if (setup.law->variances.min().item<double>() > 0) {  // E score = 0 and E x score = -1: a wrong width or weight shows
+    const at::Tensor score = setup.law->score(many, one, 0 * one),
+                     product = ((many - mean) * score).sum(1) + static_cast<double>(many.size(1));
+    const double y = std::abs(product.mean().item<double>()) / (product.std().item<double>() / std::sqrt(20000.0));
+    same(y < 5, "the stated law's score does not fit the draws (Stein's identity)");
+    return {{"detail", fmt::format("{:.1f} and {:.1f} standard errors", z, y)}};
+  }
+  return {{"detail", fmt::format("{:.1f} standard errors", z)}};
+}
+
+Json metric(const std::string& check, const Json& request) {
+  const Around a(request);
+  const auto one = a.make<Metric>(request["component"]);
+  const auto state = a.setup.model(a.spec, a.stop);
+  Model model(state);
+  const auto schema = schema::from_json(request["schema"]);
+  const bool of_model = std::any_of(schema.gives.begin(), schema.gives.end(), [](const auto& g) { return g.name == "on-model"; });
+  const auto measure = [&](const at::Tensor& x) {
+    state->counts.reset(0);
+    return of_model ? evaluate(*one, *a.setup.data, {{}, nullptr, &model, 500}, 5)
+                    : evaluate(*one, *a.setup.data, {x, nullptr, nullptr, 500}, 5);
+  };
+  Noise noise(3, "samples");
+  Condition condition;
+  const at::Tensor x = a.setup.data->get(std::vector<std::int64_t>(500, 0), noise, condition);
+  const auto values = [](const std::vector<Measurement>& all) {
+    std::vector<double> out;
+    for (const auto& m : all)
+      m.array ? void(out.insert(out.end(), m.array->values.begin(), m.array->values.end())) : out.push_back(m.value);
+    return out;
+  };
+  const host::KeepGenerator keep;
+  const auto first = measure(x);
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "finite") {
+    for (const double v : values(first)) same(std::isfinite(v), "a value is not finite");
+    for (const auto& m : first)
+      same(!m.long_name.empty() && (m.goal == "min" || m.goal == "max" || m.goal == "none"),
+           "a measurement has no long name, or its goal is not min, max or none");
+    return {{"detail", fmt::format("{} measurements", first.size())}};
+  }
+  if (check == "repeatable")
+    return same(values(measure(x)) == values(first), "the same samples gave another value"), Json{{"detail", "to the last bit"}};
+  if (of_model) throw Skipped("it measures the model");
+  if (check == "order") {
+    const auto turned = values(measure(x.flip(0))), before = values(first);
+    for (std::size_t i = 0; i < before.size(); ++i)
+      same(std::abs(turned[i] - before[i]) <= 1e-9 * std::max(1.0, std::abs(before[i])), "the samples in another order gave another value");
+    return {{"detail", "reversed"}};
+  }
+  const auto far = measure(3 * x + 5);
+  std::string worse;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    if (first[i].goal == "none" || first[i].array) continue;
+    same(first[i].goal == "min" ? far[i].value > first[i].value : far[i].value < first[i].value,
+         "samples far from the data are not worse, by its goal");
+    worse = "far samples are worse";
+  }
+  if (worse.empty()) throw Skipped("none of its values has a goal");
+  return {{"detail", worse}};
+}
+
+}  // namespace
+
+Json check_network(const std::string& check, const Json& request) {
+  Around a(request);
+  const auto schema = schema::from_json(request["schema"]);
+  const auto needs = [&](const char* what) {
+    return std::any_of(schema.needs.begin(), schema.needs.end(), [&](const auto& n) { return n.name == what; });
+  };
+  if (needs("images")) a.spec["dataset"] = own(request, "dataset", "digits");
+  if (needs("gaussian-law")) a.spec["dataset"] = own(request, "dataset", "gaussian");
+  a.spec["network"] = request["component"];
+  host::check_all(request["component"]);
+  const auto answer = [&](const char* dtype, std::int64_t rows, std::uint64_t seed, const at::Tensor& given = {}) {
+    a.spec["run"]["dtype"] = dtype;
+    const host::Setup setup(a.spec, at::kCPU, true);
+    if (!setup.network->parameters().empty()) const Arena arena(*setup.network, seed);
+    std::vector<std::int64_t> shape{rows};
+    for (const auto n : setup.data->shape()) shape.push_back(n);
+    Noise noise(1, "x");
+    const at::Tensor x = given.defined() ? given.to(setup.tensors) : noise.normal(at::empty(shape, setup.tensors));
+    const auto state = setup.model(a.spec, a.stop);
+    Model model(state);
+    return std::pair(x, model(x, 0.5).as(model.stated()));
+  };
+  const host::KeepGenerator keep;
+  const auto [x, first] = answer("float64", 8, 3);
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "shape") {
+    answer("float32", 8, 3);  // the model throws where shape or dtype is another
+    return {{"detail", c10::str(x.sizes())}};
+  }
+  if (check == "repeatable")
+    return same(answer("float64", 8, 3).second.equal(first), "the same input and seed gave another answer"),
+           Json{{"detail", "to the last bit"}};
+  if (check == "chunks") {
+    const double off = (answer("float64", 1, 3, x.narrow(0, 0, 1)).second - first.narrow(0, 0, 1)).abs().max().item<double>();
+    same(off <= 1e-9 * std::max(1.0, first.abs().max().item<double>()), "a row alone has another answer: rows see each other");
+    return {{"detail", fmt::format("a row alone is off by {:.1g}", off)}};
+  }
+  const host::Setup setup(a.spec, at::kCPU, true);
+  if (setup.network->parameters().empty()) throw Skipped("it has no parameters");
+  Arena arena(*setup.network, 3);
+  const auto state = setup.model(a.spec, a.stop);
+  const c10::AutoGradMode grad(true);
+  Model model(state);
+  const auto loss = [&] { return (model(x, 0.5).as(model.stated()) - 1).square().sum(); };
+  loss().backward();
+  std::string untouched;
+  for (const auto& [name, g] : arena.views(arena.gradients))
+    if (!g.isfinite().all().item<bool>()) throw Failed("the gradient of " + name + " is not finite");
+  const at::Tensor direction = arena.gradients.clone(), before = arena.values.clone();
+  const double slope = direction.square().sum().item<double>(), h = 1e-6 / std::sqrt(std::max(slope, 1e-300));
+  const c10::AutoGradMode off(false);
+  arena.values.copy_(before + h * direction);
+  const double up = loss().item<double>();
+  arena.values.copy_(before - h * direction);
+  const double down = loss().item<double>(), measured = (up - down) / (2 * h);
+  if (slope > 0 && std::abs(measured / slope - 1) > 1e-4)
+    throw Failed(fmt::format("along its gradient the loss rises by {:.6g}, and finite differences say {:.6g}", slope, measured));
+  same(slope > 0, "no parameter has a gradient");
+  return {{"detail", fmt::format("{} parameters", arena.count())}};
+}
+
+Json check_scheduler(const std::string& check, const Json& request) {
+  auto q = make_as<Scheduler>(request["component"]);
+  host::check_all(request["component"]);
+  host::prepare(q, request["component"], {*q, at::kDouble, {2}, nullptr});
+  const double low = q->t_min(), high = q->t_max();
+  if (low == high) throw Skipped("it has one level");
+  const auto at = [&](double share) { return low + (high - low) * share; };
+  if (check == "marginals") {
+    double last = 1e300;
+    for (int i = 0; i <= 200; ++i) {
+      const double t = at(i / 200.0), alpha = q->alpha(t).one(), sigma = q->sigma(t).one();
+      if (!(std::isfinite(alpha) && std::isfinite(sigma) && alpha >= 0 && sigma >= 0))
+        throw Failed(fmt::format("at t = {}: alpha {}, sigma {}", t, alpha, sigma));
+      const double snr = sigma > 0 ? alpha / sigma : 1e300;
+      if (snr > last) throw Failed(fmt::format("alpha/sigma rises at t = {}: it must fall from clean to noisy", t));
+      last = snr;
+    }
+    same(q->prior_std() > 0 && std::isfinite(q->conditioning(high)) && std::isfinite(q->conditioning(low)),
+         "its prior or its conditioning is not finite");
+    return {{"detail", fmt::format("t from {:.3g} to {:.3g}", low, high)}};
+  }
+  double worst = 0;
+  if (check == "slopes") {
+    for (const double share : {0.0313, 0.2341, 0.5172, 0.7717, 0.9431}) {
+      const double t = at(share), h = 1e-6 * t;
+      for (const bool of_sigma : {false, true}) {
+        const auto f = [&](double u) { return of_sigma ? q->sigma(u).one() : q->alpha(u).one(); };
+        const double stated = of_sigma ? q->sigma_slope(t).one() : q->alpha_slope(t).one(), measured = (f(t + h) - f(t - h)) / (2 * h);
+        worst = std::max(worst, std::abs(stated - measured) / std::max({std::abs(measured), f(t) / high * 1e-2, 1e-9}));
+      }
+    }
+    if (worst > 1e-4) throw Failed(fmt::format("a derivative is off by {:.2g} of it from finite differences", worst));
+    return {{"detail", fmt::format("off by {:.1g}", worst)}};
+  }
+  if (check == "kernels") {
+    for (const auto& [r, s, t] : {std::tuple{0.0, 0.3, 0.8}, {0.1, 0.5, 0.95}, {0.4, 0.41, 0.42}}) {
+      const Kernel a = q->kernel(at(r), at(s)), b = q->kernel(at(s), at(t)), c = q->kernel(at(r), at(t));
+      worst = std::max({worst, std::abs((a.alpha * b.alpha / c.alpha).one() - 1),
+                        std::abs((square(b.alpha) * a.sigma2 + b.sigma2 - c.sigma2).one()) / c.sigma2.one()});
+    }
+    if (!(worst < 1e-9)) throw Failed(fmt::format("two kernels in a row are off by {:.2g} from one", worst));
+    return {{"detail", fmt::format("off by {:.1g}", worst)}};
+  }
+  for (const double share : {0.02, 0.3, 0.7, 0.98}) {
+    const double lambda = q->lambda(at(share)).one();
+    if (!std::isfinite(lambda)) continue;
+    worst = std::max(worst, std::abs(q->lambda(q->t_of(lambda)).one() - lambda));
+  }
+  if (!(worst < 1e-6)) throw Failed(fmt::format("log(alpha/sigma) at t_of(l) is off by {:.2g} from l", worst));
+  return {{"detail", fmt::format("off by {:.1g}", worst)}};
+}
+
+Json check_other(const std::string& check, const Json& request) {
+  const std::string kind = request["component"]["kind"];
+  if (kind == "objective") return objective(check, request);
+  if (kind == "guide") return guide(check, request);
+  if (kind == "initial") return initial(check, request);
+  if (kind == "dataset") return dataset(check, request);
+  return metric(check, request);
+}
+
+}  // namespace scorelab::certify

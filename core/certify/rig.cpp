@@ -1,0 +1,104 @@
+#include "certify/rig.h"
+
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+namespace scorelab::certify {
+namespace {
+
+Json spec_of(const Json& request, const World& w) {
+  const bool mixture = w.dataset["plugin"] == "gaussian-mixture";
+  return {{"dataset", w.dataset},
+          {"scheduler", w.scheduler},
+          {"network", own(request, "network", mixture ? "exact-gaussian-mixture" : "exact-gaussian")},
+          {"output", nullptr},
+          {"guides", Json::array()},
+          {"seed", 1},
+          {"run", {{"dtype", w.dtype}, {"chunk", w.chunk}, {"noise", w.noise}}}};
+}
+
+/// Whether the component needs it with its default parameters.
+bool needs(const Json& request, const std::string& what) {
+  const auto schema = schema::from_json(request.at("schema"));
+  return std::any_of(schema.needs.begin(), schema.needs.end(),
+                     [&](const auto& n) { return n.name == what && schema::holds(n.whens, request["component"]["params"]); });
+}
+
+}  // namespace
+
+Json own(const Json& request, const std::string& kind, const std::string& name, Json params) {
+  return {{"plugin", name},
+          {"kind", kind},
+          {"file", request.at("plugins").get<std::string>() + "/" + name + ".so"},
+          {"params", std::move(params)}};
+}
+
+Rig::Rig(const Json& request, const World& world)
+    : spec_(spec_of(request, world)), component_(request.at("component")), setup_(spec_, at::kCPU, true) {
+  if (world.corrector)
+    around_ = own(request, "sampler", "predictor-corrector", {{"predictor", own(request, "step", "ancestral")}, {"steps", 6}});
+  spec_["sample"] = {{"initial", own(request, "initial", "marginal")}, {"max_nfe", 20000}};
+}
+
+Json Rig::configured(const Json& changes) const {
+  Json out = component_;
+  out["params"].update(changes);
+  if (around_.is_null()) return out;
+  Json around = around_;
+  if (changes.contains("steps")) around["params"]["steps"] = changes["steps"];
+  for (const char* grid : {"steps", "nfe", "spacing", "rho", "refine", "from", "to", "denoise"}) out["params"].erase(grid);
+  around["params"]["corrector"] = out;
+  return around;
+}
+
+Sampling Rig::sampling(const Json& changes, std::int64_t count, std::uint64_t seed) {
+  Json spec = spec_;
+  spec["seed"] = seed, spec["sample"]["count"] = count;
+  return setup_.sampling(configured(changes), spec["sample"], spec, stop);
+}
+
+Json Rig::within(const Json& changes) { return setup_.within_budget(configured(changes), spec_["sample"], spec_, stop)["params"]; }
+
+at::Tensor Rig::draw(Sampling& s, std::int64_t count) const {
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < count; first += s.rows())
+    parts.push_back(draw_samples(s, first, std::min(s.rows(), count - first)).x);
+  return at::cat(parts);
+}
+
+bool walks(const Json& request) { return !needs(request, "one-level"); }
+
+std::vector<World> worlds(const Json& request, const std::string& law) {
+  // Many dimensions: rules that take norms of one sample, or its error, assume that these hardly depend on a single draw.
+  Json mean = Json::array(), std = Json::array();
+  for (int d = 0; d < dimensions; ++d) mean.push_back(target_mean[d % 2]), std.push_back(target_std[d % 2]);
+  const Json data = law == "mixture"
+                        ? own(request, "dataset", "gaussian-mixture",
+                              {{"modes", 4}, {"separation", 4.0}, {"dim", dimensions}, {"weights", {0.1, 0.2, 0.3, 0.4}}, {"std", {0.5}}})
+                        : own(request, "dataset", "gaussian", {{"dim", dimensions}, {"mean", mean}, {"std", std}});
+  std::vector<World> out;
+  const auto add = [&](const char* name, Json params) { out.push_back({own(request, "scheduler", name, std::move(params)), data}); };
+  if (!walks(request)) {
+    add("one-level", {{"sigma", 0.3}});
+  } else if (needs(request, "levels")) {
+    add("ddpm-linear", {{"T", 60}, {"beta_end", 0.25}});
+    add("ncsn-ladder", {{"L", 12}, {"sigma_max", 5.0}});
+  } else {
+    add("vp", {{"t_min", 1e-3}});
+    add("ve", {{"sigma_max", 10.0}, {"t_min", 1e-3}});
+    add("sub-vp", {{"t_min", 1e-2}});
+  }
+  return out;
+}
+
+std::string name(const World& world) { return world.scheduler["plugin"]; }
+
+bool declares(const Json& request, const std::string& param) {
+  const auto& params = request.at("schema").at("params");
+  return std::any_of(params.begin(), params.end(), [&](const Json& p) { return p["name"] == param; });
+}
+
+Json steps(const Json& request, std::int64_t n) { return declares(request, "steps") ? Json{{"steps", n}} : Json::object(); }
+
+}  // namespace scorelab::certify

@@ -1,0 +1,78 @@
+#pragma once
+#include <ATen/ATen.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "certify/certify.h"
+#include "host/experiment.h"
+
+namespace scorelab::certify {
+
+/// What a check found: it throws Failed, or Skipped with the reason, or says what it measured.
+class Failed : public Error {
+ public:
+  using Error::Error;
+};
+class Skipped : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A config of one of scorelab's own plugins, with parameters that differ from its defaults.
+Json own(const Json& request, const std::string& kind, const std::string& name, Json params = Json::object());
+
+/// The Gaussian target: dimensions alternate between two means and two standard deviations.
+constexpr int dimensions = 64;
+constexpr double target_mean[2] = {0.3, -0.2}, target_std[2] = {0.5, 0.8};
+
+/// A process and a data set whose law is known, as the parts of a stage's spec.
+struct World {
+  Json scheduler, dataset;
+  std::string dtype = "float64";
+  std::int64_t chunk = 64;
+  std::string noise = "independent";
+  bool corrector = false;  ///< the component is the corrector of predictor-corrector there
+};
+
+/// A sampler under test in a world, with the exact network.
+class Rig {
+ public:
+  Rig(const Json& request, const World& world);
+
+  /// A fresh sampler with these parameters changed.
+  Sampling sampling(const Json& changes = Json::object(), std::int64_t count = 64, std::uint64_t seed = 1);
+  /// The component's config with a budget turned into steps.
+  Json within(const Json& changes);
+  at::Tensor draw(Sampling& sampling, std::int64_t count) const;
+  const Scheduler& scheduler() const { return *setup_.scheduler; }
+  const Law& law() const { return *setup_.law; }
+  std::atomic<bool> stop{false};
+
+ private:
+  Json configured(const Json& changes) const;
+  Json spec_, component_;
+  Json around_;  // predictor-corrector, where the component is its corrector
+  host::Setup setup_;
+};
+
+/// The worlds that a sampler's needs allow: VP, VE and sub-VP, or a discrete process, or one level; `law`: "gaussian" or "mixture".
+std::vector<World> worlds(const Json& request, const std::string& law);
+/// `vp`, of a world.
+std::string name(const World& world);
+/// Whether the component declares a parameter.
+bool declares(const Json& request, const std::string& param);
+/// {"steps": n} where it has a time grid; nothing otherwise.
+Json steps(const Json& request, std::int64_t n);
+/// Whether it samples the data: a step that stays at one level does not.
+bool walks(const Json& request);
+
+Json check_sampler(const std::string& check, const Json& request);
+Json check_scheduler(const std::string& check, const Json& request);
+Json check_network(const std::string& check, const Json& request);
+Json check_other(const std::string& check, const Json& request);
+
+}  // namespace scorelab::certify

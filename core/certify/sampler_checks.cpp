@@ -1,0 +1,450 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "certify/rig.h"
+#include "host/generator.h"
+
+namespace scorelab::certify {
+namespace {
+
+using Check = Json (*)(const Json& request);
+
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+Json shape(const Json& request) {
+  for (const char* dtype : {"float32", "float64"})
+    for (World w : worlds(request, "gaussian")) {
+      w.dtype = dtype;
+      Rig rig(request, w);
+      Sampling s = rig.sampling(steps(request, 4));
+      const at::Tensor x = rig.draw(s, 8);  // the rig throws where a sampler's result has another shape or dtype
+      if (x.sizes() != at::IntArrayRef({8, dimensions}))
+        throw Failed(fmt::format("{}, {}: 8 samples of {} numbers became {}", name(w), dtype, dimensions, c10::str(x.sizes())));
+    }
+  return {{"detail", "float32 and float64"}};
+}
+
+/// Values other than the default that a parameter may take.
+std::vector<Json> others(const schema::Param& p) {
+  std::vector<Json> out;
+  const auto add = [&](double v) {
+    if (p.low && (v < *p.low || v > *p.high)) return;
+    const Json value = p.type == "int" ? Json(static_cast<std::int64_t>(std::llround(v))) : Json(v);
+    if (value != p.initial) out.push_back(value);
+  };
+  for (const auto& word : p.words)
+    if (word != p.initial) out.emplace_back(word);
+  if (p.type == "bool") out.emplace_back(!p.initial.get<bool>());
+  if (p.type == "int" || p.type == "float" || p.type == "number-or-word") {
+    const double v = p.initial.is_number() ? p.initial.get<double>() : 1;
+    for (const double c : {1.5 * v, 0.5 * v, v + 3, 7.0, 0.5, 1.0, 2.0, 0.1}) add(c);
+    if (p.type == "float" && p.low) add(*p.low), add(*p.high);
+  }
+  if (p.type == "floats" || p.type == "ints") {
+    Json list = p.initial;
+    for (auto& v : list) v = p.type == "ints" ? Json(v.get<std::int64_t>() + 1) : Json(1.5 * v.get<double>());
+    if (list != p.initial) out.push_back(list);
+  }
+  if (p.type == "slot" && p.initial != "none") out.emplace_back("none");
+  return out;
+}
+
+/// What makes a parameter active, by the conditions that it states.
+Json activated(const schema::Schema& schema, const schema::Param& p) {
+  Json out = Json::object();
+  for (const auto& w : p.whens) {
+    const auto* key = schema.find(w.key);
+    if (!key) continue;
+    if (w.above) {
+      const double more = std::min(*w.above + 10, key->high.value_or(1e300));
+      out[w.key] = key->type == "int" ? Json(static_cast<std::int64_t>(more)) : Json(more);
+    } else if (std::find(w.values.begin(), w.values.end(), schema::text(key->initial)) == w.values.end() && !w.values.empty()) {
+      const std::string& v = w.values.front();
+      out[w.key] = key->type == "bool"    ? Json(v == "true")
+                   : key->type == "int"   ? Json(std::stoll(v))
+                   : key->type == "float" ? Json(std::stod(v))
+                                          : Json(v);
+    }
+  }
+  return out;
+}
+
+Json effect(const Json& request) {
+  const auto schema = schema::from_json(request.at("schema"));
+  std::vector<std::string> without;
+  std::size_t tried = 0;
+  std::vector<std::pair<World, Json>> places;  // what ends with a look at t_min has no effect on a grid that ends at 0
+  for (const auto& w : worlds(request, "mixture")) {
+    places.emplace_back(w, Json::object());
+    if (declares(request, "to")) places.emplace_back(w, Json::object({{"to", "t_min"}}));
+  }
+  if (!walks(request)) {
+    World as_corrector = places.front().first;
+    as_corrector.corrector = true;
+    as_corrector.scheduler = own(request, "scheduler", "ddpm-linear", {{"T", 20}, {"beta_end", 0.4}});
+    places.emplace_back(as_corrector, Json::object());
+  }
+  const std::vector<std::string> of_the_grid{"spacing", "rho", "from", "to"};
+  for (const auto& p : schema.params) {
+    if (p.reporting || p.name == "nfe" || p.name == "refine") continue;
+    if (!walks(request) && std::find(of_the_grid.begin(), of_the_grid.end(), p.name) != of_the_grid.end())
+      continue;  // the check `budget`, and the grid's own tests
+    const Json active = activated(schema, p);
+    const auto values = others(p);
+    ++tried;
+    bool changes = false;
+    std::string refused;
+    for (const auto& [w, end] : places) {
+      const auto samples = [&](const Json& own) -> std::optional<at::Tensor> {
+        Rig rig(request, w);
+        Json changed = steps(request, 6);
+        changed.update(end);
+        changed.update(active);
+        changed.update(own);
+        try {
+          Sampling s = rig.sampling(changed, 16);
+          return rig.draw(s, 16);
+        } catch (const Stopped&) {
+          throw;
+        } catch (const std::exception& e) {
+          refused = e.what();
+          return {};
+        }
+      };
+      const auto before = samples(Json::object());
+      if (!before) continue;
+      for (const auto& value : values) {
+        Json own = Json::object();
+        own[p.name] = value;
+        const auto after = samples(own);
+        if (changes = after && !after->equal(*before); changes) break;
+      }
+      if (changes) break;
+    }
+    if (!changes) without.push_back(p.name + (refused.empty() ? "" : " (" + refused + ")"));
+  }
+  if (!without.empty()) throw Failed(fmt::format("changes nothing: {}", fmt::join(without, ", ")));
+  return {{"detail", fmt::format("{} parameters", tried)}};
+}
+
+Json finite(const Json& request) {
+  for (const char* dtype : {"float32", "float64"})
+    for (World w : worlds(request, "mixture")) {
+      w.dtype = dtype;
+      for (const std::int64_t n : {1, 2, 3, 50}) {
+        Rig rig(request, w);
+        Sampling s = rig.sampling(steps(request, n));
+        rig.draw(s, 16);  // throws with the step, t and tensor
+        if (!declares(request, "steps")) break;
+      }
+    }
+  return {{"detail", declares(request, "steps") ? "1, 2, 3 and 50 steps" : "as it is"}};
+}
+
+Json generators(const Json& request) {
+  for (const auto& w : worlds(request, "gaussian")) {
+    Rig rig(request, w);
+    const host::KeepGenerator keep;
+    Sampling s = rig.sampling(steps(request, 4));
+    rig.draw(s, 8);
+    if (keep.changed()) throw Failed("it drew from LibTorch's default generator: every draw belongs to run.noise");
+  }
+  return {{"detail", "untouched"}};
+}
+
+Json repeatable(const Json& request) {
+  for (const auto& w : worlds(request, "mixture")) {
+    Rig rig(request, w);
+    Sampling s = rig.sampling(steps(request, 5));
+    const at::Tensor first = rig.draw(s, 32);
+    s.seed = 2;
+    rig.draw(s, 32);
+    s.seed = 1;
+    if (!rig.draw(s, 32).equal(first))
+      throw Failed(
+          fmt::format("{}: the same seed gave other samples after another call: state between calls, or a generator of its own", name(w)));
+    Sampling fresh = rig.sampling(steps(request, 5));
+    if (!rig.draw(fresh, 32).equal(first)) throw Failed(fmt::format("{}: a fresh sampler gave other samples for the same seed", name(w)));
+  }
+  return {{"detail", "to the last bit"}};
+}
+
+Json chunks(const Json& request) {
+  for (const char* dtype : {"float32", "float64"})
+    for (World w : worlds(request, "mixture")) {
+      w.dtype = dtype;
+      std::optional<at::Tensor> first;
+      for (const std::int64_t chunk : {64, 7, 1}) {
+        w.chunk = chunk;
+        Rig rig(request, w);
+        Sampling s = rig.sampling(steps(request, 5));
+        const at::Tensor x = rig.draw(s, 20);
+        if (!first) first = x;
+        if (!x.equal(*first))
+          throw Failed(
+              fmt::format("{}, {}: in chunks of {} samples are off by up to {:.3g} from those in one of 64: rows see each other, or draws "
+                          "are not run.noise's",
+                          name(w), dtype, chunk, largest(x - *first)));
+      }
+    }
+  return {{"detail", "chunks of 1, 7 and 64"}};
+}
+
+Json seeds(const Json& request) {
+  for (const auto& w : worlds(request, "gaussian")) {
+    Rig rig(request, w);
+    Sampling s = rig.sampling(steps(request, 5));
+    const at::Tensor x = rig.draw(s, 4);
+    s.seed = 2;
+    if (rig.draw(s, 4).equal(x)) throw Failed(fmt::format("{}: two seeds gave the same samples", name(w)));
+  }
+  return {{"detail", "differ"}};
+}
+
+Json grid(const Json& request) {
+  const bool has_steps = declares(request, "steps");
+  for (const auto& w : worlds(request, "gaussian")) {
+    Rig rig(request, w);
+    Sampling s = rig.sampling(steps(request, 6));
+    std::vector<double> told, asked;
+    s.observe = [&](const Times& t, const at::Tensor&) { told.push_back(t.max_value()); };
+    s.model->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
+    rig.draw(s, 4);
+    const double start = rig.scheduler().t_max(), end = rig.scheduler().t_min();
+    if (asked.empty()) throw Failed("it never asked the model");
+    if (walks(request) && std::abs(asked.front() - start) > 1e-9 * start)
+      throw Failed(fmt::format("{}: its first evaluation is at t = {}, but samples start at t = {}", name(w), asked.front(), start));
+    if (told.empty()) throw Failed(fmt::format("{}: it never told where it is: run.observe(t, x), once a step", name(w)));
+    if (has_steps && told.size() != 6) throw Failed(fmt::format("{}: {} steps were asked for, and it told of {}", name(w), 6, told.size()));
+    if (walks(request) && !(told.back() <= end * (1 + 1e-9)))
+      throw Failed(fmt::format("{}: it ends at t = {}, not at {} or 0", name(w), told.back(), end));
+    if (walks(request) && !std::is_sorted(told.rbegin(), told.rend())) throw Failed(fmt::format("{}: its times go up on the way", name(w)));
+  }
+  return {{"detail", has_steps ? "6 steps, from t_max to the end" : "from t_max to the end"}};
+}
+
+Json budget(const Json& request) {
+  if (!declares(request, "nfe")) throw Skipped("it has no time grid");
+  std::vector<std::string> spent;
+  for (const auto& w : worlds(request, "gaussian"))
+    for (const std::int64_t nfe : {7, 20}) {
+      Rig rig(request, w);
+      Json params = Json::object();
+      params["nfe"] = nfe;
+      params = rig.within(params);
+      Sampling s = rig.sampling(params);
+      const auto cost = draw_samples(s, 0, 8).nfe;
+      const auto [low, high] = std::minmax_element(cost.begin(), cost.end());
+      if (*high > nfe) throw Failed(fmt::format("{}: {} evaluations under a budget of {}", name(w), *high, nfe));
+      spent.push_back(fmt::format("{} of {}", *high, nfe));
+    }
+  return {{"detail", fmt::format("{}", fmt::join(spent.begin(), spent.begin() + 2, ", "))}};
+}
+
+Json cancel(const Json& request) {
+  std::int64_t checked = 0;
+  for (const auto& w : worlds(request, "gaussian")) {
+    std::int64_t total = 0;
+    {
+      Rig rig(request, w);
+      Sampling s = rig.sampling(steps(request, 6));
+      s.model->look = [&](const at::Tensor&, const Times&, const at::Tensor&) { ++total; };
+      rig.draw(s, 4);
+    }
+    const std::int64_t stride = std::max<std::int64_t>(1, total / 40);
+    for (std::int64_t k = 1; k < total; k += stride) {
+      Rig rig(request, w);
+      Sampling s = rig.sampling(steps(request, 6));
+      std::int64_t n = 0;
+      s.model->look = [&](const at::Tensor&, const Times&, const at::Tensor&) {
+        if (++n == k) throw Stopped();
+      };
+      bool stopped = false;
+      try {
+        rig.draw(s, 4);
+      } catch (const Stopped&) {
+        stopped = true;
+      }
+      if (!stopped || n > k)
+        throw Failed(fmt::format("{}: asked to stop in evaluation {} of {}, it went on: it must let Stopped pass", name(w), k, total));
+      ++checked;
+    }
+  }
+  return {{"detail", fmt::format("at {} places", checked)}};
+}
+
+/// Mean and standard deviation of even and odd dimensions: exact where the sampler is affine, otherwise of samples.
+struct Found {
+  double mean[2], std[2];
+  double error = 0;  // of a mean, relative to the standard deviation
+};
+Found found_in(const at::Tensor& mean, const at::Tensor& variance) {
+  Found out{};
+  for (int d = 0; d < 2; ++d) {
+    out.mean[d] = mean.view({-1, 2}).select(1, d).mean().item<double>();
+    out.std[d] = std::sqrt(variance.view({-1, 2}).select(1, d).mean().item<double>());
+  }
+  return out;
+}
+Found moments_of(Rig& rig, const Json& changes, std::int64_t count, std::optional<ExactMoments>& exact) {
+  Sampling s = rig.sampling(changes, count);
+  try {
+    exact = exact_moments(s);
+    return found_in(exact->moments.mean, exact->moments.variance);
+  } catch (const Stopped&) {
+    throw;
+  } catch (const std::exception&) {
+    exact.reset();
+  }
+  Sampling again = rig.sampling(changes, count);
+  const at::Tensor x = rig.draw(again, count).to(at::kDouble);
+  Found out = found_in(x.mean(0), x.var(0));
+  out.error = 5 / std::sqrt(static_cast<double>(count * dimensions / 2));
+  return out;
+}
+
+Json gaussian(const Json& request) {
+  if (!walks(request)) throw Skipped("it stays at one noise level");
+  Json measured = Json::object();
+  std::string detail;
+  const double tolerance = declares(request, "steps") ? 0.02 : 0.05;
+  for (auto w : worlds(request, "gaussian")) {
+    w.chunk = 1000;
+    Rig rig(request, w);
+    std::optional<ExactMoments> exact;
+    const Found found = moments_of(rig, steps(request, 400), 1000, exact);
+    const auto &mean = target_mean, &std = target_std;
+    double worst = 0;
+    for (int d = 0; d < 2; ++d) {
+      const double off_mean = std::abs(found.mean[d] - mean[d]) / std[d], off_std = std::abs(found.std[d] / std[d] - 1);
+      worst = std::max({worst, off_mean, off_std});
+      if (off_mean > tolerance + found.error || off_std > tolerance + found.error)
+        throw Failed(fmt::format("{}: mean {:.4f} and standard deviation {:.4f} in {} dimensions; the target has {} and {}", name(w),
+                                 found.mean[d], found.std[d], d == 0 ? "even" : "odd", mean[d], std[d]));
+    }
+    measured[name(w)] = worst;
+    detail += fmt::format("{}{} {:.2g}%{}", detail.empty() ? "" : ", ", name(w), 100 * worst, exact ? "" : " (1000 samples)");
+  }
+  return {{"detail", "off by " + detail}, {"relative_error", measured}};
+}
+
+Json mixture(const Json& request) {
+  if (!walks(request)) throw Skipped("it stays at one noise level");
+  Json measured = Json::object();
+  std::string detail;
+  for (auto w : worlds(request, "mixture")) {
+    w.chunk = 1000;
+    Rig rig(request, w);
+    Sampling s = rig.sampling(steps(request, 200), 3000);
+    const at::Tensor x = rig.draw(s, 3000);
+    const Law& law = rig.law();
+    // Modes overlap little: the share of a cell of the nearest mean is that of 100,000 exact draws.
+    const auto shares = [&](const at::Tensor& y) {
+      return at::cdist(y, law.means).argmin(1).bincount({}, law.weights.size(0)).to(at::kDouble);
+    };
+    Noise noise(7, "exact");
+    const at::Tensor like = at::empty({100000, dimensions}, at::kDouble);
+    const at::Tensor k = (noise.uniform(at::empty({100000, 1}, at::kDouble)) >= law.weights.cumsum(0).unsqueeze(0))
+                             .sum(1)
+                             .clamp_max(law.weights.size(0) - 1);
+    const at::Tensor exact = law.means.index_select(0, k) + noise.normal(like) * law.variances.index_select(0, k).sqrt();
+    const at::Tensor expected = shares(exact) * (3000.0 / 100000), seen = shares(x);
+    const double chi2 = ((seen - expected).square() / expected).sum().item<double>();
+    if (chi2 > 25)  // 3 degrees of freedom: p = 1.5e-5
+      throw Failed(fmt::format("{}: chi-square {:.1f} on 3 degrees of freedom: it puts {} of 3000 samples at the modes, of {}", name(w),
+                               chi2, c10::str(seen), c10::str(expected)));
+    measured[name(w)] = chi2;
+    detail += fmt::format("{}{} {:.1f}", detail.empty() ? "" : ", ", name(w), chi2);
+  }
+  return {{"detail", "chi-square " + detail}, {"chi_square", measured}};
+}
+
+Json moments(const Json& request) {
+  std::string detail;
+  for (auto w : worlds(request, "gaussian")) {
+    w.chunk = 1000;
+    Rig rig(request, w);
+    std::optional<ExactMoments> exact;
+    const Found found = moments_of(rig, steps(request, 20), 64, exact);
+    if (!exact) throw Skipped("it is not affine in x and its draws");
+    Sampling s = rig.sampling(steps(request, 20), 2000);
+    const at::Tensor x = rig.draw(s, 2000).to(at::kDouble);
+    double worst = 0;
+    const Found drawn = found_in(x.mean(0), x.var(0));
+    const double n = 2000.0 * dimensions / 2;
+    for (int d = 0; d < 2; ++d) {
+      const double z = std::abs(drawn.mean[d] - found.mean[d]) / (found.std[d] / std::sqrt(n));
+      const double y = std::abs(drawn.std[d] / found.std[d] - 1) * std::sqrt(2 * n);
+      worst = std::max({worst, z, y});
+    }
+    if (worst > 5) throw Failed(fmt::format("{}: 2000 samples are {:.1f} standard errors from the exact moments", name(w), worst));
+    detail += fmt::format("{}{} {:.1f}", detail.empty() ? "" : ", ", name(w), worst);
+  }
+  return {{"detail", "standard errors: " + detail}};
+}
+
+/// Order from three step counts, without a reference: halving the step divides successive differences by 2^p.
+Json order(const Json& request) {
+  if (!declares(request, "steps")) throw Skipped("it has no time grid");
+  if (!walks(request)) throw Skipped("it stays at one noise level");
+  Json measured = Json::object();
+  std::string detail;
+  for (const auto& w : worlds(request, "gaussian")) {
+    if (w.scheduler["params"].contains("T") || w.scheduler["params"].contains("L")) throw Skipped("its process is discrete");
+    std::vector<double> std;
+    for (const std::int64_t n : {128, 256, 512}) {
+      Rig rig(request, w);
+      std::optional<ExactMoments> exact;
+      const Found found = moments_of(rig, steps(request, n), 64, exact);
+      if (!exact) throw Skipped("it is not affine in x and its draws");
+      std.push_back(found.std[0] + found.std[1]);
+    }
+    const double a = std::abs(std[1] - std[0]), b = std::abs(std[2] - std[1]);
+    const double p = b < 1e-13 ? 9 : std::log2(a / b);
+    measured[name(w)] = p;
+    if (!(p > 0.7))
+      throw Failed(fmt::format("{}: order {:.2f}: with 128, 256 and 512 steps the standard deviations add up to {}", name(w), p,
+                               fmt::join(std, ", ")));
+    detail += fmt::format("{}{} {:.2f}", detail.empty() ? "" : ", ", name(w), p);
+  }
+  return {{"detail", "weak order " + detail}, {"order", measured}};
+}
+
+/// Error of the standard deviation against evaluations, for a figure.
+Json curve(const Json& request) {
+  if (!declares(request, "nfe")) throw Skipped("it has no time grid, so there is no budget to give it");
+  Json nfe = Json::array(), error = Json::array();
+  World w = worlds(request, "gaussian").front();
+  w.chunk = 1000;
+  for (const std::int64_t budget : {8, 16, 32, 64, 128, 256}) {
+    Rig rig(request, w);
+    Json params = Json::object();
+    params["nfe"] = budget;
+    params = rig.within(params);
+    std::optional<ExactMoments> exact;
+    const Found found = moments_of(rig, params, 1000, exact);
+    Sampling s = rig.sampling(params);
+    nfe.push_back(draw_samples(s, 0, 1).nfe.front());
+    error.push_back(std::max(std::abs(found.std[0] - target_std[0]), std::abs(found.std[1] - target_std[1])));
+  }
+  return {{"detail", "drawn"}, {"nfe", nfe}, {"error", error}};
+}
+
+const std::vector<std::pair<std::string, Check>> all{
+    {"curve", curve},           {"shape", shape},       {"effect", effect},   {"finite", finite},   {"generators", generators},
+    {"repeatable", repeatable}, {"chunks", chunks},     {"seeds", seeds},     {"grid", grid},       {"budget", budget},
+    {"cancel", cancel},         {"gaussian", gaussian}, {"mixture", mixture}, {"moments", moments}, {"order", order}};
+
+}  // namespace
+
+Json check_sampler(const std::string& check, const Json& request) {
+  for (const auto& [name, run] : all)
+    if (name == check) return run(request);
+  throw Error("there is no check " + check);
+}
+
+}  // namespace scorelab::certify

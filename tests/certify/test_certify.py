@@ -1,0 +1,96 @@
+"""`scorelab certify`: every plugin of scorelab's own passes; a planted fault fails the check that shows it."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = pathlib.Path(os.environ.get("SCORELAB") or ROOT / "build/bin/scorelab").resolve()
+BUILD = pathlib.Path(os.environ.get("SCORELAB_BUILD") or ROOT / "build").resolve()
+FAULTY = BUILD / "tests/faulty"
+SLOW = pytest.mark.skipif(not os.environ.get("SCORELAB_SLOW"), reason="slow: SCORELAB_SLOW=1 runs it")
+
+# fault -> the check that must fail
+FAULTS = {
+    "skips-the-first": "grid",
+    "skips-the-last": "grid",
+    "asks-at-the-end": "grid",
+    "tells-nothing": "grid",
+    "noise-scale": "gaussian",
+    "sigma-for-its-square": "gaussian",
+    "ignored-parameter": "effect",
+    "state-between-calls": "repeatable",
+    "own-generator": "repeatable",
+    "constant-generator": "chunks",
+    "default-generator": "generators",
+    "couples-rows": "chunks",
+    "swallows-stop": "cancel",
+    "not-finite-at-the-end": "finite",
+    "spends-on-batches": "budget",
+    "wrong-dtype": "shape",
+    "no-text": "parameters",
+    "default-out-of-bounds": "parameters",
+    "exports": "library",
+    "crashes": "shape",
+}
+KINDS = {kind: sorted(f.stem for f in (ROOT / "plugins" / kind).glob("*.cpp"))
+         for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "metrics", "samplers")}
+# Quick ones for every run; the others take half a minute each.
+SAMPLERS = ["ddim", "dpm-solver-pp", "langevin"]
+NEEDS_FILES = {"cifar10", "idx"}
+
+
+def certify(what, *arguments, timeout=900):
+    done = subprocess.run([PROGRAM, "certify", what, "--json", *map(str, arguments)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    assert done.stdout.startswith("{"), done.stderr
+    certificate = json.loads(done.stdout)
+    assert (done.returncode == 0) == (failed(certificate) == {})
+    return certificate
+
+
+def failed(certificate):
+    return {c["check"]: c["detail"] for c in certificate["checks"] if c["outcome"] == "fail"}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_planted_fault_is_named(fault):
+    assert failed(certify(FAULTY / f"{fault}.so", "--only", FAULTS[fault])).keys() == {FAULTS[fault]}
+
+
+def test_without_a_fault_it_passes():
+    certificate = certify(FAULTY / "none.so")
+    assert failed(certificate) == {} and certificate["certified"]
+
+
+@pytest.mark.parametrize("name", [n for kind, names in KINDS.items() if kind != "samplers" for n in names if n not in NEEDS_FILES])
+def test_our_own(name):
+    kind = next(k for k, names in KINDS.items() if name in names)[:-1]
+    assert failed(certify(f"{kind}/{name}")) == {}
+
+
+@pytest.mark.parametrize("name", [n if n in SAMPLERS else pytest.param(n, marks=SLOW) for n in KINDS["samplers"]])
+def test_our_own_samplers(name):
+    certificate = certify(name)
+    assert failed(certificate) == {}
+    assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order"}
+
+
+def test_a_certificate_with_its_figure(tmp_path):
+    certify("ddim", "--only", "grid", "-o", tmp_path / "c")
+    assert {f.name for f in (tmp_path / "c").iterdir()} == {"certificate.json", "error.svg", "error.png", "error.pdf"}
+    text = (tmp_path / "c/error.svg").read_text()
+    assert "ddim" in text and "euler-maruyama" in text
+
+
+def test_mistakes(tmp_path):
+    def said(*arguments):
+        done = subprocess.run([PROGRAM, "certify", *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        return done.stderr
+
+    assert "did you mean `ddim`" in said("dimm")
+    assert "there is no check `gird`" in said("ddim", "--only", "gird")
+    (tmp_path / "x.so").write_bytes(b"no library")
+    assert "is not an ELF file" in said(str(tmp_path / "x.so"))
