@@ -10,7 +10,7 @@
 #include "cli/terminal.h"
 #include "compare/verdict.h"
 #include "manifest/read.h"
-#include "report/figures.h"
+#include "report/figure_keys.h"
 
 namespace scorelab::cli {
 namespace {

@@ -27,7 +27,7 @@ void costs_of(const std::string& kind, const Json& done, std::map<std::string, d
   }
 }
 
-/// What a metric cost itself: `nll.nfe`, `nll.seconds`.
+/// What a metric cost itself: `nll.nfe`, `nll.seconds`; a part of that name is the metric's own.
 void costs_of_metric(const std::string& label, const Json& done, std::map<std::string, double>& out,
                      std::vector<compare::Quantity>& known) {
   const auto take = [&](const char* field, const char* name, const char* unit, const char* what) {
@@ -69,7 +69,6 @@ compare::Data observations(const Launched& l) {
         costs_of(s.kind, done, o.values);
         continue;
       }
-      costs_of_metric(s.what.substr(std::string("evaluate ").size()), done, o.values, costs);
       for (const auto& v : done["values"]) {
         const std::string name = v["name"];
         o.values[name] = record::number_of(v["value"]);
@@ -77,6 +76,7 @@ compare::Data observations(const Launched& l) {
         seen.push_back(name);
         out.metrics.push_back({name, v["unit"], v["goal"], v.value("long_name", "")});
       }
+      costs_of_metric(s.what.substr(std::string("evaluate ").size()), done, o.values, costs);
     }
     out.observations.push_back(std::move(o));
   }

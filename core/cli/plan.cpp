@@ -92,11 +92,16 @@ Json plan_json(const plan::Plan& plan, const Loaded& loaded) {
     if (s.seconds >= 0) stages.back()["seconds"] = s.seconds;
   }
   for (const auto& r : plan.replicates) {
-    Json at = Json::object(), keys = Json::array();
+    Json at = Json::object(), keys = Json::array(), models = Json::object();
     for (const auto& [axis, label] : plan.cells[r.cell].at) at[axis] = label;
     for (const auto i : r.stages) keys.push_back(plan.stages[i].key);
-    replicates.push_back(
-        {{"at", at}, {"train_seed", r.train_seed}, {"sample_seed", r.sample_seed}, {"folder", r.folder}, {"stages", keys}});
+    for (const auto& [name, i] : r.models) models[name] = plan.stages[i].key;
+    replicates.push_back({{"at", at},
+                          {"train_seed", r.train_seed},
+                          {"sample_seed", r.sample_seed},
+                          {"folder", r.folder},
+                          {"stages", keys},
+                          {"models", models}});
   }
   for (const auto& s : plan.searches)
     searches.push_back(

@@ -48,12 +48,11 @@ report::Sources sources_of(const Launched& l) {
   out.data = [&l](std::size_t i) -> std::optional<record::Array> {
     const Json& resolved = l.cells[l.replicates[i].cell].resolved;
     Json spec{{"dataset", resolved["dataset"]}, {"scheduler", resolved["scheduler"]}, {"run", resolved["run"]}};
+    const std::int64_t count = resolved.contains("sample") ? resolved["sample"]["count"].get<std::int64_t>() : 1000;
     int code = 0;
-    const auto lines = ask_host(
-        {"data"},
-        Json{{"spec", spec}, {"count", std::min<std::int64_t>(20000, resolved["sample"]["count"])}, {"seed", l.replicates[i].sample_seed}}
-            .dump(),
-        code);
+    const auto lines =
+        ask_host({"data"},
+                 Json{{"spec", spec}, {"count", std::min<std::int64_t>(20000, count)}, {"seed", l.replicates[i].sample_seed}}.dump(), code);
     const Json answer = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
     if (!answer.is_object() || !answer.contains("values")) return {};
     record::Array x = record::Array::of(answer["values"].get<std::vector<double>>());

@@ -47,8 +47,12 @@ Node root_of(const Json& resolved, std::int64_t train_seed, std::int64_t sample_
   Json all;
   for (const auto& key : manifest::experiment_keys)
     if (resolved.contains(key)) all[key] = resolved[key];
-  if (!resolved.contains("objective"))
+  if (!resolved.contains("objective")) {
     for (const char* key : {"train", "output"}) all.erase(key);
+    if (all.contains("metrics"))  // an exact network has no weights to choose
+      for (auto& metric : all["metrics"])
+        if (metric.value("of", "") == "model") metric["params"].erase("weights");
+  }
   if (all.contains("guides")) {
     Json guides = Json::object();
     for (const auto& g : resolved["guides"]) guides[g["label"].get<std::string>()] = g;

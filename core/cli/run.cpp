@@ -60,8 +60,11 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
     l.replicates.push_back({r.cell, r.train_seed, r.sample_seed, r.name, r.folder, {}});
     for (const auto i : r.stages) {
       const auto& s = plan.stages[i];
-      const bool of_model = std::find(r.models.begin(), r.models.end(), i) != r.models.end();
-      l.replicates.back().stages.push_back({of_model ? "model" : s.kind, s.key, s.what, s.label});
+      const auto of = std::find_if(r.models.begin(), r.models.end(), [i = i](const auto& m) { return m.second == i; });
+      if (of == r.models.end())
+        l.replicates.back().stages.push_back({s.kind, s.key, s.kind == "train" ? "train" : s.what, s.label});
+      else
+        l.replicates.back().stages.push_back({"model", s.key, "train " + of->first, s.label});
     }
   }
   for (const auto& s : plan.searches)

@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <numeric>
@@ -86,7 +87,7 @@ Json measure_model(StageRun& run) {
   at::set_num_threads(run.resolved["threads"]);
   state->counts.reset(0);
   Model model(state);
-  const std::int64_t points = params.at("count");
+  const std::int64_t size = setup.data->size(), asked = params.at("count"), points = size > 0 ? std::min(asked, size) : asked;
   Json out = timed(run, *metric, *setup.data, {{}, nullptr, &model, points});
   const auto each = [&](const std::vector<std::int64_t>& rows) {
     return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / static_cast<double>(points);

@@ -34,6 +34,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {*scheduler, tensors, {}, nullptr});
   law = data->exact();
+  if (const Affine map = data->to_model(); law) law = law->mapped(map.scale, map.shift);
   if (spec.contains("models"))
     for (const auto& [name, model] : spec["models"].items()) models[name] = load_model(model, device, results);
   if (!with_network) return;

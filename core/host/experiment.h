@@ -33,7 +33,7 @@ struct Setup {
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<DataSet> data;
   std::shared_ptr<Network> network;
-  std::optional<Law> law;
+  std::optional<Law> law;  ///< in the model's units
   at::TensorOptions tensors;
   Models models;
 

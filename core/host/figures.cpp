@@ -10,6 +10,15 @@
 #include "train/data.h"
 
 namespace scorelab::host {
+namespace {
+
+/// What follows is of the model and the data alone: the models that guides and samplers name play no part.
+Json unguided(Json spec) {
+  spec.erase("models");
+  return spec;
+}
+
+}  // namespace
 
 Json draw_data_points(const Json& request) {
   try {
@@ -29,7 +38,7 @@ Json score_field(const Json& request) {
   try {
     const c10::AutoGradMode no_grad(false);
     const std::filesystem::path results = request.at("results").get<std::string>();
-    const Json spec = record::read_json(record::stage_folder(results, request.at("key")) / "spec.json");
+    const Json spec = unguided(record::read_json(record::stage_folder(results, request.at("key")) / "spec.json"));
     const Setup setup(spec, at::kCPU, true);
     if (setup.data->shape() != std::vector<std::int64_t>{2}) throw Error("a score field needs data of two dimensions");
     if (spec.at("trained") != "")
@@ -40,8 +49,10 @@ Json score_field(const Json& request) {
     at::Tensor x = at::empty({static_cast<std::int64_t>(points.size()), 2}, at::kDouble);
     for (std::size_t i = 0; i < points.size(); ++i)
       x[static_cast<std::int64_t>(i)][0] = points[i].at(0), x[static_cast<std::int64_t>(i)][1] = points[i].at(1);
-    const auto list = [](const at::Tensor& field) {
-      const at::Tensor f = field.to(at::kDouble).contiguous();
+    const Affine map = setup.data->to_model();
+    x = x * map.scale + map.shift;
+    const auto list = [&map](const at::Tensor& field) {
+      const at::Tensor f = (field.to(at::kDouble) * map.scale).contiguous();  // in data units
       Json out = Json::array();
       for (std::int64_t i = 0; i < f.size(0); ++i) out.push_back({f[i][0].item<double>(), f[i][1].item<double>()});
       return out;
@@ -64,7 +75,7 @@ Json exact_paths(const Json& request) {
     const c10::AutoGradMode no_grad(false);
     const std::filesystem::path results = request.at("results").get<std::string>(),
                                 folder = record::stage_folder(results, request.at("key"));
-    const Json spec = record::read_json(folder / "spec.json");
+    const Json spec = unguided(record::read_json(folder / "spec.json"));
     const Setup setup(spec, at::kCPU, false);
     if (!setup.law) throw Error("there are no exact paths: the data set states no law");
     if (record::traced(folder) == 0) throw Error("there are no paths to begin from: ask for them with sample.trace");

@@ -27,6 +27,8 @@ Parts parts(const Law& law, const at::Tensor& flat, const at::Tensor& alpha, con
 
 }  // namespace
 
+Law Law::mapped(double scale, double shift) const { return {weights, means * scale + shift, variances * (scale * scale), bases}; }
+
 Law Law::like(const at::Tensor& x) const {
   const auto move = [&x](const at::Tensor& v) { return v.defined() ? v.to(x.device(), x.scalar_type()) : v; };
   return {move(weights), move(means), move(variances), move(bases)};

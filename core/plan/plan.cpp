@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <set>
@@ -48,6 +49,7 @@ class Planner {
         search(at, cells);
       }
     }
+    count_pending();
     finish();
     return std::move(plan_);
   }
@@ -60,11 +62,21 @@ class Planner {
     return out;
   }
 
+  /// Does `f` for each pair of seeds that is reported.
+  void for_seeds(const std::function<void(std::int64_t train, std::int64_t sample)>& f) const {
+    const auto& seeds = c_.seeds;
+    if (seeds.apart)
+      for (const auto train : seeds.train)
+        for (const auto sample : seeds.sample) f(train, sample);
+    else
+      for (const auto seed : seeds.sample) f(seed, seed);
+  }
+
   void replicates(CellPlan cell) {
     plan_.cells.push_back(std::move(cell));
     const CellPlan& own = plan_.cells.back();
     const auto& seeds = c_.seeds;
-    const auto add = [&](std::int64_t train, std::int64_t sample) {
+    for_seeds([&](std::int64_t train, std::int64_t sample) {
       Replicate r{plan_.cells.size() - 1, train, sample, seeds.name(train, sample), "", {}, {}};
       const bool one = (seeds.apart ? seeds.train.size() : 1) * seeds.sample.size() == 1;
       if (!c_.single()) {
@@ -74,14 +86,18 @@ class Planner {
         r.folder = r.name;
       }
       r.stages = stages(own.experiment, own.at, train, sample, "");
-      for (const auto& key : models_) r.models.push_back(index_.at(key));
+      r.models = models_;
       plan_.replicates.push_back(std::move(r));
-    };
-    if (seeds.apart)
-      for (const auto train : seeds.train)
-        for (const auto sample : seeds.sample) add(train, sample);
-    else
-      for (const auto seed : seeds.sample) add(seed, seed);
+    });
+  }
+
+  /// What an undecided search leaves to be planned: what its first candidate would need beyond all that is planned.
+  void count_pending() {
+    const std::size_t planned = plan_.stages.size();
+    for (const auto i : undecided_)
+      for_seeds([&](std::int64_t train, std::int64_t sample) { stages(plan_.cells[i].experiment, plan_.cells[i].at, train, sample, ""); });
+    for (std::size_t i = planned; i < plan_.stages.size(); ++i) ++plan_.pending[plan_.stages[i].kind];
+    plan_.stages.resize(planned), places_.resize(planned);
   }
 
   static std::string folder_name(std::string label) {
@@ -96,15 +112,18 @@ class Planner {
     e_ = &e, at_ = &at;
     indices_.clear(), models_.clear();
     const std::string trained = e.objective.is_null() ? "" : train(train_seed);
-    models_.erase(trained);
-    const std::string sampled = e.sampler.is_null() ? "" : sample(sample_seed, trained);
+    const auto asked = [&](const std::string& label) { return only.empty() || label == only || only.rfind(label + ".", 0) == 0; };
+    bool samples = only.empty();
+    for (const auto& [label, metric] : e.metrics.items()) samples = samples || (asked(label) && metric["of"] != "model");
+    const std::string sampled = samples && !e.sampler.is_null() ? sample(sample_seed, trained) : "";
     for (const auto& [label, metric] : e.metrics.items()) {
-      if (!only.empty() && label != only && only.rfind(label + ".", 0) != 0) continue;
+      if (!asked(label)) continue;
       if (metric["of"] == "model")
         measure(sample_seed, trained, label, metric);
       else if (!sampled.empty())
         evaluate(sample_seed, sampled, label, metric);
     }
+    if (!trained.empty()) std::erase_if(models_, [&](const auto& m) { return m.second == index_.at(trained); });
     return indices_;
   }
 
@@ -143,10 +162,8 @@ class Planner {
       cell.at = at;
       replicates(std::move(cell));
     } else {
-      const std::size_t n = c_.seeds.apart ? c_.seeds.train.size() * c_.seeds.sample.size() : c_.seeds.sample.size();
-      plan_.pending["sample"] += n;
-      plan_.pending["evaluate"] += n * cells[s.cells.front()].experiment.metrics.size();
       plan_.cells.push_back({at, cells[s.cells.front()].experiment});
+      undecided_.push_back(plan_.cells.size() - 1);
     }
     plan_.searches.push_back(std::move(s));
   }
@@ -208,7 +225,7 @@ class Planner {
   std::pair<Json, Json> model(const std::string& name) {
     const Experiment* own = std::exchange(e_, e_->models.at(name).get());
     const std::string trained = e_->objective.is_null() ? "" : train(0, name);
-    if (!trained.empty()) models_.insert(trained);
+    if (!trained.empty()) models_[name] = index_.at(trained);
     Json spec = base("model", 0);
     spec["sample"] = e_->sample, spec["trained"] = trained;
     Json key{{"model", trained.empty() ? model_key() : Json(trained)}, {"ema", e_->sample["ema"]}};
@@ -368,10 +385,11 @@ class Planner {
   const Experiment* e_ = nullptr;
   const Coordinates* at_ = nullptr;
   Plan plan_;
-  std::vector<std::size_t> indices_;          // of the replicate at hand
-  std::set<std::string> models_;              // keys of its models' trainings
-  std::map<std::string, std::size_t> index_;  // key -> stage
-  std::vector<Coordinates> places_;           // what all cells of a stage share
+  std::vector<std::size_t> indices_;           // of the replicate at hand
+  std::map<std::string, std::size_t> models_;  // its models -> their trainings
+  std::vector<std::size_t> undecided_;         // cells that wait for a search
+  std::map<std::string, std::size_t> index_;   // key -> stage
+  std::vector<Coordinates> places_;            // what all cells of a stage share
 };
 
 }  // namespace

@@ -40,7 +40,7 @@ struct Replicate {
   std::string name;  ///< `s0`
   std::string folder;
   std::vector<std::size_t> stages;
-  std::vector<std::size_t> models;  ///< those of them that train the manifest's models
+  std::map<std::string, std::size_t> models;  ///< the manifest's models -> those of them that train these, unless that is its own training
 };
 
 /// A choice among the points of axes with `best`, on seeds that are not reported.

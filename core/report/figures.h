@@ -56,7 +56,4 @@ Drawn draw(const Data& data, const Figure& figure, const Sources& sources, const
 /// The figures that a comparison has where the manifest names none.
 std::vector<Figure> default_figures(const Data& data, bool has_samples);
 
-/// Problems of the figures that a manifest names, found before anything runs.
-void check_figures(const compare::Comparison& comparison, const std::vector<std::string>& metrics, manifest::Findings& findings);
-
 }  // namespace scorelab::report

@@ -27,9 +27,10 @@ class ScoreError final : public Metric {
     if (!m.law) throw Error("the data set states no law, so that there is no exact score");
     const auto& q = m.model->scheduler();
     const at::Tensor x0 = m.reference * m.to_model.scale + m.to_model.shift;
+    const Law law = m.law->mapped(m.to_model.scale, m.to_model.shift);
     const auto zeros = at::zeros({x0.size(0)}, at::kDouble);
     if (against_ == "data") {
-      const at::Tensor exact = m.law->score(m.reference, zeros + 1, zeros) / m.to_model.scale;
+      const at::Tensor exact = law.score(x0, zeros + 1, zeros);
       return {{"", 0.5 * squares(*m.model, options_, x0, q.t_min(), exact), "1", "min", "Fisher divergence to the data"}};
     }
     const std::int64_t levels = q.levels(), n = levels > 0 ? std::min(levels, times_) : times_;
@@ -41,9 +42,7 @@ class ScoreError final : public Metric {
       const double alpha = q.alpha(t[i]).one(), sigma = q.sigma(t[i]).one();
       Noise eps = m.noise.stream("eps", i);
       const at::Tensor x = alpha * x0 + sigma * eps.normal(x0);
-      // p_t is that of alpha (scale y + shift) + sigma eps for y of the law.
-      const double a = alpha * m.to_model.scale;
-      error[i] = squares(*m.model, options_, x, t[i], m.law->score(x - alpha * m.to_model.shift, zeros + a, zeros + sigma)) / dim;
+      error[i] = squares(*m.model, options_, x, t[i], law.score(x, zeros + alpha, zeros + sigma)) / dim;
       total += sigma * sigma * error[i] / static_cast<double>(n);
     }
     const double nan = std::numeric_limits<double>::quiet_NaN();

@@ -2,11 +2,16 @@
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("SCORELAB") or ROOT / "build/bin/scorelab").resolve()
 BUILD = pathlib.Path(os.environ.get("SCORELAB_BUILD") or ROOT / "build").resolve()
+
+STAND_INS = BUILD / "tests/stand_ins"  # plugins of these tests: ninja tests builds them
+WITH_STAND_INS = f'plugins = ["{STAND_INS}"]\n'
 
 # Exact networks: a stage takes milliseconds.
 EXACT = """\
@@ -39,6 +44,21 @@ sample    = { count = 16 }
 metrics   = ["moments"]
 run       = { device = "cpu", threads = 1, chunk = 16 }
 """
+
+
+# Nothing is sampled: a metric of the model alone.
+MEASURED = """\
+name      = "model"
+dataset   = { plugin = "gaussian", dim = 2, mean = [1.0, -0.5], std = [0.5, 2.0] }
+scheduler = "vp"
+network   = { plugin = "mlp", width = 8, depth = 1, time_features = 16 }
+objective = "denoising-score-matching"
+train     = { steps = 20, batch = 8 }
+metrics   = { se = { plugin = "score-error", weights = 0.9, count = 50, times = 5 } }
+run       = { device = "cpu", dtype = "float64", threads = 1, chunk = 16 }
+"""
+EXACTLY = MEASURED.replace('{ plugin = "mlp", width = 8, depth = 1, time_features = 16 }', '"exact-gaussian"').replace(
+    'objective = "denoising-score-matching"\ntrain     = { steps = 20, batch = 8 }\n', "").replace("weights = 0.9, ", "")
 
 
 class Lab:
@@ -79,6 +99,23 @@ class Lab:
         assert done.returncode == code, (done.returncode, done.stderr[-3000:])
         return done
 
+    def shown(self, name):
+        """What its runs measured and cost: stage.json of each stage by its kind and what it is, such as `evaluate se`, run by run."""
+        runs = json.loads(self.call("show", name, "--json").stdout)["runs"]
+        what = {s["key"]: s["what"] for r in json.loads((self.results / name / "experiment.json").read_text())["replicates"] for s in r["stages"]}
+        return [{what[s["key"]]: s["result"] for s in r["stages"]} for r in runs]
+
+    def drawn(self, name):
+        """Reports, and gives what gnuplot was told of each figure, and what stderr says."""
+        folder = self.folder / "told"
+        if not folder.exists():
+            folder.mkdir()
+            (folder / "gnuplot").write_text(f'#!/bin/sh\ncp "$1" "{folder}"\nexec "{shutil.which("gnuplot")}" "$@"\n')
+            (folder / "gnuplot").chmod(0o755)
+        done = subprocess.run([PROGRAM, "report", name], cwd=self.folder, capture_output=True, text=True, timeout=120, env=dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}"))
+        assert done.returncode == 0, (done.returncode, done.stderr)
+        return {f.stem: Drawing(f.read_text()) for f in folder.glob("*.gp")}, done.stderr
+
     def journal(self, key):
         """The lines of a stage's journal; none where it keeps none."""
         file = self.results / ".stages" / key[:24] / "journal.jsonl"
@@ -99,6 +136,16 @@ class Lab:
         return {" ".join(f"{a}={v}" for a, v in sorted(r["at"].items())): r["values"] for r in table["rows"]}
 
 
+class Drawing:
+    """A script for gnuplot: panels by their titles, each a list of series, each of these a list of rows x, y, low, high; [] is a gap."""
+
+    def __init__(self, script):
+        self.script = script.split("\nreset\n")[0]  # the same for each kind of file
+        rows = {name: [[float(v) for v in line.split()] for line in body.splitlines()] for name, body in re.findall(r"\$d(\S+) << EOD\n(.*?)EOD\n", self.script, re.S)}
+        titles = re.findall(r'^(?:set title "(.*?)"|unset title)', self.script, re.M)
+        self.panels = {title: [rows[f"{p}_{i}"] for i in range(len(rows)) if f"{p}_{i}" in rows] for p, title in enumerate(titles)}
+
+
 class Plan:
     def __init__(self, j):
         self.json, self.cells, self.stages, self.pending, self.searches = j, j["cells"], j["stages"], j["pending"], j["searches"]
@@ -106,6 +153,12 @@ class Plan:
 
     def count(self, kind):
         return sum(s["kind"] == kind for s in self.stages)
+
+    def own_trainings(self):
+        """The keys of all but those that are of a model alone."""
+        own = {key for r in self.replicates for key in r["stages"] if key not in r["models"].values()}
+        models = {key for r in self.replicates for key in r["models"].values()}
+        return {s["key"] for s in self.stages if s["kind"] == "train"} - (models - own)
 
     def counts(self):
         return self.cells, self.count("train"), self.count("sample"), self.count("evaluate")

@@ -1,6 +1,11 @@
+import pathlib
+import sys
+
 import pytest
 
 from comparing import Lab
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "clients"))  # philox and mlp_torch: noise and network by other code
 
 
 @pytest.fixture(scope="session", autouse=True)

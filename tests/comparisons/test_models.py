@@ -5,18 +5,16 @@ import h5py
 import numpy as np
 import pytest
 
-from comparing import BUILD, TRAINED
+from comparing import STAND_INS, TRAINED, WITH_STAND_INS
 
-STAND_INS = BUILD / "tests/stand_ins"
 pytestmark = pytest.mark.skipif(not (STAND_INS / "follow.so").exists(), reason=f"no follow.so in {STAND_INS}: ninja tests builds it")
-PLUGINS = f'plugins = ["{STAND_INS}"]\n'
 TEACHER = """\
 [models.teacher]
 network   = { plugin = "mlp", width = 12, depth = 1 }
 objective = "denoising-score-matching"
 train     = { steps = 30, batch = 8 }
 """
-GUIDED = PLUGINS + TRAINED + 'guides = { f = { plugin = "follow", teacher = "teacher" } }\nseeds = 2\n' + TEACHER
+GUIDED = WITH_STAND_INS + TRAINED + 'guides = { f = { plugin = "follow", teacher = "teacher" } }\nseeds = 2\n' + TEACHER
 
 
 def samples(folder):
@@ -72,16 +70,35 @@ def test_a_model_may_be_exact(lab):
     p = lab.plan(exact)
     assert p.count("train") == 2
     lab.run(exact)
-    alone = PLUGINS + TRAINED.replace('{ plugin = "mlp", width = 8, depth = 1 }', '"exact-gaussian"').replace('objective = "denoising-score-matching"\n', "").replace("train     = { steps = 20, batch = 8 }\n", "").replace('"trained"', '"alone"')
+    alone = WITH_STAND_INS + TRAINED.replace('{ plugin = "mlp", width = 8, depth = 1 }', '"exact-gaussian"').replace('objective = "denoising-score-matching"\n', "").replace("train     = { steps = 20, batch = 8 }\n", "").replace('"trained"', '"alone"')
     lab.run(alone, file="alone.toml")
     np.testing.assert_allclose(samples(lab.results / "trained/s0"), samples(lab.results / "alone"), rtol=0, atol=1e-5)  # eps of a score: float32
+
+
+def test_a_training_may_be_a_student_s_and_a_model_s(lab):
+    """The teacher is what the student is with seed 0: one training, which each replicate calls what it is there."""
+    same = GUIDED.replace("width = 12", "width = 8").replace("steps = 30", "steps = 20")
+    p = lab.plan(same)
+    assert p.count("train") == 2 and [set(r["models"]) for r in p.replicates] == [set(), {"teacher"}]
+    lab.run(same)
+    said = [[(s["kind"], s["what"]) for s in r["stages"]] for r in json.loads((lab.results / "trained/experiment.json").read_text())["replicates"]]
+    assert said[0][0] == ("train", "train") and said[1][:2] == [("train", "train"), ("model", "train teacher")]
+    assert lab.values("train.steps", "trained", "--metric", "train.steps") == {"": [20, 20]}
+    with h5py.File(lab.results / "trained/s1/run.h5") as f:
+        assert {"train", "models.teacher.train"} <= set(f["metrics"])
+    with h5py.File(lab.results / "trained/s0/run.h5") as f:
+        assert "train" in f["metrics"] and "models.teacher.train" not in f["metrics"]
+    # the model first, then the student whose training it is
+    lab.run(same.replace("seeds = 2", "seeds = [1, 0]"), "--results", "turned")
+    turned = [[(s["kind"], s["what"]) for s in r["stages"]] for r in json.loads((lab.folder / "turned/trained/experiment.json").read_text())["replicates"]]
+    assert turned == said[::-1]
 
 
 def test_only_what_is_named_is_trained(lab):
     two = GUIDED + "[variants]\nguided = {}\nfree = { guides = { f = { teacher = \"none\" } } }\n"
     done = lab.wrong(two)
     assert "`teacher` must name a model" in done  # the guide's own check
-    p = lab.plan(TRAINED.replace('name      = "trained"', PLUGINS + 'name = "trained"') + TEACHER.replace("models.teacher", "models.t")
+    p = lab.plan(TRAINED.replace('name      = "trained"', WITH_STAND_INS + 'name = "trained"') + TEACHER.replace("models.teacher", "models.t")
                  + '[variants]\nplain = {}\nguided = { guides = { f = { plugin = "follow", teacher = "t" } } }\n')
     plain = [r for r in p.replicates if r["at"] == {"variant": "plain"}][0]
     keys = {s["key"]: s["label"] for s in p.stages}

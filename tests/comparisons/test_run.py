@@ -63,6 +63,16 @@ def test_two_hosts_give_the_same_values_as_one(lab):
         assert lab.values(metric, "trained", "--results", "one") == lab.values(metric, "trained", "--results", "two")
 
 
+@pytest.mark.parametrize("hosts", ["1", "2", "4"])
+def test_each_stage_is_told_once(lab, hosts):
+    done = lab.run(EXACT.replace('"moments"', '"moments", { plugin = "score-error", count = 20 }') + "seeds = 12\n" + SOLVERS, "-j", hosts)
+    labels = [s["label"] for s in lab.plan().stages]
+    told = re.findall(r"^\[(\d+)/(\d+)\] (\w.*? s\d+) ", done.stderr, re.M)
+    assert len(labels) == 48 + 48 + 12 and [int(n) for n, _, _ in told] == list(range(1, len(labels) + 1))
+    assert {of for _, of, _ in told} == {str(len(labels))}
+    assert sorted(label for _, _, label in told) == sorted(labels)
+
+
 def test_two_runs_at_once_share_the_work(lab):
     lab.write(TRAINED.replace("steps = 20", "steps = 200") + "seeds = 3\n" + SOLVERS)
     runs = [lab.start("run", "m.toml"), lab.start("run", "m.toml", "-j", "2")]

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from comparing import BUILD, ROOT
+from comparing import ROOT, STAND_INS
 
 TARGETS = ROOT.parent / "shared/target-manifests"
-STAND_INS = BUILD / "tests/stand_ins"
 there = pytest.mark.skipif(not TARGETS.is_dir(), reason=f"the target manifests are not at {TARGETS}")
 built = pytest.mark.skipif(not STAND_INS.is_dir(), reason=f"no stand-ins in {STAND_INS}: ninja tests builds them")
 
@@ -16,10 +15,24 @@ NOT_YET = {
     "a-ddpm-table2": [('weight = "elbo" }, output = { variance = "learned-range" }', 'weight = "elbo", variance = "small" }')],  # a learned variance
     "c-sde-table1": [(', between = "interpolate"', "")],  # an embedding between levels
     "e-ncsn-fig3": [("std = 0.0", "std = [0.0]")],  # one number for a list
-    # Traces have a count alone; the grid's rho is fixed (the stand-in scheduler has one); paths have no exact ones beside them.
-    "g-edm": [("trace = { count = 64 }", "trace = 64"), ('"sampler.rho"', '"scheduler.rho"'), ('with   = ["exact"]\n', "")],
+    # A step clips by a guide alone. Where variances are learned, a step's is the model's; the objectives must stay three: 18 trainings.
+    "f-iddpm": [
+        ('clip_x0 = true, variance = "model"', 'variance = "small"'),
+        ('objective = { vb = 0.001 }, output = { variance = "learned-range" }', 'objective = { weight = "simple" }'),
+        ('weight = "elbo", times = "loss-second-moment" }, output = { variance = "learned-range" }', 'weight = "elbo" }'),
+    ],
+    # Traces have a count alone; the grid's rho is fixed (the stand-in scheduler has one).
+    "g-edm": [("trace = { count = 64 }", "trace = 64"), ('"sampler.rho"', '"scheduler.rho"')],
+    # No labels: neither in networks, nor in training (what drops them is another training), nor in sampling. No latent space: an objective
+    # stands for it, as it changes what is trained. No start from another model's weights.
+    "i-models": [
+        (", classes = 10", ""),
+        (', labels = "balanced"', ""),
+        ("train = { drop_labels = 0.1 }", "train = { decay = 0.1 }"),
+        ('latent = { model = "autoencoder" }', 'objective = { plugin = "ddpm-in-latent", model = "autoencoder" }'),
+        ('from = "teacher", ', ""),
+    ],
 }
-# Not at all: d and k measure models without a sampler, f draws arrays and learns variances, i needs [models].
 
 
 def wanted():
@@ -32,10 +45,7 @@ def wanted():
     return out
 
 
-@there
-@built
-@pytest.mark.parametrize("name", ["a-ddpm-table2", "b-ddim-table1", "c-sde-table1", "e-ncsn-fig3", "g-edm", "h-new-sampler", "j-ema"])
-def test_a_target_manifest_plans_what_it_should(lab, name):
+def planned(lab, name):
     (lab.folder / "build").symlink_to(STAND_INS)
     for file in TARGETS.glob("*.toml"):
         text = file.read_text()
@@ -43,13 +53,33 @@ def test_a_target_manifest_plans_what_it_should(lab, name):
             assert yet in text, "the manifest has changed: this test must follow"
             text = text.replace(yet, now)
         lab.write(text if re.search(r"^plugins\b", text, re.M) else 'plugins = ["build"]\n' + text, file.name)
-    p = lab.plan(file=f"{name}.toml")
+    return lab.plan(file=f"{name}.toml")
+
+
+@there
+@built
+@pytest.mark.parametrize("name", sorted(wanted()))
+def test_a_target_manifest_plans_what_it_should(lab, name):
+    p = planned(lab, name)
     cells, trainings, samplings, searched, evaluations = wanted()[name]
     pending = {kind: p.pending.get(kind, 0) for kind in ("train", "sample", "evaluate")}
     assert p.cells == cells
-    assert p.count("train") + pending["train"] == trainings
+    assert len(p.own_trainings()) + pending["train"] == trainings  # those of [models] count apart
     assert p.count("sample") + pending["sample"] == samplings + searched
     assert p.count("evaluate") + pending["evaluate"] == evaluations + searched  # a candidate is sampled and measured
+
+
+@there
+@built
+def test_models_are_trained_beside_the_trainings_of_the_table(lab):
+    """Each once, with seed 0. The teacher's training is the one that `guided` has with that seed, as all that it says is the same."""
+    p = planned(lab, "i-models")
+    models = {name: key for r in p.replicates for name, key in r["models"].items()}
+    assert models.keys() == {"features", "classifier", "autoencoder", "teacher"} and len(set(models.values())) == 4
+    assert set(models.values()) & p.own_trainings() == {models["teacher"]}
+    assert p.count("train") == 12 + 4 - 1
+    of = {r["at"]["variant"]: set(r["models"]) for r in p.replicates if r["train_seed"] == 1}
+    assert of == {"guided": {"features", "classifier"}, "free": {"features"}, "latent": {"features", "autoencoder"}, "flash": {"features", "teacher"}}
 
 
 @there

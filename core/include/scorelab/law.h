@@ -10,6 +10,8 @@ struct Law {
   at::Tensor variances;  ///< [K, D] along the axes of `bases`, >= 0
   at::Tensor bases;      ///< [K, D, D], columns are the axes; undefined: the coordinate axes
 
+  /// The law of scale x + shift.
+  Law mapped(double scale, double shift) const;
   /// The same in x's dtype on x's device.
   Law like(const at::Tensor& x) const;
   /// log p of x_t = alpha x_0 + sigma eps at x: [B, ..] -> [B]; alpha, sigma: [B]. Natural logarithm.

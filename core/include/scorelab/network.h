@@ -19,7 +19,7 @@ struct Setting {
   const Scheduler& scheduler;
   at::TensorOptions options;        ///< dtype and device of x
   std::vector<std::int64_t> shape;  ///< of one sample
-  const Law* law = nullptr;         ///< the data set's own, where it has one
+  const Law* law = nullptr;         ///< the data set's own in the model's units, where it has one
 };
 
 struct Input {

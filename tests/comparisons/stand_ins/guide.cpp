@@ -1,0 +1,17 @@
+#include <scorelab/guide.h>
+#include <scorelab/plugin.h>
+
+namespace {
+using namespace scorelab;
+
+struct StandIn final : Guide {
+  void params(Params& p) override {
+    p("model", model_, "of classifier-guidance: the classifier");
+    p("scale", scale_, "of both").range(0, 1000);
+  }
+  Prediction guide(Model&, const Prediction& p) const override { return p; }
+  ModelRef model_;
+  double scale_ = 1;
+};
+}  // namespace
+SCORELAB_PLUGIN(StandIn, guide, STAND_IN, "0.0.0", "stands in for a guide that is not written yet")
