@@ -42,5 +42,19 @@ TEST(Orders, AreThoseOfThePapers) {
   }
 }
 
+TEST(Multistep, HistoryThatEndedElsewhereIsForgotten) {
+  const c10::NoGradGuard guard;
+  const World w = exact(plugin("scheduler", "vp"), law);
+  const at::Tensor x = w.prior(3), first = 0.5 * x;
+  for (const char* name : {"dpm-solver-pp", "deis", "unipc"}) {
+    const auto step = host::make_as<Step>(plugin("step", name));
+    scorelab::Run with = w.run(), without = w.run(), along = w.run(), fresh = w.run();
+    step->step(with, first, 0.9, 0.8);
+    EXPECT_TRUE(same_bits(step->step(with, x, 0.5, 0.4), step->step(without, x, 0.5, 0.4))) << name;
+    step->step(along, first, 0.6, 0.5);
+    EXPECT_FALSE(same_bits(step->step(along, x, 0.5, 0.4), step->step(fresh, x, 0.5, 0.4))) << name;
+  }
+}
+
 }  // namespace
 }  // namespace scorelab::test
