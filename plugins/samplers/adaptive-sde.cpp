@@ -6,9 +6,8 @@ using namespace scorelab;
 
 /// The adaptive solver of the reverse SDE: Jolicoeur-Martineau et al. 2021, algorithm 1. Euler-Maruyama's step beside a stochastic
 /// improved Euler step; the mean of both (of second order) is kept where they agree within the tolerance. Each sample has its own steps.
-/// The error of a sample must hardly depend on its own noise: in few dimensions set sample.group, as large steps would be kept where the
-/// draw is small. A step that is refused is drawn anew, as in the paper; with run.noise = "path" the next one follows the same Brownian
-/// path.
+/// A step that is refused is drawn anew, as in the paper: in few dimensions the draws that make the error small are then favoured and the
+/// samples spread too far, whatever the tolerance; with run.noise = "path" the next one follows the same Brownian path, and they do not.
 class AdaptiveSde final : public Sampler {
  public:
   void params(Params& p) override {
@@ -41,7 +40,7 @@ class AdaptiveSde final : public Sampler {
       x = where(accept, second, x);
       before = where(accept, euler, before);
       t = where(accept, next, t);
-      h = h * safety_ * min(pow(max(error, 1e-6), -exponent_), 1e3);
+      h = dt * safety_ * min(pow(max(error, 1e-6), -exponent_), 1e3);
       run.observe(t, x);
     }
     return denoise_ ? run.model(x, end).x0() : x;
@@ -57,4 +56,4 @@ class AdaptiveSde final : public Sampler {
   bool denoise_ = true;
 };
 }  // namespace
-SCORELAB_PLUGIN(AdaptiveSde, sampler, "adaptive-sde", "1.0.0", "the reverse SDE with adaptive steps, each sample its own")
+SCORELAB_PLUGIN(AdaptiveSde, sampler, "adaptive-sde", "1.0.1", "the reverse SDE with adaptive steps, each sample its own")

@@ -47,7 +47,10 @@ class Ancestral final : public Step {
     const PerRow share = PerRow::zip(t, s, [&](double a, double b) {
       const double alpha = q.alpha(a).one(), sigma = q.sigma(a).one();
       const at::Tensor one = at::ones({points}, at::kDouble);
-      const double score2 = law_.score(alpha * data_ + sigma * eps_, alpha * one, sigma * one).square().mean().item<double>();
+      const at::Tensor exactly = (1 / (alpha * alpha * law_.variances + sigma * sigma)).mean();  // of a Gaussian, on any axes
+      const at::Tensor square =
+          law_.weights.size(0) == 1 ? exactly : law_.score(alpha * data_ + sigma * eps_, alpha * one, sigma * one).square().mean();
+      const double score2 = square.item<double>();
       const double x0_variance = sigma * sigma / (alpha * alpha) * std::max(0.0, 1 - sigma * sigma * score2);
       return x0_variance * std::pow(q.alpha(b).one(), 2);
     });
@@ -60,4 +63,4 @@ class Ancestral final : public Step {
   at::Tensor data_, eps_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Ancestral, step, "ancestral", "1.0.0", "the learned reverse chain, one posterior a step")
+SCORELAB_PLUGIN(Ancestral, step, "ancestral", "1.1.0", "the learned reverse chain, one posterior a step")

@@ -8,7 +8,8 @@ using namespace scorelab;
 
 /// DPM-Solver++: Lu et al. 2022b, algorithms 1 and 2 and appendix A. With lambda = log(alpha/sigma) and h = lambda_s - lambda_t, x0 is
 /// extrapolated in lambda from earlier steps (multistep, one evaluation a step) or from an evaluation half-way (singlestep, two).
-/// `sde` is SDE-DPM-Solver++, the same for the reverse SDE. The step to the clean end, where h is infinite, is of first order.
+/// `sde` is SDE-DPM-Solver++, the same for the reverse SDE. Steps from and to where h is infinite (no signal left; the clean end) are of
+/// first order. 3M has the second derivative of x0 whole; the authors' code has half of it, and order 2.
 class DpmSolverPp final : public Step {
  public:
   void params(Params& p) override {
@@ -25,7 +26,7 @@ class DpmSolverPp final : public Step {
     const PerRow h = q.lambda(s) - q.lambda(t), ratio = q.sigma(s) / q.sigma(t), alpha = q.alpha(s);
     const at::Tensor D0 = run.model(x, t).x0();
     if (!s.any()) return alpha * D0;
-    if (order_ == 2 && method_ == "singlestep") return midpoint(run, x, D0, t, s);
+    if (order_ == 2 && method_ == "singlestep" && q.alpha(t).any()) return midpoint(run, x, D0, t, s);
     auto& past = run.memory<Past>();
     const auto order = (past.end - t).any() ? 1 : std::min<std::int64_t>(order_, past.known + 1);
     const at::Tensor D1 = order > 1 ? (D0 - past.x0) / (past.h / h) : at::Tensor();
@@ -39,7 +40,7 @@ class DpmSolverPp final : public Step {
       const PerRow r0 = past.h / h, r1 = past.h_before / h;
       const at::Tensor before = (past.x0 - past.x0_before) / r1, bend = D1 - before;
       y = ratio * x - (alpha * expm1(-h)) * D0 + (alpha * (expm1(-h) / h + 1)) * (D1 + (r0 / (r0 + r1)) * bend) -
-          (alpha * ((expm1(-h) + h) / square(h) - 0.5)) * (bend / (r0 + r1));
+          (alpha * ((expm1(-h) + h) / square(h) - 0.5)) * (2 * (bend / (r0 + r1)));
     }
     past = {D0, past.x0, h, past.h, s, order == 1 ? 1 : 2};
     return y;
@@ -66,4 +67,4 @@ class DpmSolverPp final : public Step {
   bool sde_ = false;
 };
 }  // namespace
-SCORELAB_PLUGIN(DpmSolverPp, step, "dpm-solver-pp", "1.0.0", "DPM-Solver++: 2M, 3M, 2S, SDE")
+SCORELAB_PLUGIN(DpmSolverPp, step, "dpm-solver-pp", "1.0.1", "DPM-Solver++: 2M, 3M, 2S, SDE")

@@ -110,5 +110,59 @@ TEST(Ancestral, EndsWithTheFirstLevelsSignalVarianceOnAUnitGaussian) {  // paper
   }
 }
 
+/// Bao et al. 2022, theorem 1, for lambda^2 the posterior's variance: sigma^2 from the mean square of the score in one dimension.
+double theorem1(double abar_t, double abar_s, double score2) {
+  const double alpha = abar_t / abar_s, beta_t = 1 - abar_t, beta_s = 1 - abar_s, lambda2 = beta_s / beta_t * (1 - alpha);
+  return lambda2 + std::pow(std::sqrt(beta_t / alpha) - std::sqrt(beta_s - lambda2), 2) * (1 - beta_t * score2);
+}
+
+TEST(Ancestral, WithTheBestVarianceHasTheMomentsOfTheDataAfterEveryStep) {
+  const Ddpm process(100);
+  const auto step = host::make_as<Step>(plugin("step", "ancestral", {{"variance", "analytic"}}));
+  for (const Coordinate d : {Coordinate{0.3, 1.0}, Coordinate{0.3, 0.1}, Coordinate{-2, 3}}) {
+    const Law one = gaussian({d.m}, {d.c});
+    const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 100}}), one);
+    step->prepare(w.setting(&one));
+    for (const auto& [t, s] : std::vector<std::pair<int, int>>{{100, 90}, {50, 49}, {50, 10}, {2, 1}}) {
+      const Point at_t = process.at(t), at_s = process.at(s);
+      const Map map = measured(w, *step, t / 100.0, s / 100.0);
+      EXPECT_NEAR(map.C * map.C, theorem1(process.abar[t], process.abar[s], 1 / d.variance(at_t)), 1e-10);
+      EXPECT_NEAR(map.A * at_t.a * d.m + map.B, at_s.a * d.m, 1e-10);
+      EXPECT_NEAR(map.A * map.A * d.variance(at_t) + map.C * map.C, d.variance(at_s), 1e-10) << "the reverse step of a Gaussian";
+    }
+    EXPECT_EQ(measured(w, *step, 0.02, 0).C, 0);
+  }
+}
+
+TEST(Ancestral, TheBestVarianceOfAMixtureIsTheorem1sWithItsScoreByQuadrature) {
+  const Ddpm process(100);
+  const double weight[] = {0.3, 0.7}, mean[] = {-2, 1}, std[] = {0.3, 0.6};
+  const Law law{at::tensor({0.3, 0.7}, at::kDouble),
+                at::tensor({-2.0, 1.0}, at::kDouble).view({2, 1}),
+                at::tensor({0.09, 0.36}, at::kDouble).view({2, 1}),
+                {}};
+  const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 100}}), law);
+  const auto step = host::make_as<Step>(plugin("step", "ancestral", {{"variance", "analytic"}}));
+  step->prepare(w.setting(&law));
+  for (const auto& [t, s] : std::vector<std::pair<int, int>>{{100, 80}, {60, 30}, {20, 10}}) {
+    double score2 = 0;
+    for (int i = -8000; i <= 8000; ++i) {  // the integral of p'^2/p
+      const double x = i / 1000.0;
+      double p = 0, slope = 0;
+      for (int k = 0; k < 2; ++k) {
+        const double v = process.abar[t] * std[k] * std[k] + 1 - process.abar[t], off = x - process.at(t).a * mean[k];
+        const double density = weight[k] * std::exp(-off * off / (2 * v)) / std::sqrt(2 * std::acos(-1) * v);
+        p += density, slope -= density * off / v;
+      }
+      score2 += slope * slope / p / 1000;
+    }
+    // The map is not affine, but two draws of the noise from one x tell sigma. 4096 draws find the score's mean square.
+    scorelab::Run run = w.run();
+    const at::Tensor x = at::zeros({2, 1}, at::kDouble), y = step->step(run, x, t / 100.0, s / 100.0), z = w.noise().normal(x);
+    const double C = (y[1] - y[0]).item<double>() / (z[1] - z[0]).item<double>();
+    EXPECT_NEAR(C * C / theorem1(process.abar[t], process.abar[s], score2), 1, 0.05) << t << " " << s;
+  }
+}
+
 }  // namespace
 }  // namespace scorelab::test

@@ -89,6 +89,29 @@ TEST(DryRun, CountsTheEvaluationsOfOneSample) {
                          {"corrector", plugin("step", "langevin", {{"repeats", 2}})},
                          {"denoise", true}})),
             9 + 8 * 2);  // no correction at 0, where it ends
+  for (const char* one : {"ddim", "dpm-solver-pp", "unipc", "deis"}) EXPECT_EQ(cost(plugin("step", one, {{"steps", 9}})), 9) << one;
+  EXPECT_EQ(cost(plugin("step", "dpm-solver-pp", {{"order", 3}, {"steps", 9}})), 9);
+  EXPECT_EQ(cost(plugin("step", "dpm-solver-pp", {{"method", "singlestep"}, {"steps", 9}})), 2 * 9 - 1);
+  EXPECT_EQ(cost(plugin("sampler", "edm-heun", {{"steps", 9}})), 2 * 9 - 1);
+  EXPECT_EQ(cost(plugin("sampler", "edm-heun", {{"steps", 9}, {"S_churn", 3.0}})), 2 * 9 - 1);
+  EXPECT_EQ(cost(plugin("step", "stochastic-heun", {{"steps", 9}})), 2 * 9);
+}
+
+TEST(DryRun, BuysTheMostStepsOfSamplersWithTwoEvaluationsAStep) {
+  const World w = exact(plugin("scheduler", "vp"), law);
+  const auto steps = [&](const Json& sampler, std::int64_t nfe) {
+    return steps_within(nfe, [&](std::int64_t n) {
+      Json config = sampler;
+      config["params"]["steps"] = n;
+      Sampling s = sampling(w, law, config);
+      return dry_run(s, nfe);
+    });
+  };
+  EXPECT_EQ(steps(plugin("step", "unipc"), 20), 20);
+  for (const Json& two : {plugin("sampler", "edm-heun"), plugin("step", "dpm-solver-pp", {{"method", "singlestep"}})}) {
+    EXPECT_EQ(steps(two, 20), 10);
+    EXPECT_EQ(steps(two, 21), 11);
+  }
 }
 
 TEST(DryRun, IsEndedByItsBoundAndLeavesTheModelAsItWas) {

@@ -37,7 +37,34 @@ std::vector<Case> every_sampler() {
   for (const char* solver : {"euler", "heun", "rk4"})
     out.push_back({std::string("pf-ode ") + solver, vp, plugin("sampler", "pf-ode", {{"solver", solver}, {"steps", 3}})});
   out.push_back({"pf-ode rk45", vp, plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", 1e-3}, {"atol", 1e-3}, {"first", 0.9}})});
+  const Json edm = plugin("scheduler", "edm"), flow = plugin("scheduler", "flow"), sub_vp = plugin("scheduler", "sub-vp");
+  const auto step = [&](const std::string& name, const char* plugin_name, const Json& scheduler, Json params) {
+    params["steps"] = 6;
+    out.push_back({name, scheduler, plugin("step", plugin_name, std::move(params))});
+  };
+  step("ancestral analytic", "ancestral", vp, {{"variance", "analytic"}});
+  step("ddim", "ddim", flow, Json::object());
+  step("ddim eta", "ddim", sub_vp, {{"eta", 0.7}});
+  step("ddim hat", "ddim", ddpm, {{"sigma", "hat"}});
+  step("dpm-solver-pp 2M", "dpm-solver-pp", vp, Json::object());
+  step("dpm-solver-pp 3M", "dpm-solver-pp", edm, {{"order", 3}});
+  step("dpm-solver-pp 2S", "dpm-solver-pp", flow, {{"method", "singlestep"}});
+  step("dpm-solver-pp sde", "dpm-solver-pp", ddpm, {{"sde", true}});
+  step("deis", "deis", vp, {{"order", 4}});
+  step("unipc", "unipc", vp, {{"order", 3}});
+  step("stochastic-heun", "stochastic-heun", vp, Json::object());
+  out.push_back({"edm-heun", edm, plugin("sampler", "edm-heun", {{"steps", 4}})});
+  out.push_back({"edm-heun churn", vp, plugin("sampler", "edm-heun", {{"steps", 4}, {"S_churn", 2.0}})});
+  out.push_back({"adaptive-sde", vp, plugin("sampler", "adaptive-sde", {{"rtol", 0.5}, {"atol", 0.1}})});
   return out;
+}
+
+/// Whether a sampler of that name draws noise.
+bool noisy(const std::string& name) {
+  for (const char* flow : {"pf-ode euler", "pf-ode heun", "pf-ode rk4", "pf-ode rk45", "reverse-diffusion ode", "ddim", "dpm-solver-pp 2M",
+                           "dpm-solver-pp 3M", "dpm-solver-pp 2S", "deis", "unipc", "edm-heun"})
+    if (name == flow) return false;
+  return true;
 }
 
 struct Sampled {
@@ -67,6 +94,7 @@ TEST(Chunks, SamplesHaveTheSameBitsInChunksOf1And7And64) {
     for (const Case& c : every_sampler()) {
       const World w = exact(c.scheduler, law, {}, dtype);
       const Sampled whole = in_calls(w, c.sampler, 65, 65, 0);
+      EXPECT_EQ(whole.x.scalar_type(), dtype) << c.name;
       EXPECT_TRUE(whole.x.isfinite().all().item<bool>()) << c.name;
       for (const auto& [call, chunk] : std::vector<std::pair<std::int64_t, std::int64_t>>{{1, 1}, {7, 7}, {64, 64}, {65, 7}, {7, 64}}) {
         const Sampled parts = in_calls(w, c.sampler, 65, call, chunk);
@@ -103,9 +131,12 @@ TEST(Chunks, LargeSamplesHaveTheSameBitsAloneAndTogetherWithTwoThreads) {
   const Law both{at::tensor({0.4, 0.6}, at::kDouble), at::stack({ramp, -ramp}), at::stack({0.5 + ramp.square(), 0.7 + ramp.abs()}), {}};
   for (const auto& [law, dtype] : std::vector<std::pair<Law, at::ScalarType>>{{one, at::kFloat}, {both, at::kDouble}})
     for (Case& c : every_sampler()) {
-      if (c.name != "euler-maruyama" && c.name != "langevin snr" && c.name != "predictor-corrector" && c.name != "pf-ode rk45") continue;
+      if (c.name != "euler-maruyama" && c.name != "langevin snr" && c.name != "predictor-corrector" && c.name != "pf-ode rk45" &&
+          c.name != "adaptive-sde")
+        continue;
       if (c.sampler["params"].contains("steps")) c.sampler["params"]["steps"] = 2;
-      if (c.sampler["params"].contains("rtol")) c.sampler["params"]["rtol"] = c.sampler["params"]["atol"] = 1e-2;
+      if (c.sampler["params"].contains("rtol"))
+        c.sampler["params"]["rtol"] = c.sampler["params"]["atol"] = c.name == "adaptive-sde" ? 1 : 1e-2;
       const World w = exact(c.scheduler, law, {1, 200, 200}, dtype);
       EXPECT_TRUE(same_bits(in_calls(w, c.sampler, 3, 1, 1).x, in_calls(w, c.sampler, 3, 3, 0).x)) << c.name << ", " << dtype;
     }
@@ -117,8 +148,7 @@ TEST(Chunks, SamplesAreAFunctionOfTheSeed) {
     const at::Tensor x = w.prior(4), y = w.sample(c.sampler, x);
     EXPECT_TRUE(same_bits(w.sample(c.sampler, x), y)) << c.name;
     const at::Tensor other = (w.seed = 12, w.sample(c.sampler, x));
-    const bool noisy = c.name.rfind("pf-ode", 0) != 0 && c.name != "reverse-diffusion ode";
-    EXPECT_EQ(same_bits(other, y), !noisy) << c.name;
+    EXPECT_EQ(same_bits(other, y), !noisy(c.name)) << c.name;
   }
 }
 

@@ -65,6 +65,7 @@ struct World {
   std::uint64_t seed = 11;
   std::int64_t group = 1;
   bool paths = false;
+  std::shared_ptr<const Law> data;  ///< what the network is exact for
   std::function<void(const Times&, const at::Tensor&)> observe;
 
   Setting setting(const Law* law = nullptr) const { return {*q, options, shape, law}; }
@@ -87,7 +88,7 @@ struct World {
     const c10::NoGradGuard guard;
     host::check_all(config);
     const auto sampler = host::make_sampler(config);
-    host::prepare(sampler, config, setting());
+    host::prepare(sampler, config, setting(data.get()));
     state->counts.reset(x.size(0));
     Run one = run(first);
     return sampler->sample(one, x);
@@ -116,6 +117,7 @@ inline World exact(const Json& scheduler, const Law& law, std::vector<std::int64
   if (shape.empty()) shape = {law.means.size(1)};
   World out = world(scheduler, network, std::move(shape), dtype);
   host::prepare(network, config, out.setting(&law));
+  out.data = std::make_shared<const Law>(law);
   return out;
 }
 

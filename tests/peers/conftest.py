@@ -1,0 +1,13 @@
+import os
+import pathlib
+import sys
+
+import pytest
+
+for folder in ("resume", "clients"):  # lab.py drives the program, philox.py is its noise written again
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    os.environ["SCORELAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -1,0 +1,244 @@
+"""Schedulers of diffusers, run live beside our samplers: one start, one model (the exact noise of Gaussian data, in float64), one grid, one
+noise (ours, written again in philox.py), compared at every step of our trace.
+
+What differs on purpose, and is set aside here:
+
+- Their betas and noise levels are float32; the test puts the float64 ones in their place, made from Ho et al.'s formula.
+- Their multistep solvers compute in float32 whatever they are given, hence the tolerance of those.
+- The grid is `trailing`, from level T down: 20 steps of 50 levels. `leading` begins below T, at both, with a start that is drawn at T.
+- With the large variance DDPM adds noise in its last step where that is longer than a level; ours never does, as algorithm 2 of Ho et al.
+- Lower orders near the end: theirs lower the order of the last steps of short grids and of UniPC; ours that of the step to 0 alone.
+- DPM-Solver++(3M): they have half of the quadratic term, which makes it of order 2; see the component.
+- DEIS: theirs is polynomial in log(rho), ours (rho-AB) in rho; they agree at order 1.
+  Theirs ends at the first level, not at 0.
+"""
+import math
+
+import h5py
+import numpy as np
+import pytest
+from lab import Lab
+from philox import Noise
+
+diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (tests/requirements.txt names it)")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+MEAN, STD = torch.tensor([0.7, -1.2, 0.0], dtype=torch.float64), torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+SEED, T, STEPS, ROWS = 3, 1000, 20, 16
+SINGLE = 1e-5  # float32, relative
+MANIFEST = f"""\
+name      = "peers"
+seeds     = [{SEED}]
+dataset   = {{ plugin = "gaussian", dim = 3, mean = [0.7, -1.2, 0.0], std = [0.5, 1.0, 2.0] }}
+scheduler = "ddpm-linear"
+network   = "exact-gaussian"
+sampler   = {{ plugin = "ddim", steps = {STEPS} }}
+sample    = {{ count = {ROWS}, trace = {ROWS} }}
+metrics   = ["moments"]
+run       = {{ chunk = {ROWS}, dtype = "float64" }}
+"""
+BETA = torch.linspace(1e-4, 0.02, T, dtype=torch.float64)
+ABAR = torch.cumprod(1 - BETA, 0)
+
+
+def ours(folder, *settings):
+    """(t, x) after every step, the start first."""
+    lab = Lab(folder, MANIFEST)
+    lab.run(*[word for s in settings for word in ("-s", s)])
+    with h5py.File(lab.h5()) as f:
+        trace = f["arrays/trace"]
+        return trace["t"][:, 0], torch.from_numpy(trace["x"][()])
+
+
+def eps_of(x, alpha, sigma):
+    """E[eps | alpha x_0 + sigma eps = x]"""
+    return sigma * (x - alpha * MEAN) / (alpha**2 * STD**2 + sigma**2)
+
+
+def x0_of(x, sigma):
+    """E[x_0 | x_0 + sigma eps = x]"""
+    return MEAN + STD**2 / (STD**2 + sigma**2) * (x - MEAN)
+
+
+def agree(ours, theirs, tolerance, steps=None):
+    steps = len(ours) if steps is None else steps
+    assert len(theirs) == len(ours) and steps > 1
+    for k in range(steps):
+        off = ((ours[k] - theirs[k]).abs() / ours[k].abs().clamp_min(1)).max().item()
+        assert off <= tolerance, f"step {k}: off by {off}"
+
+
+def draws():
+    noise = Noise(SEED, "sample").stream("predictor")
+    while True:
+        yield torch.from_numpy(noise.normal(ROWS, 3))
+
+
+def exactly(scheduler):
+    """Their scheduler with the float64 betas and the noise levels that they make."""
+    scheduler.betas, scheduler.alphas, scheduler.alphas_cumprod = BETA, 1 - BETA, ABAR
+    scheduler.set_timesteps(STEPS)
+    assert scheduler.timesteps.tolist() == list(range(T - 1, 0, -T // STEPS))
+    if hasattr(scheduler, "sigmas") and len(scheduler.sigmas) == STEPS + 1:
+        a = ABAR[scheduler.timesteps]
+        levels = torch.cat([((1 - a) / a).sqrt(), scheduler.sigmas[-1:].double()])
+        torch.testing.assert_close(scheduler.sigmas.double(), levels, rtol=1e-4, atol=0)
+        scheduler.sigmas = levels
+    return scheduler
+
+
+def walked(scheduler, x, **each):
+    """Their path from x; each: further arguments of step, as functions of nothing."""
+    path = [x]
+    for t in scheduler.timesteps:
+        a = ABAR[t]
+        x = scheduler.step(eps_of(x, a.sqrt(), (1 - a).sqrt()), t, x, **{k: f() for k, f in each.items()}).prev_sample.double()
+        path.append(x)
+    return path
+
+
+TRAILING = {"num_train_timesteps": T, "beta_schedule": "linear", "timestep_spacing": "trailing"}
+
+
+def test_the_grids_are_the_same(tmp_path):
+    for spacing in ("trailing", "leading"):
+        t, _ = ours(tmp_path / spacing, f"sampler.spacing={spacing}")
+        theirs = diffusers.DDIMScheduler(**{**TRAILING, "timestep_spacing": spacing})
+        theirs.set_timesteps(STEPS)
+        np.testing.assert_allclose(t[1:-1] * T - 1, theirs.timesteps[1:].numpy(), rtol=0, atol=1e-9)
+        assert (t[0], t[-1]) == (1, 0), "the start is a draw at level T, wherever the first step begins"
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_ddim(tmp_path, eta):
+    _, x = ours(tmp_path / "lab", f"sampler.eta={eta}")
+    z = draws()
+    scheduler = exactly(diffusers.DDIMScheduler(**TRAILING, clip_sample=False, set_alpha_to_one=True))
+    agree(x, walked(scheduler, x[0], eta=lambda: eta, variance_noise=lambda: next(z) if eta > 0 else None), 1e-10)
+
+
+@pytest.mark.parametrize("variance", ["small", "large"])
+def test_ddpm(tmp_path, monkeypatch, variance):
+    """Their noise is drawn inside of the step: ours is put in its place."""
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "ancestral", variance = "{variance}", steps = {STEPS} }}')
+    z = draws()
+    module = __import__("diffusers.schedulers.scheduling_ddpm", fromlist=["x"])
+    monkeypatch.setattr(module, "randn_tensor", lambda shape, **_: next(z))
+    scheduler = exactly(diffusers.DDPMScheduler(**TRAILING, clip_sample=False, variance_type=f"fixed_{variance}"))
+    agree(x, walked(scheduler, x[0]), 1e-9, STEPS + 1 if variance == "small" else STEPS)  # they clamp the last variance at 1e-20
+
+
+@pytest.mark.parametrize("name, beta_start, beta_end, theirs", [
+    ("ddpm-linear", 1e-4, 0.02, "linear"), ("scaled-linear", 0.00085, 0.012, "scaled_linear"), ("ddpm-cosine", None, None, "squaredcos_cap_v2"),
+    ("ddpm-sigmoid", 1e-4, 0.02, "sigmoid")])
+def test_betas(tmp_path, name, beta_start, beta_end, theirs):
+    """One DDIM step from level T to 0 says abar_T; twenty say it of every stop. Their betas are float32."""
+    betas = {} if beta_start is None else {"beta_start": beta_start, "beta_end": beta_end}
+    abar = torch.cumprod(1 - diffusers.DDPMScheduler(num_train_timesteps=T, beta_schedule=theirs, **betas).betas.double(), 0)
+    scheduler = diffusers.DDIMScheduler(**TRAILING, clip_sample=False)
+    scheduler.alphas_cumprod = abar
+    scheduler.set_timesteps(STEPS)
+    _, x = ours(tmp_path / "lab", f"scheduler={name}")
+    path = [x[0]]
+    for t in scheduler.timesteps:
+        path.append(scheduler.step(eps_of(path[-1], abar[t].sqrt(), (1 - abar[t]).sqrt()), t, path[-1]).prev_sample)
+    agree(x, path, 1e-4)
+
+
+@pytest.mark.parametrize("sde", [False, True])
+def test_dpm_solver_pp_2m(tmp_path, sde):
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "dpm-solver-pp", sde = {str(sde).lower()}, steps = {STEPS} }}')
+    z = draws()
+    scheduler = exactly(diffusers.DPMSolverMultistepScheduler(**TRAILING, algorithm_type="sde-dpmsolver++" if sde else "dpmsolver++", solver_order=2,
+                                                              solver_type="midpoint", final_sigmas_type="zero"))
+    agree(x, walked(scheduler, x[0], variance_noise=lambda: next(z) if sde else None), SINGLE)
+
+
+def test_dpm_solver_pp_3m_has_the_quadratic_term_whole(tmp_path):
+    """The first two steps are of lower order and agree; in the third, theirs lacks half of the integral of x0's second derivative."""
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "dpm-solver-pp", order = 3, steps = {STEPS} }}')
+    scheduler = exactly(diffusers.DPMSolverMultistepScheduler(**TRAILING, algorithm_type="dpmsolver++", solver_order=3, final_sigmas_type="zero"))
+    path = walked(scheduler, x[0])
+    agree(x, path, SINGLE, 3)
+    lam = lambda k: 0.5 * math.log(ABAR[T - 1 - 50 * k] / (1 - ABAR[T - 1 - 50 * k]))
+    x0 = [x0_of(x[k] / math.sqrt(a), math.sqrt((1 - a) / a)) for k, a in enumerate(ABAR[[T - 1, T - 51, T - 101]].tolist())]
+    second = ((x0[2] - x0[1]) / (lam(2) - lam(1)) - (x0[1] - x0[0]) / (lam(1) - lam(0))) / (lam(2) - lam(0))
+    h = lam(3) - lam(2)
+    half = ABAR[T - 151].sqrt() * (math.expm1(-h) + h - h**2 / 2) * second
+    torch.testing.assert_close(path[3] - x[3], half, rtol=1e-2, atol=2e-6)
+
+
+@pytest.mark.parametrize("order, corrector", [(1, True), (2, True), (2, False), (3, True), (3, False)])
+def test_unipc(tmp_path, order, corrector):
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "unipc", order = {order}, corrector = {str(corrector).lower()}, steps = {STEPS} }}')
+    scheduler = exactly(diffusers.UniPCMultistepScheduler(**TRAILING, solver_order=order, solver_type="bh2", predict_x0=True, final_sigmas_type="zero",
+                                                          disable_corrector=[] if corrector else list(range(STEPS))))
+    agree(x, walked(scheduler, x[0]), SINGLE, STEPS + 1 if order < 3 else STEPS - 1)
+
+
+def test_deis_of_first_order(tmp_path):
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "deis", order = 1, steps = {STEPS} }}')
+    scheduler = exactly(diffusers.DEISMultistepScheduler(**TRAILING, solver_order=1))
+    agree(x, walked(scheduler, x[0]), SINGLE, STEPS)
+
+
+EDM = 'scheduler="edm"'
+
+
+def karras(lab, sampler, **more):
+    words = {"plugin": f'"{sampler}"', "spacing": '"karras"', "steps": STEPS, **more}
+    return ours(lab, EDM, "sampler={ " + ", ".join(f"{k} = {v}" for k, v in words.items()) + " }")
+
+
+@pytest.mark.parametrize("peer, sampler, more", [
+    ("EDMEulerScheduler", "ddim", {}), ("EDMEulerScheduler", "pf-ode", {"solver": '"euler"', "to": "0.0"}),
+    ("EDMDPMSolverMultistepScheduler", "dpm-solver-pp", {})])
+def test_edm(tmp_path, peer, sampler, more):
+    """sigma from 80 to .002 with rho = 7, then 0. They are given what EDM's network would say before its preconditioning is undone."""
+    t, x = karras(tmp_path / "lab", sampler, **more)
+    scheduler = getattr(diffusers, peer)()
+    scheduler.set_timesteps(STEPS)
+    np.testing.assert_allclose(scheduler.sigmas.numpy(), t, rtol=1e-5, atol=1e-9)
+    scheduler.sigmas = torch.from_numpy(t)
+    path = [x[0]]
+    for k, step in enumerate(scheduler.timesteps):
+        sigma, data = t[k], scheduler.config.sigma_data
+        skip, out = data**2 / (sigma**2 + data**2), sigma * data / math.sqrt(sigma**2 + data**2)
+        F = (x0_of(path[-1], sigma) - skip * path[-1]) / out
+        path.append(scheduler.step(F, step, path[-1]).prev_sample.double())
+    agree(x, path, SINGLE)
+
+
+def test_heun(tmp_path):
+    """Karras's noise levels between those of DDPM's process; their Heun calls itself once for each evaluation."""
+    sigma = ((1 - ABAR) / ABAR).sqrt()
+    t, x = ours(tmp_path / "lab", f'scheduler={{ plugin = "edm", sigma_min = {sigma[0].item()!r}, sigma_max = {sigma[-1].item()!r} }}',
+                f'sampler={{ plugin = "edm-heun", spacing = "karras", steps = {STEPS} }}')
+    scheduler = diffusers.HeunDiscreteScheduler(num_train_timesteps=T, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", use_karras_sigmas=True,
+                                                timestep_spacing="linspace")
+    scheduler.set_timesteps(STEPS)
+    assert len(scheduler.timesteps) == 2 * STEPS - 1
+    levels = np.concatenate([t[:1], np.repeat(t[1:-1], 2), t[-1:]])
+    np.testing.assert_allclose(scheduler.sigmas.numpy(), levels, rtol=2e-4, atol=1e-9)
+    scheduler.sigmas = torch.from_numpy(levels)
+    now, path = x[0], [x[0]]
+    for k, step in enumerate(scheduler.timesteps):
+        level = levels[k] if k % 2 == 0 else levels[k + 1]  # the second evaluation is where the step ends
+        now = scheduler.step((now - x0_of(now, level)) / level, step, now).prev_sample.double()
+        if k % 2 == 1 or k == len(scheduler.timesteps) - 1:
+            path.append(now)
+    agree(x, path, SINGLE)
+
+
+def test_flow_matching(tmp_path):
+    """Euler's steps of the velocity eps - x_0, from t = 1, where the predicted x_0 is the mean."""
+    t, x = ours(tmp_path / "lab", 'scheduler="flow"', f'sampler={{ plugin = "pf-ode", solver = "euler", to = 0.0, steps = {STEPS} }}')
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(num_train_timesteps=T)
+    scheduler.set_timesteps(sigmas=t[:-1].tolist())
+    scheduler.sigmas = torch.from_numpy(t)
+    path = [x[0]]
+    for k, step in enumerate(scheduler.timesteps):
+        a, b, y = 1 - t[k], t[k], path[-1]
+        x0 = MEAN + a * STD**2 / (a**2 * STD**2 + b**2) * (y - a * MEAN)
+        path.append(scheduler.step(eps_of(y, a, b) - x0, step, y).prev_sample.double())
+    agree(x, path, SINGLE)
