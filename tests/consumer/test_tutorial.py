@@ -1,0 +1,58 @@
+"""docs/tutorial.md word for word against an installed tree: its commands are run, its sources are written where they say."""
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from test_consumer import prefix, sh  # noqa: F401: the installed tree
+
+TUTORIAL = pathlib.Path(__file__).resolve().parents[2] / "docs/tutorial.md"
+KINDS = ["sampler", "step", "scheduler", "network", "objective", "guide", "initial", "dataset", "metric"]
+
+
+def blocks():
+    return re.findall(r"^```(sh|cpp)\n(.*?)^```$", TUTORIAL.read_text(), re.M | re.S)
+
+
+def test_the_tutorial(prefix, tmp_path):  # noqa: F811
+    here, said = tmp_path, ""
+    for kind, text in blocks():
+        if kind == "cpp":
+            (tmp_path / re.match(r"// (\S+)\n", text)[1]).write_text(text.split("\n", 1)[1])
+            continue
+        if text.startswith("$PREFIX/bin/scorelab new"):
+            here = tmp_path
+        done = subprocess.run(["bash", "-e", "-c", text + "\npwd"], cwd=here, env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PREFIX": str(prefix), "HOME": str(tmp_path)},
+                              capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, text + done.stdout + done.stderr
+        here, said = pathlib.Path(done.stdout.splitlines()[-1]), said + done.stdout
+    assert "certified: 16 passed, 0 failed" in said and "100% tests passed" in said
+    assert (tmp_path / "halfway/certificate/error.svg").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_builds_runs_and_is_certified(prefix, tmp_path, kind):  # noqa: F811
+    program = prefix / "bin/scorelab"
+    sh(program, "new", kind, "my-own", tmp_path / "p")
+    files = [tmp_path / "p" / f for f in ("CMakeLists.txt", "my-own.cpp", "my-own.toml")]
+    assert sum(len(f.read_text().splitlines()) for f in files) <= 60 and "emplate" not in "".join(f.read_text() for f in files)
+    sh("cmake", "-S", tmp_path / "p", "-B", tmp_path / "p/build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+    sh("cmake", "--build", tmp_path / "p/build")
+    sh(program, "run", "my-own.toml", "-s", "seeds=1", cwd=tmp_path / "p")
+    if kind not in ("sampler", "step"):  # the tutorial certifies these
+        sh(program, "certify", "build/my-own.so", cwd=tmp_path / "p")
+
+
+def test_mistakes_of_new(prefix, tmp_path):  # noqa: F811
+    def said(*arguments):
+        done = subprocess.run([prefix / "bin/scorelab", "new", *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        return done.stderr
+
+    assert "did you mean `sampler`" in said("smapler", "x")
+    assert "small letters" in said("step", "MyStep")
+    assert "scorelab's own" in said("step", "ddim")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/x").write_text("")
+    assert "is not empty" in said("step", "there")
