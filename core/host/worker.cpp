@@ -55,6 +55,7 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
     say({{"event", "done"}, {"stage", key}, {"result", other}});
     return 0;
   }
+  if (fs::exists(folder / "failure.json")) return busy;  // or failed before this one
   const auto begin = std::chrono::steady_clock::now();
   try {
     const Json spec = record::read_json(folder / "spec.json");
@@ -70,7 +71,6 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
       more.update({{"event", "progress"}, {"stage", key}, {"done", done}, {"total", total}});
       say(more);
     };
-    fs::remove(folder / "failure.json");
     reset_peak_memory();
     run.resolved = resolve(folder, spec);
     const KeepGenerator generator;

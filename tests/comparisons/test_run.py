@@ -73,6 +73,13 @@ def test_each_stage_is_told_once(lab, hosts):
     assert sorted(label for _, _, label in told) == sorted(labels)
 
 
+@pytest.mark.parametrize("hosts", ["1", "4"])
+def test_each_failure_is_told_once(lab, hosts):
+    done = lab.run(EXACT.replace("count = 16", "count = 16, max_nfe = 1") + "seeds = 24\n" + SOLVERS, "-j", hosts, code=1)
+    labels = [s["label"] for s in lab.plan().stages if s["kind"] == "sample"]
+    assert sorted(re.findall(r"error: (sample .*?) failed", done.stderr)) == sorted(labels) and len(labels) == 96
+
+
 def test_two_runs_at_once_share_the_work(lab):
     lab.write(TRAINED.replace("steps = 20", "steps = 200") + "seeds = 3\n" + SOLVERS)
     runs = [lab.start("run", "m.toml"), lab.start("run", "m.toml", "-j", "2")]
