@@ -30,9 +30,9 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   const auto run = read_table<RunOptions>(spec.at("run"));
   tensors = at::TensorOptions().dtype(run.dtype == "float64" ? at::kDouble : at::kFloat).device(device);
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
-  host::prepare(scheduler, spec.at("scheduler"), {*scheduler, tensors, {}, nullptr});
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {*scheduler, tensors, {}, nullptr});
+  host::prepare(scheduler, spec.at("scheduler"), {*scheduler, tensors, data->shape(), nullptr});
   law = data->exact();
   if (const Affine map = data->to_model(); law) law = law->mapped(map.scale, map.shift);
   if (spec.contains("models"))

@@ -1,6 +1,8 @@
+#include <scorelab/network.h>
 #include <scorelab/plugin.h>
 #include <scorelab/scheduler.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace {
@@ -11,7 +13,12 @@ using namespace scorelab;
 class NcsnLadder final : public Scheduler {
  public:
   void params(Params& p) override {
-    p("L", L_, "number of levels").range(1, 1e6);
+    p("L", L_, "number of levels").range(1, 1e6).when("overlap", {"0.0"});
+    p("overlap", overlap_,
+      "NCSNv2's technique 2 chooses L instead: the share of samples of a level, seen as distances from the origin in so many dimensions, "
+      "that "
+      "lies within three standard deviations of the level above; they take 0.5. 0: L says")
+        .range(0, 0.99);
     p("sigma_max", sigma_max_, "the largest level, the prior's standard deviation").range(1e-9, 1e9);
     p("sigma_min", sigma_min_, "the smallest level").range(1e-9, 1e9).above("L", 1);
     p.gives("levels");
@@ -22,6 +29,14 @@ class NcsnLadder final : public Scheduler {
   }
   void check() const override {
     if (L_ > 1 && sigma_max_ <= sigma_min_) throw Error("`sigma_max` must be above `sigma_min`");
+  }
+  void prepare(const Setting& setting) override {
+    if (overlap_ == 0) return;
+    double dim = 1;
+    for (const auto n : setting.shape) dim *= static_cast<double>(n);
+    double low = 1, high = 100;  // the ratio of neighbours: the overlap falls as it grows
+    for (int i = 0; i < 200; ++i) ((overlap(0.5 * (low + high), dim) > overlap_) ? low : high) = 0.5 * (low + high);
+    L_ = 1 + std::max<std::int64_t>(1, std::llround(std::log(sigma_max_ / sigma_min_) / std::log(low)));
   }
   Marginal at(Dual t) const override {
     if (L_ == 1) return {1, sigma_max_};
@@ -34,7 +49,15 @@ class NcsnLadder final : public Scheduler {
   double conditioning(double t) const override { return std::log(at(t).sigma.value); }
 
  private:
+  /// Song & Ermon 2020, technique 2.
+  static double overlap(double ratio, double dim) {
+    const auto normal = [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); };
+    const double shift = std::sqrt(2 * dim) * (ratio - 1);
+    return normal(shift + 3 * ratio) - normal(shift - 3 * ratio);
+  }
+
   std::int64_t L_ = 10;
+  double overlap_ = 0;
   double sigma_max_ = 1, sigma_min_ = 0.01;
 };
 }  // namespace

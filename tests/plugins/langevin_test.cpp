@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "formulas.h"
 #include "testing.h"
 
@@ -104,6 +106,21 @@ TEST(AnnealedLangevin, IsAlgorithm1OnALadderOfGaussians) {  // a_i = eps sigma_i
       expect_close(w.sample(config, start), x);
       EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(5, 10 * 7 + denoise));
     }
+}
+
+TEST(AnnealedLangevin, FindsTheStepSizesOfNcsnv2) {  // formulas.md, 5: technique 4 gives 6.18e-6 for CIFAR-10's ladder, T = 5
+  const World w = exact(plugin("scheduler", "ncsn-ladder", {{"L", 232}, {"sigma_max", 50.0}}), gaussian({0}, {0}));
+  const at::Tensor start = w.prior(50);
+  const auto spread = [&](const Json& eps, const char* rule) {
+    return w.sample(plugin("sampler", "annealed-langevin", {{"T", 5}, {"eps", eps}, {"rule", rule}}), start);
+  };
+  for (const char* rule : {"whole", "half"}) {
+    const double own = 6.18396485e-6 * (std::string(rule) == "half" ? 2 : 1);
+    const at::Tensor found = spread("auto", rule);
+    const double off = (found - spread(own, rule)).abs().max().item<double>(),
+                 other = (found - spread(1.01 * own, rule)).abs().max().item<double>();
+    EXPECT_LT(off, 1e-3 * other) << off << " against " << other;
+  }
 }
 
 TEST(AnnealedLangevin, LeavesTheVarianceRatioOfNcsnsTechnique4) {

@@ -92,6 +92,22 @@ TEST(NcsnLadder, IsAGeometricLadder) {
   EXPECT_NEAR(process("ncsn-ladder", {{"L", 1}, {"sigma_max", 0.7}})->sigma(1.0).one(), 0.7, 1e-15);
 }
 
+TEST(NcsnLadder, HasTheLevelsOfNcsnv2sTechnique2) {  // formulas.md, 5: C = 0.5 needs 219, 472 and 2182 levels
+  const struct {
+    std::int64_t dim, levels;
+    double top;
+  } papers[] = {{3072, 219, 50}, {12288, 472, 90}, {196608, 2182, 348}};
+  for (const auto& p : papers) {
+    const auto q = world(plugin("scheduler", "ncsn-ladder", {{"overlap", 0.5}, {"sigma_max", p.top}}), nullptr, {p.dim}).q;
+    EXPECT_EQ(q->levels(), p.levels);
+    const double n = static_cast<double>(p.levels), ratio = (q->sigma(1.0) / q->sigma(1 - 1 / n)).one(),
+                 shift = std::sqrt(2 * static_cast<double>(p.dim)) * (ratio - 1);
+    const auto normal = [](double x) { return 0.5 * (1 + std::erf(x / std::sqrt(2.0))); };
+    EXPECT_NEAR(normal(shift + 3 * ratio) - normal(shift - 3 * ratio), 0.5, 2e-3);  // a whole number of levels
+  }
+  EXPECT_EQ(process("ncsn-ladder", {{"overlap", 0.0}})->levels(), 10);
+}
+
 TEST(OneLevel, StandsStillAndMayBeClean) {
   EXPECT_EQ(process("one-level", {{"sigma", 0.3}})->sigma(1.0).one(), 0.3);
   EXPECT_EQ(process("one-level", {{"sigma", 0.0}})->sigma(1.0).one(), 0);
