@@ -116,14 +116,12 @@ int run_loaded(const Loaded& loaded, const RunArguments& a) {
   if (!a.options.quiet) std::cerr << plan_text(plan, loaded, STDERR_FILENO, false);
   Launched launched = launch(plan, loaded, a);
   int code = done;
-  for (bool decided = false; !decided;) {
-    const auto todo = unfinished(plan, selected);
-    code = todo.empty() ? done : Runner(plan, todo, launched, a.options).run();
-    decided = plan.pending.empty() || code != done;
-    if (decided) break;
-    plan = make();  // the searches are decided now
+  for (auto todo = unfinished(plan, selected); !todo.empty(); todo = unfinished(plan, selected)) {
+    const bool searches = std::any_of(plan.searches.begin(), plan.searches.end(), [](const auto& s) { return s.chosen.empty(); });
+    code = Runner(plan, todo, launched, a.options).run();
+    if (code != done || !searches) break;
+    plan = make();  // some are decided now
     selected = select(plan, a.selection, loaded.comparison);
-    decided = !plan.pending.empty();
     launched = launch(plan, loaded, a);
     if (!a.options.quiet) std::cerr << plan_text(plan, loaded, STDERR_FILENO, false);
   }

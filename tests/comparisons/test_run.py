@@ -46,6 +46,20 @@ def test_a_search_chooses_on_other_seeds_and_the_rest_follows(lab):
     assert all(r["sample_seed"] < 3 for r in experiment["replicates"]) and experiment["cells"][0]["chosen"]["label"] == chosen
 
 
+def test_what_is_chosen_is_run_though_other_searches_are_undecided(lab):
+    lab.run(SEARCH.replace('only   = ["euler"]\n', ""), "--only", "euler")
+    p = lab.plan()
+    assert [bool(s["chosen"]) for s in p.searches] == [True, False]
+    assert p.to_do() == {"sample": 6, "evaluate": 6} and p.pending == {"sample": 3, "evaluate": 3}, "heun's search and what it leaves"
+
+
+def test_a_search_is_decided_though_its_first_candidate_leaves_nothing_to_plan(lab):
+    """Another variant is that candidate."""
+    lab.run(SEARCH.replace("heun  = { sampler = { solver = \"heun\" } }", 'one = { sampler = { solver = "euler", steps = 1 } }'))
+    p = lab.plan()
+    assert p.searches[0]["chosen"] == "S=8" and p.to_do() == {} and p.count("sample") == 3 * 2 + 3 + 3
+
+
 def test_a_search_on_reported_seeds_is_an_error(lab):
     assert "seed 2 is reported" in lab.wrong(SEARCH.replace("[100, 101]", "[100, 2]"))
 
