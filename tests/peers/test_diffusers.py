@@ -14,17 +14,15 @@ What differs on purpose, and is set aside here:
 """
 import math
 
-import h5py
 import numpy as np
 import pytest
-from lab import Lab
-from philox import Noise
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (tests/requirements.txt names it)")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from walks import ROWS, SEED, agree, draws, trace
 
 MEAN, STD = torch.tensor([0.7, -1.2, 0.0], dtype=torch.float64), torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
-SEED, T, STEPS, ROWS = 3, 1000, 20, 16
+T, STEPS = 1000, 20
 SINGLE = 1e-5  # float32, relative
 MANIFEST = f"""\
 name      = "peers"
@@ -42,12 +40,7 @@ ABAR = torch.cumprod(1 - BETA, 0)
 
 
 def ours(folder, *settings):
-    """(t, x) after every step, the start first."""
-    lab = Lab(folder, MANIFEST)
-    lab.run(*[word for s in settings for word in ("-s", s)])
-    with h5py.File(lab.h5()) as f:
-        trace = f["arrays/trace"]
-        return trace["t"][:, 0], torch.from_numpy(trace["x"][()])
+    return trace(folder, MANIFEST, *settings)
 
 
 def eps_of(x, alpha, sigma):
@@ -58,20 +51,6 @@ def eps_of(x, alpha, sigma):
 def x0_of(x, sigma):
     """E[x_0 | x_0 + sigma eps = x]"""
     return MEAN + STD**2 / (STD**2 + sigma**2) * (x - MEAN)
-
-
-def agree(ours, theirs, tolerance, steps=None):
-    steps = len(ours) if steps is None else steps
-    assert len(theirs) == len(ours) and steps > 1
-    for k in range(steps):
-        off = ((ours[k] - theirs[k]).abs() / ours[k].abs().clamp_min(1)).max().item()
-        assert off <= tolerance, f"step {k}: off by {off}"
-
-
-def draws():
-    noise = Noise(SEED, "sample").stream("predictor")
-    while True:
-        yield torch.from_numpy(noise.normal(ROWS, 3))
 
 
 def exactly(scheduler):
@@ -112,7 +91,7 @@ def test_the_grids_are_the_same(tmp_path):
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim(tmp_path, eta):
     _, x = ours(tmp_path / "lab", f"sampler.eta={eta}")
-    z = draws()
+    z = draws("predictor")
     scheduler = exactly(diffusers.DDIMScheduler(**TRAILING, clip_sample=False, set_alpha_to_one=True))
     agree(x, walked(scheduler, x[0], eta=lambda: eta, variance_noise=lambda: next(z) if eta > 0 else None), 1e-10)
 
@@ -121,7 +100,7 @@ def test_ddim(tmp_path, eta):
 def test_ddpm(tmp_path, monkeypatch, variance):
     """Their noise is drawn inside of the step: ours is put in its place."""
     _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "ancestral", variance = "{variance}", steps = {STEPS} }}')
-    z = draws()
+    z = draws("predictor")
     module = __import__("diffusers.schedulers.scheduling_ddpm", fromlist=["x"])
     monkeypatch.setattr(module, "randn_tensor", lambda shape, **_: next(z))
     scheduler = exactly(diffusers.DDPMScheduler(**TRAILING, clip_sample=False, variance_type=f"fixed_{variance}"))
@@ -148,7 +127,7 @@ def test_betas(tmp_path, name, beta_start, beta_end, theirs):
 @pytest.mark.parametrize("sde", [False, True])
 def test_dpm_solver_pp_2m(tmp_path, sde):
     _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "dpm-solver-pp", sde = {str(sde).lower()}, steps = {STEPS} }}')
-    z = draws()
+    z = draws("predictor")
     scheduler = exactly(diffusers.DPMSolverMultistepScheduler(**TRAILING, algorithm_type="sde-dpmsolver++" if sde else "dpmsolver++", solver_order=2,
                                                               solver_type="midpoint", final_sigmas_type="zero"))
     agree(x, walked(scheduler, x[0], variance_noise=lambda: next(z) if sde else None), SINGLE)
