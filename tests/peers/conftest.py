@@ -11,3 +11,12 @@ for folder in ("resume", "clients"):  # lab.py drives the program, philox.py is 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     os.environ["SCORELAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def doubles():
+    """Peers make their grids in the default dtype."""
+    import torch
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

@@ -11,14 +11,19 @@ What differs on purpose, and is set aside here:
 - DPM-Solver++(3M): they have half of the quadratic term, which makes it of order 2; see the component.
 - DEIS: theirs is polynomial in log(rho), ours (rho-AB) in rho; they agree at order 1.
   Theirs ends at the first level, not at 0.
+- Score SDE, VP: their times end at t_min, yet each step is 1/n long, so that the last one leaves the process; ours are (1 - t_min)/n.
+- Score SDE, VE: the last step to 0 adds noise that their pipeline takes off again; ours adds none. The model is told the level of the step,
+  as ours is; their pipeline tells it a sigma above, whose t ends at 1e-5 instead of 0.
 """
 import math
+import sys
 
 import numpy as np
 import pytest
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (tests/requirements.txt names it)")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from diffusers.schedulers.deprecated.scheduling_sde_vp import ScoreSdeVpScheduler  # the folder names it only beside transformers
 from walks import ROWS, SEED, agree, draws, trace
 
 MEAN, STD = torch.tensor([0.7, -1.2, 0.0], dtype=torch.float64), torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
@@ -221,3 +226,66 @@ def test_flow_matching(tmp_path):
         x0 = MEAN + a * STD**2 / (a**2 * STD**2 + b**2) * (y - a * MEAN)
         path.append(scheduler.step(eps_of(y, a, b) - x0, step, y).prev_sample.double())
     agree(x, path, SINGLE)
+
+
+def drawn_for(scheduler, monkeypatch, *slots):
+    """Their noise is drawn inside of a step: ours, of the slot that was named last, is put in its place."""
+    z, named = {slot: draws(slot) for slot in slots}, list(slots[:1])
+    monkeypatch.setattr(sys.modules[scheduler.__module__], "randn_tensor", lambda *_, **__: next(z[named[-1]]))
+    return named.append
+
+
+def test_score_sde_vp(tmp_path, monkeypatch, doubles):
+    """Steps of 1/20 down to .05, so that both lengths are one."""
+    t, x = ours(tmp_path / "lab", 'scheduler="vp"', f'sampler={{ plugin = "euler-maruyama", steps = {STEPS - 1}, to = {1 / STEPS} }}')
+    scheduler = ScoreSdeVpScheduler()
+    drawn_for(ScoreSdeVpScheduler, monkeypatch, "predictor")
+    scheduler.set_timesteps(STEPS)
+    path = [x[0]]
+    for u in torch.from_numpy(t)[:-1]:
+        alpha = torch.exp(-u * (0.05 + 4.975 * u))
+        path.append(scheduler.step_pred(eps_of(path[-1], alpha, (1 - alpha**2).sqrt()), path[-1], u)[0])
+    agree(x, path, 1e-10)
+
+
+def test_score_sde_vp_steps_as_long_as_the_process_has_room(tmp_path, monkeypatch, doubles):
+    t, x = ours(tmp_path / "lab", 'scheduler="vp"', f'sampler={{ plugin = "euler-maruyama", steps = {STEPS} }}')
+    scheduler = ScoreSdeVpScheduler()
+    drawn_for(ScoreSdeVpScheduler, monkeypatch, "predictor")
+    scheduler.set_timesteps(STEPS)
+    assert scheduler.timesteps[-1].item() == pytest.approx(t[-1]) == 1e-3 and t[-1] - 1 / STEPS < 0
+    np.testing.assert_allclose(np.diff(t), -(1 - 1e-3) / STEPS, rtol=1e-12)
+    alpha = torch.exp(torch.tensor(-5.025))
+    eps = eps_of(x[0], alpha, (1 - alpha**2).sqrt())
+    first, _ = scheduler.step_pred(eps, x[0], torch.tensor(1.0))
+    slope, z = 20 * (x[0] / 2 - eps / (1 - alpha**2).sqrt()), next(draws("predictor"))
+    longer = slope * 1e-3 / STEPS + math.sqrt(20 / STEPS) * (1 - math.sqrt(1 - 1e-3)) * z
+    torch.testing.assert_close(first - x[1], longer, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("corrector", ["none", "langevin"])
+def test_score_sde_ve(tmp_path, monkeypatch, doubles, corrector):
+    """Their levels are NCSN's ladder. The norms of their corrector are means over the batch: sample.group."""
+    words = 'plugin = "predictor-corrector", predictor = "reverse-diffusion", order = "correct-first", denoise = false, to = 0.0'
+    corrects = '"none"' if corrector == "none" else '{ plugin = "langevin", snr = 0.15, alpha = "one" }'
+    t, x = ours(tmp_path / "lab", f'scheduler={{ plugin = "ncsn-ladder", L = {STEPS}, sigma_min = 0.01, sigma_max = 50.0 }}', f"sample.group={ROWS}",
+                f"sampler={{ {words}, corrector = {corrects}, steps = {STEPS} }}")
+    scheduler = diffusers.ScoreSdeVeScheduler(num_train_timesteps=STEPS, snr=0.15, sigma_min=0.01, sigma_max=50.0)
+    draw = drawn_for(diffusers.ScoreSdeVeScheduler, monkeypatch, "predictor", "corrector")
+    scheduler.set_timesteps(STEPS)
+    scheduler.set_sigmas(STEPS)
+    now, path = x[0], [x[0]]
+    for k, u in enumerate(scheduler.timesteps):
+        sigma = 0.01 * 5000 ** (1 - k / (STEPS - 1))
+        score = lambda y: -eps_of(y, 1, sigma) / sigma
+        if corrector != "none":
+            draw("corrector")
+            now = scheduler.step_correct(score(now), now).prev_sample
+        draw("predictor")
+        said = scheduler.step_pred(score(now), u, now)
+        now = said.prev_sample
+        path.append(now)
+    agree(x, [*path[:-1], said.prev_sample_mean], 1e-10)
+    z = draws("predictor")
+    last = [next(z) for _ in range(STEPS)][-1]
+    torch.testing.assert_close(path[-1] - x[-1], 0.01 * last, rtol=0, atol=1e-12)
