@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <fmt/format.h>
+
 #include <chrono>
 
 #include "host/device.h"
@@ -32,7 +34,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {*scheduler, tensors, {}, nullptr});
-  host::prepare(scheduler, spec.at("scheduler"), {*scheduler, tensors, data->shape(), nullptr});
+  host::prepare(scheduler, spec.at("scheduler"), {*scheduler, tensors, data->shape(), nullptr, data.get()});
   law = data->exact();
   if (const Affine map = data->to_model(); law) law = law->mapped(map.scale, map.shift);
   if (spec.contains("models"))
@@ -40,6 +42,9 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
   host::prepare(network, spec.at("network"), setting());
+  if (const auto known = network->classes(), named = data->classes(); known > 0 && known < named)
+    throw PluginError(title(spec.at("network")),
+                      fmt::format("it knows {} classes, and the data set has {}; raise `classes`", known, named));
 }
 
 std::shared_ptr<Model::State> Setup::model(const Json& spec, const std::atomic<bool>& stop) const {
@@ -61,8 +66,8 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   s.model->chunk = run.chunk;
   s.model->max_nfe = s.options.max_nfe;
   for (const auto& guide : spec.at("guides")) {
-    s.model->guides.push_back(make_as<Guide>(guide));
-    host::prepare(s.model->guides.back(), guide, setting(), models);
+    s.model->guides.push_back({make_as<Guide>(guide)});
+    host::prepare(s.model->guides.back().guide, guide, setting(), models);
   }
   s.sampler = make_sampler(sampler);
   host::prepare(s.sampler, sampler, setting(), models);

@@ -37,7 +37,7 @@ struct Setup {
   at::TensorOptions tensors;
   Models models;
 
-  Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr}; }
+  Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr, data.get()}; }
   /// A model of the network for this spec's output.
   std::shared_ptr<Model::State> model(const Json& spec, const std::atomic<bool>& stop) const;
   /// A sampling with the sampler and the table `sample` given, of this model's network behind the spec's guides.

@@ -95,8 +95,11 @@ Json run_sample(StageRun& run) {
       const Tracing tracing(sampling, traced ? std::min(options.trace, n) : 0);
       call(title(sampler), [&] { drawn = draw_samples(sampling, first, n); });
       tracing.save(run.folder);
-      record::save_samples(
-          folder, {first, to_array(drawn.x), drawn.nfe, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()});
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      record::SampleChunk chunk{first, to_array(drawn.x), drawn.nfe, seconds, {}};
+      if (drawn.label.defined()) chunk.beside.emplace_back("label", to_array(drawn.label));
+      if (drawn.clean.defined()) chunk.beside.emplace_back("clean", to_array(drawn.clean));
+      record::save_samples(folder, chunk);
     }
     const record::SampleChunk stored = record::load_chunk(folder, first);
     nfe.insert(nfe.end(), stored.nfe.begin(), stored.nfe.begin() + n);

@@ -12,11 +12,11 @@ namespace {
 using Kind = Node::Kind;
 
 /// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},    {"path", "scheduler"},      {"finite-snr", "scheduler"},
-                                                  {"noise", "scheduler"},     {"one-level", "scheduler"}, {"gaussian-law", "dataset"},
-                                                  {"mixture-law", "dataset"}, {"density", "dataset"},     {"bounds", "dataset"},
-                                                  {"images", "dataset"},      {"trains", "network"},      {"exact", "network"},
-                                                  {"second-order", "network"}};
+const std::map<std::string, std::string> giver_of{
+    {"levels", "scheduler"},     {"path", "scheduler"},       {"finite-snr", "scheduler"}, {"noise", "scheduler"},
+    {"one-level", "scheduler"},  {"gaussian-law", "dataset"}, {"mixture-law", "dataset"},  {"density", "dataset"},
+    {"bounds", "dataset"},       {"images", "dataset"},       {"trains", "network"},       {"exact", "network"},
+    {"second-order", "network"}, {"conditional", "network"},  {"labels", "dataset"},       {"items", "dataset"}};
 
 class Matcher {
  public:
@@ -31,6 +31,7 @@ class Matcher {
     if (!network) return;
     const bool trains = gives("network", "trains");
     training(*network, trains);
+    labels(*network);
     metrics_of_the_model(trains);
     without_sampler(*network, trains);
   }
@@ -99,6 +100,31 @@ class Matcher {
     if (trains && !is_model_ && e_.sample["step"] > e_.train["steps"])
       problem(root_.find("sample")->find("step")->at, fmt::format("`step` is beyond the training's {} steps", e_.train["steps"].dump()),
               "0 is the last one");
+  }
+
+  /// What a network that knows no classes is told of them has no effect.
+  void labels(const Part& network) {
+    const bool conditional = gives("network", "conditional");
+    const auto only_conditional = [&](const char* table, const char* key, Json& options) {
+      const Node* node = root_.find(table);
+      if (!node || node->kind != Kind::table) return;
+      const auto member = std::find_if(node->members.begin(), node->members.end(), [&](const auto& m) { return m.key == key; });
+      if (member == node->members.end()) return;
+      const Node* value = &member->value;
+      const std::string use = fmt::format("{} of a conditional network", key);
+      if (conditional) return findings_.used(value->at, use);
+      if (options.is_object()) options[key] = key == std::string("labels") ? Json("data") : Json(0.0);
+      findings_.unused(value->at, use,
+                       {member->key_at,
+                        fmt::format("`{}` has no effect with network `{}`", key, schema::text(network.component)),
+                        "it is not conditioned on classes; networks that can be have a parameter for it",
+                        {}});
+    };
+    only_conditional("train", "drop_labels", e_.train);
+    if (is_model_) return;
+    only_conditional("sample", "labels", e_.sample);
+    if (const Json& which = e_.sample["labels"]; which.is_number() && which.get<double>() != std::floor(which.get<double>()))
+      problem(root_.find("sample")->find("labels")->at, "`labels` is no whole number", "expected a class, or data, balanced or none");
   }
 
   void without_sampler(const Part& network, bool trains) {

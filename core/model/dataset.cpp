@@ -4,6 +4,7 @@
 #include <scorelab/metric.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
@@ -14,6 +15,7 @@ Initial::~Initial() = default;
 std::optional<Moments> Initial::moments(const Start&) const { return std::nullopt; }
 std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
+std::int64_t DataSet::classes() const { return 0; }
 Metric::~Metric() = default;
 
 void OnModel::params(Params& p) {
@@ -28,7 +30,10 @@ void Images::params(Params& p) {
   p("dequantise", dequantise_, "adds uniform noise of one grey level: (byte + u)/levels");
   p.gives("bounds");
   p.gives("images");
+  p.gives("items");
 }
+
+std::int64_t Images::classes() const { return labels_.empty() ? 0 : 1 + *std::max_element(labels_.begin(), labels_.end()); }
 
 void Images::check() const {
   if (range_.size() != 2 || !(range_[0] < range_[1])) throw Error("`range` takes two increasing numbers, such as [-1.0, 1.0]");

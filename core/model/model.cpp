@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "model_state.h"
 
@@ -30,7 +31,17 @@ PerRow slice(const PerRow& all, std::int64_t begin, std::int64_t rows, std::int6
   return PerRow(std::move(out));
 }
 
-at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t) {
+/// Rows begin .. begin + rows of the condition, the last one repeated up to `padded`.
+Condition slice(const Condition& all, std::int64_t begin, std::int64_t rows, std::int64_t padded) {
+  Condition out;
+  for (const auto& [name, value] : all) {
+    const at::Tensor part = value.narrow(0, begin, rows);
+    out[name] = padded == rows ? part : at::cat({part, part.narrow(0, rows - 1, 1).repeat_interleave(padded - rows, 0)});
+  }
+  return out;
+}
+
+at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t, const Condition& condition) {
   const Scheduler& q = *m.scheduler;
   const auto options = x.options().requires_grad(false);
   const at::Tensor in = m.network->states() ? x : m.output.input(q, x, t);
@@ -38,7 +49,7 @@ at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t) {
                     m.output.time(q, t).vector(x.size(0), options),
                     q.alpha(t).vector(x.size(0), options),
                     q.sigma(t).vector(x.size(0), options),
-                    m.condition,
+                    condition,
                     m.noise};
   at::Tensor out;
   const auto body = [&] {
@@ -55,9 +66,13 @@ at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t) {
 }
 
 /// Cut into chunks of one size, the last one padded with copies of its last row: matrix products round differently for other batch sizes.
-at::Tensor forward_in_chunks(Model::State& m, const at::Tensor& x, const Times& t, const PerRow& active) {
+at::Tensor forward_in_chunks(Model::State& m, const at::Tensor& x, const Times& t, const PerRow& active, const Condition& condition) {
   const std::int64_t rows = x.size(0);
-  if (m.chunk == 0 || rows == m.chunk) return forward(m, x, t);
+  for (const auto& [name, value] : condition)
+    if (value.size(0) != rows)
+      throw Error(
+          fmt::format("the model was asked at {} rows, but each of this call's {} samples has its own `{}`", rows, value.size(0), name));
+  if (m.chunk == 0 || rows == m.chunk) return forward(m, x, t, condition);
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < rows; begin += m.chunk) {
     const std::int64_t n = std::min(m.chunk, rows - begin);
@@ -67,23 +82,66 @@ at::Tensor forward_in_chunks(Model::State& m, const at::Tensor& x, const Times& 
       continue;
     }
     if (n < m.chunk) part = at::cat({part, part.narrow(0, n - 1, 1).expand_as(x.narrow(0, 0, 1)).repeat_interleave(m.chunk - n, 0)});
-    parts.push_back(forward(m, part, slice(t, begin, n, m.chunk)).narrow(0, 0, n));
+    parts.push_back(forward(m, part, slice(t, begin, n, m.chunk), slice(condition, begin, n, m.chunk)).narrow(0, 0, n));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-Prediction evaluate(const std::shared_ptr<Model::State>& state, const at::Tensor& x, const Times& asked, const PerRow& active,
-                    bool guided) {
-  Model::State& m = *state;
+}  // namespace
+
+Model::Model(std::shared_ptr<State> state, PerRow active, bool guided)
+    : state_(std::move(state)), active_(std::move(active)), guides_(guided ? state_->guides.size() : 0) {}
+Model Model::rows(const PerRow& active) const {
+  Model out = *this;
+  out.active_ = active_ * active;
+  return out;
+}
+Model Model::unguided() const {
+  Model out = *this;
+  out.guides_ = 0;
+  return out;
+}
+Model Model::unconditional() const {
+  Model out = *this;
+  out.labelled_ = false;
+  return out;
+}
+const Scheduler& Model::scheduler() const { return *state_->scheduler; }
+Quantity Model::stated() const {
+  const auto own = state_->network->states();
+  return own ? *own : state_->output.states();
+}
+
+Prediction Model::evaluate(const at::Tensor& x, const Times& asked) const {
+  const State& m = *state_;
   if (m.stop && m.stop->load(std::memory_order_relaxed)) throw Stopped();
   const Scheduler& q = *m.scheduler;
-  const Times t = all_active(active) ? asked : where(active, asked, q.t_max());  // rows that are off may stand at t = 0
+  const Times t = all_active(active_) ? asked : where(active_, asked, q.t_max());  // rows that are off may stand at t = 0
   for (std::size_t r = 0; r < t.rows(); ++r)
     if (t[r] == 0 && q.t_min() > 0)
       throw Error(
           "the model was asked at t = 0, where neither score nor velocity is defined; end the grid at t_min, or take the last step without "
           "an evaluation");
-  count(m.counts.evaluations, x.size(0), active);
+  return guides_ > 0 ? evaluate_guide(x, t) : evaluate_network(x, t);
+}
+
+Prediction Model::evaluate_guide(const at::Tensor& x, const Times& t) const {
+  Model inner = *this;
+  Guiding& one = state_->guides[--inner.guides_];
+  const auto none = [](const at::Tensor&, Noise::Law, std::string_view, std::int64_t) -> at::Tensor {
+    throw Error("it draws, but this is no sampling call");
+  };
+  GuideRun run(std::move(inner), one.call.noise ? one.call.noise->rows(active_) : Noise::scripted(none), one.call);
+  std::optional<Prediction> out;
+  const auto body = [&] { out.emplace(one.guide->guide(run, x, t)); };
+  state_->call ? state_->call(*one.guide, body) : body();
+  return std::move(*out);
+}
+
+Prediction Model::evaluate_network(const at::Tensor& x, const Times& t) const {
+  State& m = *state_;
+  const Scheduler& q = *m.scheduler;
+  count(m.counts.evaluations, x.size(0), active_);
   if (m.max_nfe > 0) {
     const auto& n = m.counts.evaluations;
     const auto row = std::max_element(n.begin(), n.end()) - n.begin();
@@ -92,39 +150,40 @@ Prediction evaluate(const std::shared_ptr<Model::State>& state, const at::Tensor
       throw Error(fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen the tolerances or raise the bound",
                               row, m.max_nfe, t[row]));
   }
-  const at::Tensor F = forward_in_chunks(m, x, t, active);
+  static const Condition no_labels;
+  const at::Tensor F = forward_in_chunks(m, x, t, active_, labelled_ ? m.condition : no_labels);
   const auto own = m.network->states();
-  Prediction out = own ? Prediction(q, x, t, *own, F, active) : m.output.read(q, x, t, F, active);
-  if (!guided) return out;
-  Model network(state, active, false);
-  for (const auto& guide : m.guides) {
-    const auto body = [&] { out = guide->guide(network, out); };
-    m.call ? m.call(*guide, body) : body();
-  }
-  return out;
+  return own ? Prediction(q, x, t, *own, F, active_) : m.output.read(q, x, t, F, active_);
 }
 
-}  // namespace
+GuideRun::GuideRun(Model model, Noise noise, Call& call) : model(std::move(model)), noise(std::move(noise)), call_(call) {}
 
-Model::Model(std::shared_ptr<State> state, PerRow active, bool guided)
-    : state_(std::move(state)), active_(std::move(active)), guided_(guided) {}
-Model Model::rows(const PerRow& active) const { return Model(state_, active_ * active, guided_); }
-Model Model::unguided() const { return Model(state_, active_, false); }
-const Scheduler& Model::scheduler() const { return *state_->scheduler; }
-Quantity Model::stated() const {
-  const auto own = state_->network->states();
-  return own ? *own : state_->output.states();
+const at::Tensor& GuideRun::clean() {
+  if (!call_.clean) throw Error("it asks for draws of the data, but this is no sampling call");
+  call_.observed = true;
+  return call_.clean();
 }
 
-Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(state_, x, t, active_, guided_); }
+std::shared_ptr<void>& GuideRun::cell_for(const std::type_info& type) {
+  if (call_.memory_type && *call_.memory_type != type) throw Error("a guide's memory has one type");
+  call_.memory_type = &type;
+  return call_.memory;
+}
+
+Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(x, t); }
 
 Vjp Model::vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of) {
+  return vjp(
+      x, t, [&v](const Prediction&) { return v; }, of);
+}
+
+Vjp Model::vjp(const at::Tensor& x, const Times& t, const std::function<at::Tensor(const Prediction&)>& v, Quantity of) {
   const bool training = c10::GradMode::is_enabled();
   const c10::AutoGradMode with_grad(true);
   const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
-  Prediction prediction = evaluate(state_, leaf, t, active_, guided_);
+  Prediction prediction = evaluate(leaf, t);
   count(state_->counts.vjps, x.size(0), active_);
-  at::Tensor product = torch::autograd::grad({prediction.as(of)}, {leaf}, {v}, training, training)[0];
+  at::Tensor product = torch::autograd::grad({prediction.as(of)}, {leaf}, {v(prediction)}, training, training)[0];
   if (training) return {std::move(prediction), std::move(product)};
   return {Prediction(scheduler(), x, t, of, prediction.as(of).detach(), active_), product.detach()};
 }
@@ -133,7 +192,7 @@ at::Tensor Model::jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, 
   const bool training = c10::GradMode::is_enabled();
   const c10::AutoGradMode with_grad(true);
   const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
-  const at::Tensor y = evaluate(state_, leaf, t, active_, guided_).as(of);
+  const at::Tensor y = evaluate(leaf, t).as(of);
   count(state_->counts.jvps, x.size(0), active_);
   const at::Tensor dual = at::zeros_like(y).requires_grad_(true);
   const at::Tensor pullback = torch::autograd::grad({y}, {leaf}, {dual}, true, true)[0];

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,17 +18,32 @@ struct Counts {
   void reset(std::int64_t rows);
 };
 
+/// What the host keeps of a guide in one sampling call.
+struct GuideRun::Call {
+  std::optional<Noise> noise;
+  std::shared_ptr<void> memory;
+  const std::type_info* memory_type = nullptr;
+  std::function<const at::Tensor&()> clean;
+  bool observed = false;  ///< whether it asked for them
+};
+
+/// A guide of a stage.
+struct Guiding {
+  std::shared_ptr<Guide> guide;
+  GuideRun::Call call = {};
+};
+
 /// What stands behind the Model handles of one stage. Made and owned by the host.
 struct Model::State {
   std::shared_ptr<Network> network;
   std::shared_ptr<Scheduler> scheduler;
   Output output;
-  std::vector<std::shared_ptr<Guide>> guides;  ///< in order; each sees what the one before says
-  Condition condition;
-  std::int64_t chunk = 0;    ///< rows of one network evaluation when sampling; 0: the batch as it is
-  std::int64_t max_nfe = 0;  ///< of a row; 0: no bound
-  bool over_budget = false;  ///< a row asked for more
-  Noise* noise = nullptr;    ///< for dropout in training
+  std::vector<Guiding> guides;  ///< in order; each stands before the one before it
+  Condition condition;          ///< of each row of a sampling call, or of a training batch
+  std::int64_t chunk = 0;       ///< rows of one network evaluation when sampling; 0: the batch as it is
+  std::int64_t max_nfe = 0;     ///< of a row; 0: no bound
+  bool over_budget = false;     ///< a row asked for more
+  Noise* noise = nullptr;       ///< for dropout in training
   const std::atomic<bool>* stop = nullptr;
   Counts counts;
   /// Tells the host whose code runs, the network's or a guide's, so that a crash names the plugin; set by the host.

@@ -10,6 +10,7 @@ namespace scorelab {
 Network::~Network() = default;
 Guide::~Guide() = default;
 NamedTensors Network::parameters() { return {}; }
+std::int64_t Network::classes() const { return 0; }
 std::optional<Quantity> Network::states() const { return {}; }
 
 void Network::initialise(const std::string&, at::Tensor& parameter, Noise& noise) {
@@ -43,6 +44,15 @@ at::Tensor Conv2d::operator()(const at::Tensor& x) const {
 GroupNorm::GroupNorm(Weights& w, const std::string& name, std::int64_t groups, std::int64_t channels)
     : weight(w.add(name + ".weight", {channels})), bias(w.add(name + ".bias", {channels})), groups(groups) {}
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return at::group_norm(x, groups, weight, bias); }
+
+ClassEmbedding::ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes, std::int64_t features)
+    : weight(w.add(name + ".weight", {classes + 1, features})) {}
+at::Tensor ClassEmbedding::operator()(const Input& in) const {
+  const std::int64_t none = weight.size(0) - 1;
+  const auto label = in.condition.find("label");
+  if (label == in.condition.end()) return weight.narrow(0, none, 1);
+  return weight.index_select(0, label->second.masked_fill(label->second < 0, none));
+}
 
 at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period) {
   const std::int64_t half = features / 2;

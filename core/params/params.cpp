@@ -1,6 +1,7 @@
 #include <scorelab/component.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace scorelab {
 
@@ -17,7 +18,11 @@ void Component::prepare(const Setting&) {}
 
 Spec::Spec(std::string name, std::string doc, Target target) : name(std::move(name)), doc(std::move(doc)), target(target) {}
 
-Spec& Spec::range(double l, double h) { return low = l, high = h, *this; }
+Spec& Spec::range(double l, double h) {
+  if (!std::isfinite(l) || !std::isfinite(h))
+    throw Error("the range of `" + name + "` has no finite ends; give the largest value that makes sense");
+  return low = l, high = h, *this;
+}
 Spec& Spec::one_of(std::vector<std::string> w) { return words = std::move(w), *this; }
 Spec& Spec::unit(std::string u) { return unit_name = std::move(u), *this; }
 Spec& Spec::file() { return is_file = true, *this; }

@@ -22,6 +22,8 @@ void TrainOptions::params(Params& p) {
   p("warmup", warmup, "steps over which the learning rate rises linearly; step n of them has lr n/warmup").range(0, 1e9);
   p("decay", decay, "share of the steps, at the end, over which the learning rate falls linearly to 0").range(0, 1);
   p("clip", clip, "largest norm of the gradient; 0: no clipping").range(0, 1e9);
+  p("drop_labels", drop_labels, "share of the labels that a conditional network is not told, so that it is the unconditional one too")
+      .range(0, 1);
   p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
   p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
   p("evaluate_every", evaluate_every,
@@ -46,6 +48,11 @@ void SampleOptions::params(Params& p) {
     "sampled: samples are drawn; exact: mean and variance of the result, without Monte Carlo, by probing a sampler that is affine in x and "
     "its draws, on a Gaussian with independent elements")
       .one_of({"sampled", "exact"});
+  p("labels", labels,
+    "what a conditional network is told: data, the labels of as many draws of the data; balanced, sample k is of class k modulo the "
+    "classes; none; or one class for all")
+      .one_of({"data", "balanced", "none"})
+      .range(0, 1e6);
   p("trace", trace, "of so many of the first samples the whole path is stored; at most a chunk").range(0, 1e6).reporting();
   p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
   p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();

@@ -21,7 +21,7 @@ struct TrainOptions {
   std::int64_t steps = 10000, batch = 128, warmup = 0, log_every = 50, evaluate_every = 0, preview_every = 0, preview_count = 16,
                checkpoint_every = 1000;
   std::string optimizer = "adam";
-  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0;
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0, drop_labels = 0;
   bool ema_warmup = true;
 };
 
@@ -37,6 +37,7 @@ struct SampleOptions {
   std::int64_t count = 1000, group = 1, max_nfe = 100000, trace = 0, step = 0;
   double ema = 0.999;
   std::string moments = "sampled";
+  NumberOrWord labels = "data";
   /// Holds an Initial, a class that the front end does not know.
   struct InitialSlot final : SlotBase {
     InitialSlot() : SlotBase("initial", "prior") {}

@@ -18,6 +18,10 @@ SampleChunk load(const fs::path& file) {
   c.x = read(h5, "x");
   const Array nfe = read(h5, "nfe");
   c.nfe.assign(nfe.as<std::int64_t>(), nfe.as<std::int64_t>() + nfe.count());
+  if (exists(h5, "beside")) {
+    const Handle beside = open_group(h5, "beside");
+    for (const auto& name : names(beside)) c.beside.emplace_back(name, read(beside, name));
+  }
   return c;
 }
 
@@ -32,6 +36,14 @@ Array first_columns(Array a, std::int64_t count) {
   return out;
 }
 
+/// Adds the first n rows.
+void append(Array& to, const Array& from, std::int64_t n) {
+  if (to.shape.empty()) to = {from.type, from.shape, {}}, to.shape[0] = 0;
+  const std::size_t row = from.bytes.size() / static_cast<std::size_t>(from.shape[0]);
+  to.bytes.insert(to.bytes.end(), from.bytes.begin(), from.bytes.begin() + static_cast<std::ptrdiff_t>(row) * n);
+  to.shape[0] += n;
+}
+
 }  // namespace
 
 void save_samples(const fs::path& folder, const SampleChunk& chunk) {
@@ -41,6 +53,9 @@ void save_samples(const fs::path& folder, const SampleChunk& chunk) {
     attribute(h5, "seconds", chunk.seconds);
     write(h5, "x", chunk.x);
     write(h5, "nfe", Array::of(chunk.nfe));
+    if (chunk.beside.empty()) return;
+    const Handle beside = create_group(h5, "beside");
+    for (const auto& [name, array] : chunk.beside) write(beside, name, array);
   });
 }
 
@@ -85,14 +100,14 @@ SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
       throw Error(fmt::format("{} samples were asked for, {} holds {}", count, folder.string(), have));
     SampleChunk next = load(file_of(folder, have));
     const auto n = std::min<std::int64_t>(count - have, static_cast<std::int64_t>(next.nfe.size()));
-    const std::size_t row = next.x.bytes.size() / next.nfe.size();
-    if (have == 0) all.x.type = next.x.type, all.x.shape = next.x.shape;
-    all.x.bytes.insert(all.x.bytes.end(), next.x.bytes.begin(), next.x.bytes.begin() + static_cast<std::ptrdiff_t>(row) * n);
+    append(all.x, next.x, n);
+    if (have == 0)
+      for (const auto& [name, array] : next.beside) all.beside.emplace_back(name, Array{});
+    for (std::size_t i = 0; i < all.beside.size(); ++i) append(all.beside[i].second, next.beside.at(i).second, n);
     all.nfe.insert(all.nfe.end(), next.nfe.begin(), next.nfe.begin() + n);
     all.seconds += next.seconds;
     have += n;
   }
-  if (!all.x.shape.empty()) all.x.shape[0] = have;
   return all;
 }
 

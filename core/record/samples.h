@@ -12,6 +12,7 @@ struct SampleChunk {
   Array x;                        ///< [n, ..]
   std::vector<std::int64_t> nfe;  ///< [n]
   double seconds = 0;
+  NamedArrays beside = {};  ///< one row a sample: label, clean
 };
 
 void save_samples(const fs::path& folder, const SampleChunk& chunk);

@@ -123,6 +123,12 @@ void write_samples(hid_t file, const View& v, const View::Source& s) {
   const Handle nfe = write(group, "nfe", Array::of(all.nfe));
   attribute(nfe, "units", std::string("1"));
   attribute(nfe, "long_name", std::string("network evaluations of each sample"));
+  for (const auto& [name, array] : all.beside) {
+    const Handle beside = write(group, name, array);
+    attribute(beside, "long_name",
+              std::string(name == "label" ? "class that the model was told, -1 for none"
+                                          : "draws of the data that guides observed, in data units"));
+  }
   if (!is_images(all.x.shape)) return;
   write_image(group, "grid", grid_of(all.x));
   write_grid(v.folder / "grid.png", all.x);

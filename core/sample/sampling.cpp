@@ -6,6 +6,8 @@
 #include <scorelab/error.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "model/run_state.h"
 #include "train/data.h"
@@ -46,8 +48,61 @@ at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows) {
   return x;
 }
 
-at::Tensor one_call(Sampling& s, at::Tensor x, Noise noise, const Observe& observe) {
+/// Draws of the data, one for each sample of a call, and their labels: what guides observe and what a model may be told.
+struct Companions {
+  at::Tensor x;
+  Condition condition;
+};
+
+at::Tensor labels(const Sampling& s, std::int64_t first, std::int64_t rows, const std::function<const Companions&()>& companions) {
+  const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
+  const std::int64_t classes = s.model->network->classes();
+  if (const auto* one = std::get_if<double>(&s.options.labels)) {
+    if (*one != std::floor(*one) || *one >= static_cast<double>(classes))
+      throw Error(fmt::format("sample.labels = {}: the network knows the classes 0 to {}", *one, classes - 1));
+    return at::full({rows}, static_cast<std::int64_t>(*one), device);
+  }
+  const std::string& from = std::get<std::string>(s.options.labels);
+  if (from == "none") return at::full({rows}, -1, device);
+  if (from == "balanced" && s.options.moments != "exact") return at::arange(first, first + rows, device).remainder(classes);
+  return companions().condition.at("label");
+}
+
+/// The samples of a call: the rows are first, first + 1, ..; or all stand for one and the same, of which a probe asks.
+struct Rows {
+  std::int64_t first = 0, count = 1;
+  bool probes = false;
+};
+
+/// Binds what belongs to the samples of a call: labels, and what guides draw, keep and observe.
+void bind(const Sampling& s, const Rows& rows, const Noise& noise) {
+  const auto drawn = std::make_shared<std::optional<Companions>>();
+  const std::function<const Companions&()> companions = [&s, rows, drawn]() -> const Companions& {
+    if (rows.probes)
+      throw Error(
+          "sample.moments = \"exact\" is of one sample's result; here each has its own draw of the data: give guides the observed "
+          "`values`, and set sample.labels to one class or \"none\"");
+    if (!*drawn) {
+      Noise own(s.seed, s.stream + "/data", rows.first);
+      Companions c;
+      c.x = draw_data(*s.data, rows.count, own, s.tensors, c.condition);
+      drawn->emplace(std::move(c));
+    }
+    return **drawn;
+  };
+  s.model->condition.clear();
+  if (s.model->network->classes() > 0) s.model->condition["label"] = labels(s, rows.first, rows.count, companions);
+  for (std::size_t i = 0; i < s.model->guides.size(); ++i) {
+    auto& g = s.model->guides[i];
+    g.call = {};
+    g.call.noise.emplace(noise.stream("guide", static_cast<std::int64_t>(i)));
+    g.call.clean = [companions]() -> const at::Tensor& { return companions().x; };
+  }
+}
+
+at::Tensor one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise noise, const Observe& observe, bool probes = false) {
   s.model->counts.reset(x.size(0));
+  bind(s, {first, x.size(0), probes}, noise);
   auto state = std::make_shared<Run::State>();
   state->paths = s.paths;
   state->group = s.options.group;
@@ -57,8 +112,8 @@ at::Tensor one_call(Sampling& s, at::Tensor x, Noise noise, const Observe& obser
   return s.sampler->sample(run, std::move(x));
 }
 
-at::Tensor one_call(Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe) {
-  return one_call(s, initial(s, first, rows), Noise(s.seed, s.stream, first), observe);
+at::Tensor one_call(const Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe) {
+  return one_call(s, first, initial(s, first, rows), Noise(s.seed, s.stream, first), observe);
 }
 
 /// Sets what a probe changes in the model, and sets it back.
@@ -111,7 +166,7 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const auto data_units = [&](const at::Tensor& y) { return ((y.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(); };
   const at::Tensor start = initial(s, first, rows);
   if (s.trace) s.trace(s.model->scheduler->t_max(), data_units(start));
-  at::Tensor x = one_call(s, start, Noise(s.seed, s.stream, first), [&](const Times& t, const at::Tensor& now) {
+  at::Tensor x = one_call(s, first, start, Noise(s.seed, s.stream, first), [&](const Times& t, const at::Tensor& now) {
     if (s.model->stop && s.model->stop->load()) throw Stopped();
     if (s.observe) s.observe(t, now);
     if (s.trace) s.trace(t, data_units(now));
@@ -125,6 +180,10 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows);
   Sampled out{data_units(x), s.model->counts.evaluations};
   out.nfe.resize(static_cast<std::size_t>(n));
+  if (const auto label = s.model->condition.find("label"); label != s.model->condition.end())
+    out.label = label->second.narrow(0, 0, n).to(at::kCPU).contiguous();
+  for (const auto& g : s.model->guides)
+    if (g.call.observed) out.clean = data_units(g.call.clean());
   return out;
 }
 
@@ -183,11 +242,11 @@ ExactMoments exact_moments(Sampling& s) {
     if (law == Noise::Law::uniform) throw Error("sample.moments = \"exact\" knows normal draws only; this sampler draws uniforms");
   };
   std::int64_t draws = 0;
-  one_call(s, at::zeros_like(like), Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
+  one_call(s, 0, at::zeros_like(like), Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
              only_normals(law);
              return ++draws, at::zeros_like(of);
            }),
-           watch);
+           watch, true);
   const std::int64_t nfe = s.model->counts.evaluations[0];
   // Row 0 starts at 0 without noise; row 1 at 1; row 2 + k has 1 for draw k alone; in the last row all is random: an affine sampler's
   // result there follows from the others.
@@ -199,7 +258,7 @@ ExactMoments exact_moments(Sampling& s) {
   x.narrow(0, rows - 1, 1).copy_(random_x);
   std::vector<at::Tensor> random;
   std::int64_t n = 0;
-  const at::Tensor y = one_call(s, x, Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
+  const at::Tensor y = one_call(s, 0, x, Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
                                   only_normals(law);
                                   at::Tensor z = at::zeros_like(of);
                                   if (n < draws) z.select(0, 2 + n).fill_(1);
@@ -207,7 +266,7 @@ ExactMoments exact_moments(Sampling& s) {
                                   z.narrow(0, rows - 1, 1).copy_(random.back());
                                   return ++n, z;
                                 }),
-                                watch)
+                                watch, true)
                            .to(at::kCPU, at::kDouble);
   const auto not_affine = [](const std::string& why) {
     throw Error("sample.moments = \"exact\" needs a sampler and a model that are affine in x and the draws, element by element: " + why);

@@ -34,6 +34,8 @@ struct Sampling {
 struct Sampled {
   at::Tensor x;                   ///< [n, ..] in data units, on the CPU
   std::vector<std::int64_t> nfe;  ///< [n]
+  at::Tensor label = {};          ///< [n], what a conditional model was told; undefined otherwise
+  at::Tensor clean = {};          ///< [n, ..] the draws of the data that guides observed, in data units; undefined where none did
 };
 
 /// Samples first .. first + n - 1, n <= rows(): computed whole and cut, so that sample k has the same bits whatever n is. Throws Error that

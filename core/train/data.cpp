@@ -18,6 +18,7 @@ at::Tensor draw_data(const DataSet& data, std::int64_t rows, Noise& noise, const
   }
   Noise own = noise.stream("data");
   const at::Tensor x = data.get(index, own, condition);
+  for (auto& [name, value] : condition) value = value.to(options.device());
   const Affine map = data.to_model();
   return (x * map.scale + map.shift).to(options);
 }

@@ -40,6 +40,11 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   TrainBatch b;
   b.x0 = draw_data(*data_, rows, noise, tensors_, model_->condition);
   finite(b.x0, "the data");
+  if (const auto label = model_->condition.find("label"); options_.drop_labels > 0 && label != model_->condition.end()) {
+    Noise labels = noise.stream("labels");
+    const at::Tensor u = labels.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1);
+    label->second = label->second.masked_fill(u < options_.drop_labels, -1);
+  }
   Noise times = noise.stream("times"), eps = noise.stream("eps"), own = noise.stream("objective"), dropout = noise.stream("dropout");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
   b.t = objective_->times.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});

@@ -17,6 +17,7 @@ class Cifar10 final : public DataSet {
  public:
   void params(Params& p) override {
     images_.params(p);
+    p.gives("labels");
     p("split", split_, "train: every data_batch_*.bin in the folder cifar10; test: test_batch.bin").one_of({"train", "test"});
   }
   void check() const override { images_.check(); }
@@ -26,6 +27,7 @@ class Cifar10 final : public DataSet {
     return images_.get(index, noise, condition);
   }
   Affine to_model() const override { return images_.to_model(); }
+  std::int64_t classes() const override { return images_.classes(); }
 
   void prepare(const Setting&) override {
     std::vector<std::filesystem::path> files;

@@ -17,6 +17,7 @@ class Digits final : public DataSet {
  public:
   void params(Params& p) override {
     images_.params(p);
+    p.gives("labels");
     p("split", split_, "all 1,797 images; train: the first 1,500; test: the last 297").one_of({"all", "train", "test"});
   }
   void check() const override { images_.check(); }
@@ -26,6 +27,7 @@ class Digits final : public DataSet {
     return images_.get(index, noise, condition);
   }
   Affine to_model() const override { return images_.to_model(); }
+  std::int64_t classes() const override { return images_.classes(); }
 
   void prepare(const Setting&) override {
     const auto file = find_data("digits/digits.csv.gz");

@@ -16,6 +16,7 @@ class Idx final : public DataSet {
  public:
   void params(Params& p) override {
     images_.params(p);
+    p.gives("labels");
     p("set", set_, "the folder in the data path: mnist, fashion-mnist, or your own");
     p("split", split_, "train: train-images-idx3-ubyte; test: t10k-images-idx3-ubyte").one_of({"train", "test"});
   }
@@ -26,6 +27,7 @@ class Idx final : public DataSet {
     return images_.get(index, noise, condition);
   }
   Affine to_model() const override { return images_.to_model(); }
+  std::int64_t classes() const override { return images_.classes(); }
 
   void prepare(const Setting&) override {
     const std::string stem = set_ + "/" + (split_ == "train" ? "train" : "t10k");

@@ -15,7 +15,10 @@ class Clip final : public Guide {
   void check() const override {
     if (low_ >= high_) throw Error("`low` must be below `high`");
   }
-  Prediction guide(Model&, const Prediction& p) const override { return p.with(Quantity::x0, p.x0().clamp(low_, high_)); }
+  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
+    const Prediction p = run.model(x, t);
+    return p.with(Quantity::x0, p.x0().clamp(low_, high_));
+  }
 
  private:
   double low_ = -1, high_ = 1;

@@ -13,7 +13,8 @@ class Threshold final : public Guide {
     p("quantile", quantile_, "of |x0| over the elements of a sample").range(0, 1);
     p("bound", bound_, "where the data's largest value lies, in the model's units").range(1e-9, 1e9);
   }
-  Prediction guide(Model&, const Prediction& p) const override {
+  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
+    const Prediction p = run.model(x, t);
     const at::Tensor x0 = p.x0();
     at::Tensor s = at::quantile(x0.flatten(1).abs(), quantile_, 1).clamp_min(bound_);
     std::vector<std::int64_t> shape(x0.dim(), 1);

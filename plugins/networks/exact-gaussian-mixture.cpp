@@ -2,6 +2,8 @@
 #include <scorelab/plugin.h>
 #include <scorelab/scheduler.h>
 
+#include <vector>
+
 namespace {
 using namespace scorelab;
 
@@ -9,6 +11,9 @@ using namespace scorelab;
 class ExactGaussianMixture final : public Network {
  public:
   void params(Params& p) override {
+    p("labels", labels_, "told a sample's class, it answers with the score of that component alone");
+    p.needs("labels", "its classes are those of the data").when("labels", {"true"});
+    p.gives("conditional").when("labels", {"true"});
     p.needs("mixture-law", "its score is that of a Gaussian mixture");
     p.gives("exact");
     p.gives("second-order");
@@ -20,11 +25,29 @@ class ExactGaussianMixture final : public Network {
     if (setting.scheduler.alpha(setting.scheduler.t_max()).one() == 0) states_ = Quantity::v;
   }
   at::Tensor forward(const Input& in) override {
-    return states_ == Quantity::v ? law_.v(in.x, in.alpha, in.sigma) : law_.score(in.x, in.alpha, in.sigma);
+    at::Tensor out = answer(law_, in);
+    const auto label = in.condition.find("label");
+    if (!labels_ || label == in.condition.end()) return out;
+    std::vector<std::int64_t> column(in.x.dim(), 1);
+    column[0] = in.x.size(0);
+    for (std::int64_t k = 0; k < classes(); ++k)
+      if (const at::Tensor here = label->second == k; here.any().item<bool>())
+        out = at::where(here.view(column), answer(component(k), in), out);
+    return out;
   }
+  std::int64_t classes() const override { return labels_ ? law_.weights.size(0) : 0; }
   std::optional<Quantity> states() const override { return states_; }
 
  private:
+  at::Tensor answer(const Law& law, const Input& in) const {
+    return states_ == Quantity::v ? law.v(in.x, in.alpha, in.sigma) : law.score(in.x, in.alpha, in.sigma);
+  }
+  Law component(std::int64_t k) const {
+    return {at::ones({1}, law_.weights.options()), law_.means.narrow(0, k, 1), law_.variances.narrow(0, k, 1),
+            law_.bases.defined() ? law_.bases.narrow(0, k, 1) : law_.bases};
+  }
+
+  bool labels_ = false;
   Law law_;
   Quantity states_ = Quantity::score;
 };

@@ -15,6 +15,9 @@ class Mlp final : public Network {
     p("depth", depth_, "number of hidden layers").range(1, 64);
     p("activation", activation_, "of the hidden layers").one_of({"silu", "gelu", "relu", "softplus", "tanh"});
     p("time_features", time_features_, "sines and cosines of the time embedding").range(4, 4096);
+    p("classes", classes_, "labels that it is told, as vectors added to the time embedding; 0: none").range(0, 1e6);
+    p.needs("labels", "its classes are those of the data").above("classes", 0);
+    p.gives("conditional").above("classes", 0);
     p.gives("trains");
     p.gives("second-order").when("activation", {"silu", "gelu", "softplus", "tanh"});
   }
@@ -29,11 +32,14 @@ class Mlp final : public Network {
     layers_.clear();
     for (std::int64_t i = 0; i < depth_; ++i) layers_.emplace_back(w, "layers." + std::to_string(i), i == 0 ? dim : width_, width_);
     out_ = nn::Linear(w, "out", width_, dim);
+    if (classes_ > 0) class_ = nn::ClassEmbedding(w, "class", classes_, width_);
     parameters_ = w.list;
   }
   NamedTensors parameters() override { return parameters_; }
+  std::int64_t classes() const override { return classes_; }
   at::Tensor forward(const Input& in) override {
-    const at::Tensor time = time_(nn::time_embedding(in.time, time_features_));
+    at::Tensor time = time_(nn::time_embedding(in.time, time_features_));
+    if (classes_ > 0) time = time + class_(in);
     at::Tensor h = in.x.flatten(1);
     for (const auto& layer : layers_) h = activate(layer(h) + time);
     return out_(h).view_as(in.x);
@@ -48,9 +54,10 @@ class Mlp final : public Network {
     return at::softplus(x);
   }
 
-  std::int64_t width_ = 128, depth_ = 3, time_features_ = 64;
+  std::int64_t width_ = 128, depth_ = 3, time_features_ = 64, classes_ = 0;
   std::string activation_ = "silu";
   nn::Linear time_, out_;
+  nn::ClassEmbedding class_;
   std::vector<nn::Linear> layers_;
   NamedTensors parameters_;
 };

@@ -54,6 +54,9 @@ class UNet final : public Network {
     p("attention", attention_, "resolutions (pixels a side) with self-attention").range(1, 4096);
     p("groups", groups_, "of the group norms").range(1, 256);
     p("dropout", dropout_, "rate in the residual blocks, in training").range(0, 0.95);
+    p("classes", classes_, "labels that it is told, as vectors added to the time embedding; 0: none").range(0, 1e6);
+    p.needs("labels", "its classes are those of the data").above("classes", 0);
+    p.gives("conditional").above("classes", 0);
     p.needs("images", "it convolves over height and width");
     p.gives("trains");
     p.gives("second-order");
@@ -73,8 +76,11 @@ class UNet final : public Network {
     build(setting.options, shape[0], shape[1]);
   }
   NamedTensors parameters() override { return parameters_; }
+  std::int64_t classes() const override { return classes_; }
   at::Tensor forward(const Input& in) override {
-    const at::Tensor time = at::silu(time2_(at::silu(time1_(nn::time_embedding(in.time, channels_)))));
+    at::Tensor time = time2_(at::silu(time1_(nn::time_embedding(in.time, channels_))));
+    if (classes_ > 0) time = time + class_(in);
+    time = at::silu(time);
     at::Tensor h = in_(in.x);
     std::vector<at::Tensor> skips{h};
     std::size_t block = 0, att = 0;
@@ -105,6 +111,7 @@ class UNet final : public Network {
     const std::int64_t emb = 4 * channels_;
     time1_ = nn::Linear(w, "time.0", channels_, emb);
     time2_ = nn::Linear(w, "time.1", emb, emb);
+    if (classes_ > 0) class_ = nn::ClassEmbedding(w, "class", classes_, emb);
     in_ = nn::Conv2d(w, "in", image_channels, channels_, 3);
     res_.clear(), attentions_.clear(), down_.clear(), up_.clear(), attends_.clear();
     std::vector<std::int64_t> widths{channels_};
@@ -131,10 +138,11 @@ class UNet final : public Network {
     parameters_ = w.list;
   }
 
-  std::int64_t channels_ = 32, blocks_ = 1, groups_ = 8;
+  std::int64_t channels_ = 32, blocks_ = 1, groups_ = 8, classes_ = 0;
   std::vector<std::int64_t> multipliers_{1, 2}, attention_{};
   double dropout_ = 0;
   nn::Linear time1_, time2_;
+  nn::ClassEmbedding class_;
   nn::Conv2d in_, out_;
   nn::GroupNorm norm_;
   std::vector<ResBlock> res_;

@@ -8,7 +8,10 @@ using namespace scorelab;
 class Template final : public Guide {
  public:
   void params(Params& p) override { p("pull", pull_, "share of x0 that is taken away").range(0, 1); }
-  Prediction guide(Model&, const Prediction& said) const override { return said.with(Quantity::x0, (1 - pull_) * said.x0()); }
+  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
+    const Prediction p = run.model(x, t);
+    return p.with(Quantity::x0, (1 - pull_) * p.x0());
+  }
 
  private:
   double pull_ = 0.1;

@@ -23,12 +23,8 @@ NOT_YET = {
         ('weight = "elbo", times = "loss-second-moment" }, output = { variance = "learned-range" }', 'weight = "elbo" }'),
     ],
     "g-edm": [("trace = { count = 64 }", "trace = 64")],  # traces have a count alone
-    # No labels: neither in networks, nor in training (what drops them is another training), nor in sampling. No latent space: an objective
-    # stands for it, as it changes what is trained. No start from another model's weights.
+    # No latent space: an objective stands for it, as it changes what is trained. No start from another model's weights.
     "i-models": [
-        (", classes = 10", ""),
-        (', labels = "balanced"', ""),
-        ("train = { drop_labels = 0.1 }", "train = { decay = 0.1 }"),
         ('latent = { model = "autoencoder" }', 'objective = { plugin = "ddpm-in-latent", model = "autoencoder" }'),
         ('from = "teacher", ', ""),
     ],

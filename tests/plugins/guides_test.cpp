@@ -12,13 +12,6 @@ namespace {
 const Law law = gaussian({0.7, -1.2, 0.0}, {0.5, 1.0, 2.0});
 const std::vector<Coordinate> data{{0.7, 0.5}, {-1.2, 1.0}, {0.0, 2.0}};
 
-void add_guide(const World& w, const std::string& name, Json params = Json::object()) {
-  const Json config = plugin("guide", name, std::move(params));
-  host::check_all(config);
-  w.state->guides.push_back(host::make_as<Guide>(config));
-  host::prepare(w.state->guides.back(), config, w.setting());
-}
-
 /// Ho et al. 2020, algorithm 2, large variance, with `change` of the predicted x0 before the posterior's mean.
 template <class Change>
 at::Tensor chain(int T, at::Tensor x, Noise noise, Change&& change) {
@@ -50,7 +43,7 @@ at::Tensor thresholded(const at::Tensor& x0, double quantile, double bound) {
 
 TEST(Clip, IsThatOfDdpmsSamplerBeforeThePosteriorsMean) {
   const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 60}}), law);
-  add_guide(w, "clip", {{"low", -0.9}, {"high", 0.8}});
+  w.add_guide("clip", {{"low", -0.9}, {"high", 0.8}});
   const at::Tensor x = w.prior(20), y = w.sample(plugin("step", "ancestral"), x);
   expect_close(y, chain(60, x, w.noise().stream("predictor"), [](const at::Tensor& x0) { return x0.clamp(-0.9, 0.8); }));
   EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(20, 60)) << "a guide that asks nothing costs nothing";
@@ -61,7 +54,7 @@ TEST(Clip, IsThatOfDdpmsSamplerBeforeThePosteriorsMean) {
 TEST(Threshold, IsTheDynamicThresholdingOfImagen) {
   for (const double quantile : {0.0, 0.5, 0.7, 1.0}) {
     const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 60}}), law);
-    add_guide(w, "threshold", {{"quantile", quantile}, {"bound", 0.6}});
+    w.add_guide("threshold", {{"quantile", quantile}, {"bound", 0.6}});
     const at::Tensor x = w.prior(20), y = w.sample(plugin("step", "ancestral"), x);
     expect_close(y, chain(60, x, w.noise().stream("predictor"), [&](const at::Tensor& x0) { return thresholded(x0, quantile, 0.6); }));
     EXPECT_LE(y.abs().max().item<double>(), 0.6 + 1e-12);
@@ -71,7 +64,7 @@ TEST(Threshold, IsTheDynamicThresholdingOfImagen) {
 
 TEST(Threshold, TakesTheQuantileOverAllElementsOfAnImage) {
   const World flat = exact(plugin("scheduler", "vp"), law), image = exact(plugin("scheduler", "vp"), law, {3, 1, 1});
-  for (const World* w : {&flat, &image}) add_guide(*w, "threshold", {{"quantile", 0.8}, {"bound", 0.3}});
+  for (const World* w : {&flat, &image}) w->add_guide("threshold", {{"quantile", 0.8}, {"bound", 0.3}});
   const Json em = plugin("step", "euler-maruyama", {{"steps", 10}});
   const at::Tensor x = flat.prior(6);
   EXPECT_TRUE(same_bits(image.sample(em, x.view({6, 3, 1, 1})).view({6, 3}), flat.sample(em, x)));
@@ -82,8 +75,8 @@ TEST(Guides, ActInTheOrderWrittenAndOnEveryQuantity) {
   const World* worlds[] = {&both, &turned};
   for (int k = 0; k < 2; ++k)
     for (int j = 0; j < 2; ++j)
-      j == k ? add_guide(*worlds[k], "clip", {{"low", -2.0}, {"high", 0.5}})
-             : add_guide(*worlds[k], "threshold", {{"quantile", 1.0}, {"bound", 0.4}});
+      j == k ? worlds[k]->add_guide("clip", {{"low", -2.0}, {"high", 0.5}})
+             : worlds[k]->add_guide("threshold", {{"quantile", 1.0}, {"bound", 0.4}});
   const double t = 0.3;
   const Point p = vp(t);
   const at::Tensor x = 2 * both.prior(8);
@@ -104,7 +97,7 @@ TEST(Guides, ActInTheOrderWrittenAndOnEveryQuantity) {
 
 TEST(Guides, TheUnguidedModelDoesNotHaveThem) {
   const World w = exact(plugin("scheduler", "vp"), law), bare = exact(plugin("scheduler", "vp"), law);
-  add_guide(w, "clip", {{"low", -0.1}, {"high", 0.1}});
+  w.add_guide("clip", {{"low", -0.1}, {"high", 0.1}});
   const c10::NoGradGuard guard;
   const at::Tensor x = w.prior(8);
   Model guided = w.model();
@@ -115,7 +108,7 @@ TEST(Guides, TheUnguidedModelDoesNotHaveThem) {
 
 TEST(Guides, RowsThatAreOffAnswerZero) {
   const World w = exact(plugin("scheduler", "vp"), law);
-  add_guide(w, "clip", {{"low", 0.2}, {"high", 0.3}});  // 0 is outside of it
+  w.add_guide("clip", {{"low", 0.2}, {"high", 0.3}});  // 0 is outside of it
   const c10::NoGradGuard guard;
   w.state->counts.reset(3);
   const Prediction p = w.model().rows(PerRow({1, 0, 1}))(w.prior(3), 0.5);
@@ -128,7 +121,7 @@ TEST(Guides, RowsThatAreOffAnswerZero) {
 
 TEST(Guides, GradientsPassThroughClipAndAreZeroWhereItClips) {
   const World w = exact(plugin("scheduler", "vp"), law);
-  add_guide(w, "clip", {{"low", -0.9}, {"high", 0.8}});
+  w.add_guide("clip", {{"low", -0.9}, {"high", 0.8}});
   const double t = 0.4;
   const Point p = vp(t);
   const at::Tensor x = 3 * w.prior(30), v = Noise(3, "v").normal(x);
@@ -153,15 +146,16 @@ TEST(Guides, GradientsPassThroughClipAndAreZeroWhereItClips) {
 /// Asks the model without guides at another time, as guidance does.
 class Asking final : public Guide {
  public:
-  Prediction guide(Model& network, const Prediction& p) const override {
-    const at::Tensor other = network(p.x(), 0.9).x0();
+  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
+    const Prediction p = run.model(x, t);
+    const at::Tensor other = run.model.unguided()(x, 0.9).x0();
     return p.with(Quantity::x0, 0.5 * (p.x0() + other));
   }
 };
 
 TEST(Guides, TheirOwnEvaluationsAreCountedAndUnguided) {
   const World w = exact(plugin("scheduler", "vp"), law), bare = exact(plugin("scheduler", "vp"), law);
-  w.state->guides = {std::make_shared<Asking>(), std::make_shared<Asking>()};
+  for (int k = 0; k < 2; ++k) w.state->guides.push_back({std::make_shared<Asking>()});
   const c10::NoGradGuard guard;
   const at::Tensor x = w.prior(2);
   w.state->counts.reset(2);
@@ -185,8 +179,8 @@ TEST(Guides, EverySamplerSeesThemAndBitsDoNotDependOnTheChunk) {
     for (const auto dtype : {at::kDouble, at::kFloat})
       for (const Json& sampler : samplers) {
         const World bare = exact(plugin("scheduler", "vp"), law, {}, dtype), w = exact(plugin("scheduler", "vp"), law, {}, dtype);
-        guide == std::string("clip") ? add_guide(w, guide, {{"low", -0.3}, {"high", 0.4}})
-                                     : add_guide(w, guide, {{"quantile", 0.6}, {"bound", 0.4}});
+        guide == std::string("clip") ? w.add_guide(guide, {{"low", -0.3}, {"high", 0.4}})
+                                     : w.add_guide(guide, {{"quantile", 0.6}, {"bound", 0.4}});
         const at::Tensor whole = w.sample(sampler, w.prior(20));
         EXPECT_FALSE(same_bits(whole, bare.sample(sampler, w.prior(20)))) << sampler["plugin"];
         w.state->chunk = 7;
@@ -201,8 +195,8 @@ TEST(Guides, EverySamplerSeesThemAndBitsDoNotDependOnTheChunk) {
 
 TEST(Guides, RefuseBoundsThatAreNone) {
   const World w = exact(plugin("scheduler", "vp"), law);
-  EXPECT_THROW(add_guide(w, "clip", {{"low", 1.0}, {"high", 1.0}}), host::PluginError);
-  EXPECT_THROW(add_guide(w, "clip", {{"low", 2.0}}), host::PluginError);
+  EXPECT_THROW(w.add_guide("clip", {{"low", 1.0}, {"high", 1.0}}), host::PluginError);
+  EXPECT_THROW(w.add_guide("clip", {{"low", 2.0}}), host::PluginError);
 }
 
 }  // namespace

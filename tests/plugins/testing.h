@@ -68,6 +68,13 @@ struct World {
   std::shared_ptr<const Law> data;  ///< what the network is exact for
   std::function<void(const Times&, const at::Tensor&)> observe;
 
+  /// Puts a guide behind those that are there.
+  void add_guide(const std::string& name, Json params = Json::object()) const {
+    const Json config = plugin("guide", name, std::move(params));
+    host::check_all(config);
+    state->guides.push_back({host::make_as<Guide>(config)});
+    host::prepare(state->guides.back().guide, config, setting());
+  }
   Setting setting(const Law* law = nullptr) const { return {*q, options, shape, law}; }
   Model model() const { return Model(state); }
   /// The noise of the sampling call whose first sample is `first`.
@@ -111,8 +118,9 @@ inline World world(const Json& scheduler, std::shared_ptr<Network> network, std:
 }
 
 /// The network that states a law's exact score.
-inline World exact(const Json& scheduler, const Law& law, std::vector<std::int64_t> shape = {}, at::ScalarType dtype = at::kDouble) {
-  const Json config = plugin("network", law.weights.size(0) == 1 ? "exact-gaussian" : "exact-gaussian-mixture");
+inline World exact(const Json& scheduler, const Law& law, std::vector<std::int64_t> shape = {}, at::ScalarType dtype = at::kDouble,
+                   Json params = Json::object()) {
+  const Json config = plugin("network", law.weights.size(0) == 1 ? "exact-gaussian" : "exact-gaussian-mixture", std::move(params));
   const auto network = host::make_as<Network>(config);
   if (shape.empty()) shape = {law.means.size(1)};
   World out = world(scheduler, network, std::move(shape), dtype);

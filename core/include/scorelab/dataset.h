@@ -25,11 +25,14 @@ class DataSet : public Component {
   /// The shape of one item: [D] or [C, H, W].
   virtual std::vector<std::int64_t> shape() const = 0;
   /// The items of these indices (not used where size() is 0) as [B, ..], float64 or float32, on the CPU. `noise` has a row for each: for
-  /// drawing, dequantising, flipping. Labels go into `condition`.
+  /// drawing, dequantising, flipping. Labels, [B] int64, go into
+  /// condition["label"].
   virtual at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const = 0;
   /// The law, where it is a Gaussian mixture.
   virtual std::optional<Law> exact() const;
   virtual Affine to_model() const;
+  /// The number of classes that the labels name, 0 .. classes - 1; 0: no labels. With any it gives "labels".
+  virtual std::int64_t classes() const;
 };
 
 /// Stored images: a shared group of parameters (range, flip, dequantise) and what they do.
@@ -41,6 +44,7 @@ class Images {
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const;
   std::int64_t size() const { return bytes_.size(0); }
   std::vector<std::int64_t> shape() const { return bytes_.sizes().slice(1).vec(); }
+  std::int64_t classes() const;  ///< one more than the largest label
   Affine to_model() const { return {range_[1] - range_[0], range_[0]}; }
   void check() const;
 

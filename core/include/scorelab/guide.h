@@ -1,8 +1,37 @@
 #pragma once
 #include <scorelab/component.h>
 #include <scorelab/model.h>
+#include <scorelab/noise.h>
+
+#include <memory>
+#include <typeinfo>
 
 namespace scorelab {
+
+/// What a guide works with at one evaluation.
+class GuideRun {
+ public:
+  struct Call;
+  GuideRun(Model model, Noise noise, Call& call);
+
+  Model model;  ///< what the guide stands before: the network behind the guides before this one, for the rows that are on
+  Noise noise;  ///< the guide's own in this sampling call; draws for the rows that are on
+
+  /// [B, ..] draws of the data in the model's units, one for each sample and the same at every evaluation of a sampling call: what
+  /// observations are made of. Their labels are the samples', where sample.labels = "data".
+  const at::Tensor& clean();
+  /// What the guide keeps for one sampling call, of one type, default-constructed at first use.
+  template <class T>
+  T& memory() {
+    auto& cell = cell_for(typeid(T));
+    if (!cell) cell = std::make_shared<T>();
+    return *static_cast<T*>(cell.get());
+  }
+
+ private:
+  std::shared_ptr<void>& cell_for(const std::type_info& type);
+  Call& call_;
+};
 
 /// Changes what the model says before a sampler reads it: clipping, thresholding, guidance. Every sampler has it, since the host puts the
 /// manifest's `guides` between the network and the sampler, in the order written. Likelihoods are of the model without guides.
@@ -10,10 +39,10 @@ class Guide : public Component {
  public:
   static constexpr const char* kind = "guide";
   ~Guide() override;
-  /// What is said instead of `p`, which is the network's answer or that of the guide before, at the same point: `p.with(quantity, value)`.
-  /// `network`: the model without guides, for further evaluations; each is counted. Elementwise over rows, or row by row, so that a
-  /// sample's bits do not depend on its neighbours. Where gradients are taken, they pass through.
-  virtual Prediction guide(Model& network, const Prediction& p) const = 0;
+  /// What is said at (x, t): usually run.model's answer with a quantity changed, `p.with(quantity, value)`; but the model may also be asked
+  /// elsewhere, twice, or for gradients: every evaluation is counted. Elementwise over rows, or row by row, so that a sample's bits do not
+  /// depend on its neighbours.
+  virtual Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const = 0;
 };
 
 }  // namespace scorelab

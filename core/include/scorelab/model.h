@@ -2,6 +2,7 @@
 #include <scorelab/scheduler.h>
 #include <scorelab/times.h>
 
+#include <functional>
 #include <memory>
 
 namespace scorelab {
@@ -65,6 +66,8 @@ class Model {
   Prediction operator()(const at::Tensor& x, const Times& t);
   /// One evaluation and one reverse sweep. v has x's shape. In training the result can be differentiated again.
   Vjp vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
+  /// The same where v depends on what the model says: v(prediction).
+  Vjp vjp(const at::Tensor& x, const Times& t, const std::function<at::Tensor(const Prediction&)>& v, Quantity of);
   /// d(quantity)/dx v, by two reverse sweeps (the linear map of the first is differentiated).
   at::Tensor jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
   /// What the network itself states, by its output.
@@ -73,12 +76,19 @@ class Model {
   Model rows(const PerRow& active) const;
   /// The same model without the manifest's guides.
   Model unguided() const;
+  /// The same model asked without labels.
+  Model unconditional() const;
   const Scheduler& scheduler() const;
 
  private:
+  Prediction evaluate(const at::Tensor& x, const Times& t) const;
+  Prediction evaluate_guide(const at::Tensor& x, const Times& t) const;
+  Prediction evaluate_network(const at::Tensor& x, const Times& t) const;
+
   std::shared_ptr<State> state_;
   PerRow active_;
-  bool guided_;
+  std::size_t guides_;  // so many of them, from the first on
+  bool labelled_ = true;
 };
 
 }  // namespace scorelab

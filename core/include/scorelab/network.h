@@ -11,8 +11,11 @@
 
 namespace scorelab {
 
-/// Named tensors that a network may use beside x and t: labels [B], later tokens. Bound by the host; samplers never see them.
+/// Named tensors that a network may use beside x and t, a row a sample: "label" [B] int64, -1 where a sample has none. Absent where the
+/// model is asked without. Bound by the host; samplers never see them.
 using Condition = std::map<std::string, at::Tensor>;
+
+class DataSet;
 
 /// What surrounds a component: handed to prepare.
 struct Setting {
@@ -20,6 +23,7 @@ struct Setting {
   at::TensorOptions options;        ///< dtype and device of x
   std::vector<std::int64_t> shape;  ///< of one sample
   const Law* law = nullptr;         ///< the data set's own in the model's units, where it has one
+  const DataSet* data = nullptr;    ///< prepared; null for the data set itself
 };
 
 struct Input {
@@ -44,6 +48,8 @@ class Network : public Component {
   /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for matrices and kernels; 1 for the weights
   /// and 0 for the biases of a norm or a linear map.
   virtual void initialise(const std::string& name, at::Tensor& parameter, Noise& noise);
+  /// The classes that it can be conditioned on, labels 0 .. classes - 1; 0: none. With any it gives "conditional".
+  virtual std::int64_t classes() const;
   /// What forward returns, where the network states that itself; otherwise the manifest's `output` says it.
   virtual std::optional<Quantity> states() const;
 };

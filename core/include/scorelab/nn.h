@@ -39,6 +39,15 @@ struct GroupNorm {
   std::int64_t groups = 1;
 };
 
+/// A learned vector for each class and, the last, for no class.
+struct ClassEmbedding {
+  ClassEmbedding() = default;
+  ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes, std::int64_t features);
+  /// [B, features], or [1, features] where no sample has a label.
+  at::Tensor operator()(const Input& in) const;
+  at::Tensor weight;
+};
+
 /// [B] -> [B, features]: sines, then cosines, of time * w with w geometric from 1 to 1/max_period (Ho et al. 2020).
 at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period = 10000);
 

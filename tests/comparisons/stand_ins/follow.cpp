@@ -10,7 +10,9 @@ struct Follow final : Guide {
   void check() const override {
     if (!teacher_) throw Error("`teacher` must name a model");
   }
-  Prediction guide(Model&, const Prediction& p) const override { return p.with(Quantity::eps, (*teacher_)(p.x(), p.t()).eps()); }
+  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
+    return run.model(x, t).with(Quantity::eps, (*teacher_)(x, t).eps());
+  }
   ModelRef teacher_;
 };
 }  // namespace
