@@ -1,9 +1,12 @@
+#include <scorelab/dataset.h>
 #include <scorelab/network.h>
 #include <scorelab/plugin.h>
 #include <scorelab/scheduler.h>
 
 #include <algorithm>
 #include <cmath>
+#include <variant>
+#include <vector>
 
 namespace {
 using namespace scorelab;
@@ -19,7 +22,12 @@ class NcsnLadder final : public Scheduler {
       "that "
       "lies within three standard deviations of the level above; they take 0.5. 0: L says")
         .range(0, 0.99);
-    p("sigma_max", sigma_max_, "the largest level, the prior's standard deviation").range(1e-9, 1e9);
+    p("sigma_max", sigma_max_,
+      "the largest level, the prior's standard deviation; data: NCSNv2's technique 1, the largest distance between two items of the data "
+      "(of 2,000 spread evenly over it, where it has more)")
+        .one_of({"data"})
+        .range(1e-9, 1e9);
+    p.needs("items", "technique 1 takes the largest distance between two of them").when("sigma_max", {"data"});
     p("sigma_min", sigma_min_, "the smallest level").range(1e-9, 1e9).above("L", 1);
     p.gives("levels");
     p.gives("noise");
@@ -28,28 +36,43 @@ class NcsnLadder final : public Scheduler {
     p.gives("one-level").when("L", {"1"});
   }
   void check() const override {
-    if (L_ > 1 && sigma_max_ <= sigma_min_) throw Error("`sigma_max` must be above `sigma_min`");
+    const double* given = std::get_if<double>(&sigma_max_);
+    if (given && L_ > 1 && *given <= sigma_min_) throw Error("`sigma_max` must be above `sigma_min`");
   }
   void prepare(const Setting& setting) override {
-    if (overlap_ == 0) return;
+    const double* given = std::get_if<double>(&sigma_max_);
+    top_ = given ? *given : largest_distance(*setting.data);
+    if (overlap_ > 0) choose_levels(setting);
+  }
+  Marginal at(Dual t) const override {
+    if (L_ == 1) return {1, top_};
+    const Dual level = t * static_cast<double>(L_);
+    return {1, sigma_min_ * exp((level - 1.0) / static_cast<double>(L_ - 1) * std::log(top_ / sigma_min_))};
+  }
+  std::int64_t levels() const override { return L_; }
+  double t_min() const override { return 1 / static_cast<double>(L_); }
+  double prior_std() const override { return top_; }
+  double conditioning(double t) const override { return std::log(at(t).sigma.value); }
+
+ private:
+  /// Song & Ermon 2020, technique 1; in the model's units.
+  static double largest_distance(const DataSet& data) {
+    const std::int64_t size = data.size(), count = std::min<std::int64_t>(size, 2000);
+    std::vector<std::int64_t> index(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) index[static_cast<std::size_t>(i)] = i * size / count;
+    Noise noise(0, "technique 1");
+    Condition labels;
+    const at::Tensor x = data.get(index, noise, labels).to(at::kDouble).flatten(1);
+    return at::cdist(x, x).max().item<double>() * data.to_model().scale;
+  }
+  /// Technique 2.
+  void choose_levels(const Setting& setting) {
     double dim = 1;
     for (const auto n : setting.shape) dim *= static_cast<double>(n);
     double low = 1, high = 100;  // the ratio of neighbours: the overlap falls as it grows
     for (int i = 0; i < 200; ++i) ((overlap(0.5 * (low + high), dim) > overlap_) ? low : high) = 0.5 * (low + high);
-    L_ = 1 + std::max<std::int64_t>(1, std::llround(std::log(sigma_max_ / sigma_min_) / std::log(low)));
+    L_ = 1 + std::max<std::int64_t>(1, std::llround(std::log(top_ / sigma_min_) / std::log(low)));
   }
-  Marginal at(Dual t) const override {
-    if (L_ == 1) return {1, sigma_max_};
-    const Dual level = t * static_cast<double>(L_);
-    return {1, sigma_min_ * exp((level - 1.0) / static_cast<double>(L_ - 1) * std::log(sigma_max_ / sigma_min_))};
-  }
-  std::int64_t levels() const override { return L_; }
-  double t_min() const override { return 1 / static_cast<double>(L_); }
-  double prior_std() const override { return sigma_max_; }
-  double conditioning(double t) const override { return std::log(at(t).sigma.value); }
-
- private:
-  /// Song & Ermon 2020, technique 2.
   static double overlap(double ratio, double dim) {
     const auto normal = [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); };
     const double shift = std::sqrt(2 * dim) * (ratio - 1);
@@ -58,7 +81,8 @@ class NcsnLadder final : public Scheduler {
 
   std::int64_t L_ = 10;
   double overlap_ = 0;
-  double sigma_max_ = 1, sigma_min_ = 0.01;
+  double sigma_min_ = 0.01, top_ = 1;
+  NumberOrWord sigma_max_ = 1.0;
 };
 }  // namespace
 SCORELAB_PLUGIN(NcsnLadder, scheduler, "ncsn-ladder", "1.0.0", "noise levels in geometric progression")

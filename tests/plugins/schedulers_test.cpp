@@ -1,4 +1,8 @@
 #include <gtest/gtest.h>
+#include <scorelab/dataset.h>
+
+#include <algorithm>
+#include <numeric>
 
 #include "formulas.h"
 #include "testing.h"
@@ -90,6 +94,39 @@ TEST(NcsnLadder, IsAGeometricLadder) {
   EXPECT_EQ(q->levels(), 10);
   EXPECT_EQ(q->prior_std(), 1);
   EXPECT_NEAR(process("ncsn-ladder", {{"L", 1}, {"sigma_max", 0.7}})->sigma(1.0).one(), 0.7, 1e-15);
+}
+
+TEST(NcsnLadder, BeginsAtTheLargestDistanceOfTheDataByTechnique1) {
+  const Json config = plugin("dataset", "digits", {{"range", {-1.0, 1.0}}});
+  const auto data = host::make_as<DataSet>(config);
+  const World w = world(plugin("scheduler", "vp"), nullptr, {1, 8, 8});
+  try {
+    host::prepare(data, config, w.setting());
+  } catch (const Error& e) {
+    GTEST_SKIP() << e.what();
+  }
+  std::vector<std::int64_t> all(1797);
+  std::iota(all.begin(), all.end(), 0);
+  Noise none(0, "none");
+  Condition labels;
+  const at::Tensor x = data->get(all, none, labels).flatten(1).to(at::kDouble).contiguous() * 2;  // black and white are 2 apart
+  const double* v = x.const_data_ptr<double>();
+  double largest = 0;
+  for (int i = 0; i < 1797; ++i)
+    for (int j = 0; j < i; ++j) {
+      double square = 0;
+      for (int d = 0; d < 64; ++d) square += (v[i * 64 + d] - v[j * 64 + d]) * (v[i * 64 + d] - v[j * 64 + d]);
+      largest = std::max(largest, square);
+    }
+  const Json ladder = plugin("scheduler", "ncsn-ladder", {{"sigma_max", "data"}});
+  const auto q = host::make_as<Scheduler>(ladder);
+  host::check_all(ladder);
+  Setting setting = w.setting();
+  setting.data = data.get();
+  host::prepare(q, ladder, setting);
+  EXPECT_NEAR(q->prior_std(), std::sqrt(largest), 1e-6);
+  EXPECT_NEAR(q->sigma(1.0).one(), std::sqrt(largest), 1e-6);
+  EXPECT_NEAR(q->sigma(0.1).one(), 0.01, 1e-12);
 }
 
 TEST(NcsnLadder, HasTheLevelsOfNcsnv2sTechnique2) {  // formulas.md, 5: C = 0.5 needs 219, 472 and 2182 levels
