@@ -57,7 +57,7 @@ Json objective(const std::string& check, const Json& request) {
     TrainBatch b;
     b.x0 = noise.normal(at::empty({16, 2}, at::kDouble)), b.eps = noise.normal(b.x0);
     const at::Tensor u = noise.uniform(at::empty({16, 1}, at::kDouble));
-    b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + 16});
+    b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + 16}).t;
     b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
     Model model(state);
     TrainRun run{model, *setup.scheduler, own_noise};

@@ -41,6 +41,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
     for (const auto& [name, model] : spec["models"].items()) models[name] = load_model(model, device, results);
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
+  parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());
   if (const auto known = network->classes(), named = data->classes(); known > 0 && known < named)
     throw PluginError(title(spec.at("network")),

@@ -36,8 +36,9 @@ struct Setup {
   std::optional<Law> law;  ///< in the model's units
   at::TensorOptions tensors;
   Models models;
+  std::int64_t parts = 1;  ///< of the network's answer, by the table `output`
 
-  Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr, data.get()}; }
+  Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr, data.get(), parts}; }
   /// A model of the network for this spec's output.
   std::shared_ptr<Model::State> model(const Json& spec, const std::atomic<bool>& stop) const;
   /// A sampling with the sampler and the table `sample` given, of this model's network behind the spec's guides.

@@ -52,6 +52,7 @@ class Port final : public TrainPort {
     trainer_.arena.fill(trainer_.moment1, to_tensors(found->groups["optimizer/exp_avg"]));
     trainer_.arena.fill(trainer_.moment2, to_tensors(found->groups["optimizer/exp_avg_sq"]));
     for (auto& [rate, average] : trainer_.averages) trainer_.arena.fill(average, to_tensors(found->groups[group_of(rate)]));
+    if (found->groups.contains("objective")) trainer_.loss_history() = to_tensor(found->groups["objective"].front().second);
     const auto& sums = found->groups["since_last_row"].front().second;
     trainer_.loss_sum = sums.as<double>()[0], trainer_.norm_sum = sums.as<double>()[1];
     trainer_.rows_since = static_cast<std::int64_t>(sums.as<double>()[2]);
@@ -86,6 +87,7 @@ class Port final : public TrainPort {
     c.groups["optimizer/exp_avg"] = to_arrays(arena.views(trainer_.moment1));
     c.groups["optimizer/exp_avg_sq"] = to_arrays(arena.views(trainer_.moment2));
     for (const auto& [rate, average] : trainer_.averages) c.groups[group_of(rate)] = to_arrays(arena.views(average));
+    if (trainer_.loss_history().defined()) c.groups["objective"] = {{"loss_history", to_array(trainer_.loss_history())}};
     c.groups["since_last_row"] = {{"loss_norm_count_owed", record::Array::of(std::vector<double>{trainer_.loss_sum, trainer_.norm_sum,
                                                                                                  static_cast<double>(trainer_.rows_since),
                                                                                                  trainer_.reports_owed ? 1.0 : 0.0})}};

@@ -58,6 +58,9 @@ class Checker {
       e.metrics[label] = std::move(c);
     });
     e.output = table<OutputOptions>("output");
+    const Node* output = root_.find("output");
+    const Json means{{"plugin", e.output["predict"]}, {"params", e.output}};
+    parts_.push_back({means, output ? output->at : root_.at, table_schema<OutputOptions>(), "output"});
     e.train = table<TrainOptions>("train");
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
     e.run = table<RunOptions>("run");

@@ -12,11 +12,12 @@ namespace {
 using Kind = Node::Kind;
 
 /// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{
-    {"levels", "scheduler"},     {"path", "scheduler"},       {"finite-snr", "scheduler"}, {"noise", "scheduler"},
-    {"one-level", "scheduler"},  {"gaussian-law", "dataset"}, {"mixture-law", "dataset"},  {"density", "dataset"},
-    {"bounds", "dataset"},       {"images", "dataset"},       {"trains", "network"},       {"exact", "network"},
-    {"second-order", "network"}, {"conditional", "network"},  {"labels", "dataset"},       {"items", "dataset"}};
+const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},     {"path", "scheduler"},      {"finite-snr", "scheduler"},
+                                                  {"noise", "scheduler"},      {"one-level", "scheduler"}, {"gaussian-law", "dataset"},
+                                                  {"mixture-law", "dataset"},  {"density", "dataset"},     {"bounds", "dataset"},
+                                                  {"images", "dataset"},       {"trains", "network"},      {"exact", "network"},
+                                                  {"second-order", "network"}, {"conditional", "network"}, {"labels", "dataset"},
+                                                  {"items", "dataset"},        {"variance", "network"},    {"learned-variance", "output"}};
 
 class Matcher {
  public:
@@ -47,7 +48,7 @@ class Matcher {
         problem(p.at,
                 fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
                             schema::text(provider->component)),
-                need.reason, {fmt::format("it needs a {} with `{}`", giver->second, need.name)});
+                need.reason, {fmt::format("it needs {} {} with `{}`", giver->second == "output" ? "an" : "a", giver->second, need.name)});
       }
     }
   }

@@ -54,9 +54,11 @@ at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t, const C
   at::Tensor out;
   const auto body = [&] {
     out = m.network->forward(input);
-    if (!out.defined() || out.sizes() != x.sizes())
+    auto expected = x.sizes().vec();
+    expected[1] *= m.network->states() ? 1 : m.output.parts();
+    if (!out.defined() || out.sizes() != at::IntArrayRef(expected))
       throw Error(c10::str("it returned shape ", out.defined() ? out.sizes() : at::IntArrayRef(), " for x of shape ", x.sizes(),
-                           "; it must return x's"));
+                           "; expected ", at::IntArrayRef(expected)));
     if (out.scalar_type() != x.scalar_type())
       throw Error(c10::str("it returned ", out.scalar_type(), " for x of ", x.scalar_type(), "; it must keep x's dtype"));
     if (m.look) m.look(x, t, out);
@@ -78,7 +80,9 @@ at::Tensor forward_in_chunks(Model::State& m, const at::Tensor& x, const Times& 
     const std::int64_t n = std::min(m.chunk, rows - begin);
     at::Tensor part = x.narrow(0, begin, n);
     if (!slice(active, begin, n, n).any()) {
-      parts.push_back(at::zeros_like(part));
+      auto shape = part.sizes().vec();
+      shape[1] *= m.network->states() ? 1 : m.output.parts();
+      parts.push_back(at::zeros(shape, part.options()));
       continue;
     }
     if (n < m.chunk) part = at::cat({part, part.narrow(0, n - 1, 1).expand_as(x.narrow(0, 0, 1)).repeat_interleave(m.chunk - n, 0)});
@@ -186,6 +190,22 @@ Vjp Model::vjp(const at::Tensor& x, const Times& t, const std::function<at::Tens
   at::Tensor product = torch::autograd::grad({prediction.as(of)}, {leaf}, {v(prediction)}, training, training)[0];
   if (training) return {std::move(prediction), std::move(product)};
   return {Prediction(scheduler(), x, t, of, prediction.as(of).detach(), active_), product.detach()};
+}
+
+Pullback Model::pullback(const at::Tensor& x, const Times& t, Quantity of) {
+  const bool training = c10::GradMode::is_enabled();
+  const c10::AutoGradMode with_grad(true);
+  const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
+  Prediction prediction = evaluate(leaf, t);
+  const at::Tensor y = prediction.as(of);
+  const auto sweep = [state = state_, active = active_, training, leaf, y](const at::Tensor& v) {
+    const c10::AutoGradMode grad(true);
+    count(state->counts.vjps, y.size(0), active);
+    const at::Tensor product = torch::autograd::grad({y}, {leaf}, {v}, true, training)[0];
+    return training ? product : product.detach();
+  };
+  if (!training) prediction = Prediction(scheduler(), x, t, of, y.detach(), active_);
+  return Pullback(std::move(prediction), sweep);
 }
 
 at::Tensor Model::jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of) {

@@ -24,7 +24,9 @@ Quantity Output::states() const {
   return Quantity::x0;
 }
 
-Prediction Output::read(const Scheduler& q, const at::Tensor& x, const Times& t, const at::Tensor& F, const PerRow& active) const {
+Prediction Output::read(const Scheduler& q, const at::Tensor& x, const Times& t, const at::Tensor& answer, const PerRow& active) const {
+  const std::int64_t channels = x.size(1);
+  const at::Tensor F = parts() == 1 ? answer : answer.narrow(1, 0, channels);
   at::Tensor value = F;
   if (options_.predict == "score-over-sigma") value = -F;
   if (options_.predict == "mean") {  // F = A x0 + B x, the mean of q(x_s | x_t, x_0), one level below
@@ -38,7 +40,8 @@ Prediction Output::read(const Scheduler& q, const at::Tensor& x, const Times& t,
     const PerRow ratio = q.sigma(t) / q.alpha(t), total = square(ratio) + sd * sd;
     value = (sd * sd / (total * q.alpha(t))) * x + (ratio * sd / sqrt(total)) * F;  // c_skip, c_out
   }
-  return Prediction(q, x, t, states(), value, active);
+  const Prediction out(q, x, t, states(), value, active);
+  return parts() == 1 ? out : out.with_variance(answer.narrow(1, channels, channels), options_.variance == "learned-range");
 }
 
 }  // namespace scorelab

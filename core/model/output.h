@@ -16,6 +16,8 @@ class Output {
   /// F read as a quantity that Prediction knows.
   Prediction read(const Scheduler& scheduler, const at::Tensor& x, const Times& t, const at::Tensor& F, const PerRow& active) const;
   Quantity states() const;
+  /// How many tensors of x's shape a network answers with, one behind the other along dimension 1.
+  std::int64_t parts() const { return options_.variance == "none" ? 1 : 2; }
 
  private:
   OutputOptions options_;

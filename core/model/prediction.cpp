@@ -56,7 +56,26 @@ at::Tensor Prediction::as(Quantity wanted) const {
 }
 
 Prediction Prediction::with(Quantity quantity, at::Tensor value) const {
-  return Prediction(*scheduler_, x_, t_, quantity, std::move(value), active_);
+  Prediction out(*scheduler_, x_, t_, quantity, std::move(value), active_);
+  out.variance_ = variance_;
+  out.range_ = range_;
+  return out;
+}
+
+Prediction Prediction::with_variance(at::Tensor raw, bool range) const {
+  Prediction out = *this;
+  out.variance_ = std::move(raw);
+  out.range_ = range;
+  return out;
+}
+
+at::Tensor Prediction::log_variance(const Times& s) const {
+  if (!variance_.defined()) throw Error("the model says no variance: output.variance = \"none\"");
+  const PerRow large = log(scheduler_->kernel(s, t_).sigma2);
+  if (!range_) return masked(variance_ + large.column(x_));
+  const PerRow small = log(scheduler_->posterior_variance(s, t_));
+  const at::Tensor share = 0.5 * (variance_ + 1);
+  return masked(large * share + small * (1 - share));
 }
 
 }  // namespace scorelab

@@ -95,4 +95,9 @@ double Scheduler::level_below(double t) const {
   return std::max(0.0, std::ceil(t * static_cast<double>(n) - 1e-9) - 1) / static_cast<double>(n);
 }
 
+PerRow Scheduler::posterior_variance(const Times& s, const Times& t) const {
+  const PerRow last = s <= 0, high = where(last, min(2 * t, t_max()), t), low = where(last, t, s);
+  return kernel(low, high).sigma2 * square(sigma(low) / sigma(high));
+}
+
 }  // namespace scorelab

@@ -7,6 +7,12 @@ void OutputOptions::params(Params& p) {
     "what the network's output F means: eps, x0, v, velocity or score itself; score-over-sigma: score = F/sigma (NCSNv2, technique 3); "
     "mean: that of x one level below, given x (DDPM); edm: the preconditioning of Karras et al. 2022, table 1")
       .one_of({"eps", "x0", "v", "velocity", "score", "score-over-sigma", "mean", "edm"});
+  p("variance", variance,
+    "what the network says beside it of a reverse step's variance. learned-range: where it lies between the posterior's and the forward "
+    "kernel's (Nichol & Dhariwal 2021); learned: the logarithm of its ratio to the kernel's (Sohl-Dickstein et al. 2015)")
+      .one_of({"none", "learned-range", "learned"});
+  p.needs("variance", "`variance` takes a second answer beside the mean").when("variance", {"learned-range", "learned"});
+  p.gives("learned-variance").when("variance", {"learned-range", "learned"});
   p("sigma_data", sigma_data, "standard deviation of the data in the edm preconditioning").range(1e-6, 1e6).when("predict", {"edm"});
 }
 

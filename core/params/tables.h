@@ -11,7 +11,7 @@ namespace scorelab {
 /// `output`: what a network's output means.
 struct OutputOptions {
   void params(Params& p);
-  std::string predict = "eps";
+  std::string predict = "eps", variance = "none";
   double sigma_data = 0.5;
 };
 

@@ -47,7 +47,8 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   }
   Noise times = noise.stream("times"), eps = noise.stream("eps"), own = noise.stream("objective"), dropout = noise.stream("dropout");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
-  b.t = objective_->times.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
+  const TimeLaw::Drawn drawn = objective_->times.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
+  b.t = drawn.t, b.importance = drawn.importance;
   b.eps = eps.normal(b.x0);
   b.x = q.alpha(b.t) * b.x0 + q.sigma(b.t) * b.eps;
   finite(b.x, "x_t");
@@ -60,6 +61,7 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   if (loss.sizes() != at::IntArrayRef({rows}))
     throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
   finite(loss, "the loss");
+  if (objective_->times.learns()) seen_ = {b.t, loss.detach()};
   if (!b.importance.shared() || b.importance.one() != 1) loss = loss * b.importance.vector(rows, loss.options().requires_grad(false));
   return loss.mean();
 }
@@ -94,6 +96,11 @@ void Trainer::update(std::int64_t n) {
   const double value = loss.item<double>(), norm = arena.gradients.norm().item<double>();
   if (!std::isfinite(value) || !std::isfinite(norm)) diverged(n, value, norm);
   if (options_.clip > 0 && norm > options_.clip) arena.gradients.mul_(options_.clip / norm);
+  if (objective_->times.learns()) {
+    const at::Tensor losses = seen_.second.to(at::kCPU, at::kDouble).contiguous();
+    objective_->times.learn(*model_->scheduler, seen_.first,
+                            {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
+  }
   adam(learning_rate(n), n);
   for (auto& [rate, average] : averages) {
     const double decay = options_.ema_warmup ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n)) : rate;
@@ -189,12 +196,14 @@ double Trainer::rehearse(std::int64_t steps) {
   const c10::AutoGradMode no_grad(false);
   const at::Tensor values = arena.values.clone(), m = moment1.clone(), v = moment2.clone();
   const auto kept = averages;
+  const at::Tensor history = objective_->times.history.defined() ? objective_->times.history.clone() : at::Tensor();
   for (auto& [rate, average] : averages) average = average.clone();
   const auto begin = std::chrono::steady_clock::now();
   for (std::int64_t n = 1; n <= steps; ++n) update(n);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   arena.values.copy_(values), moment1.copy_(m), moment2.copy_(v);
   averages = kept;
+  objective_->times.history = history;
   loss_sum = norm_sum = 0, rows_since = 0;
   return seconds;
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "model/model_state.h"
 #include "params/tables.h"
@@ -52,7 +53,8 @@ class Trainer {
     std::int64_t evaluations = 0, vjps = 0, jvps = 0;
   };
   Cost cost;
-  bool reports_owed = false;  ///< the evaluation or preview of `step` is still to make
+  at::Tensor& loss_history() { return objective_->times.history; }  ///< undefined where times are not drawn by it
+  bool reports_owed = false;                                        ///< the evaluation or preview of `step` is still to make
 
  private:
   bool due(std::int64_t every) const;
@@ -73,6 +75,7 @@ class Trainer {
   std::uint64_t seed_;
   at::TensorOptions tensors_;
   const std::atomic<bool>& stop_;
+  std::pair<Times, at::Tensor> seen_;  // of the last loss: times, and each sample's own
 };
 
 }  // namespace scorelab

@@ -19,6 +19,7 @@ class Mlp final : public Network {
     p.needs("labels", "its classes are those of the data").above("classes", 0);
     p.gives("conditional").above("classes", 0);
     p.gives("trains");
+    p.gives("variance");
     p.gives("second-order").when("activation", {"silu", "gelu", "softplus", "tanh"});
   }
   void check() const override {
@@ -31,9 +32,10 @@ class Mlp final : public Network {
     time_ = nn::Linear(w, "time", time_features_, width_);
     layers_.clear();
     for (std::int64_t i = 0; i < depth_; ++i) layers_.emplace_back(w, "layers." + std::to_string(i), i == 0 ? dim : width_, width_);
-    out_ = nn::Linear(w, "out", width_, dim);
+    out_ = nn::Linear(w, "out", width_, setting.parts * dim);
     if (classes_ > 0) class_ = nn::ClassEmbedding(w, "class", classes_, width_);
     parameters_ = w.list;
+    parts_ = setting.parts;
   }
   NamedTensors parameters() override { return parameters_; }
   std::int64_t classes() const override { return classes_; }
@@ -42,7 +44,9 @@ class Mlp final : public Network {
     if (classes_ > 0) time = time + class_(in);
     at::Tensor h = in.x.flatten(1);
     for (const auto& layer : layers_) h = activate(layer(h) + time);
-    return out_(h).view_as(in.x);
+    auto shape = in.x.sizes().vec();
+    shape[1] *= parts_;
+    return out_(h).view(shape);
   }
 
  private:
@@ -54,7 +58,7 @@ class Mlp final : public Network {
     return at::softplus(x);
   }
 
-  std::int64_t width_ = 128, depth_ = 3, time_features_ = 64, classes_ = 0;
+  std::int64_t width_ = 128, depth_ = 3, time_features_ = 64, classes_ = 0, parts_ = 1;
   std::string activation_ = "silu";
   nn::Linear time_, out_;
   nn::ClassEmbedding class_;

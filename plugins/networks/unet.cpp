@@ -59,6 +59,7 @@ class UNet final : public Network {
     p.gives("conditional").above("classes", 0);
     p.needs("images", "it convolves over height and width");
     p.gives("trains");
+    p.gives("variance");
     p.gives("second-order");
   }
   void check() const override {
@@ -73,7 +74,7 @@ class UNet final : public Network {
     if (shape.size() != 3 || (shape[1] % (1LL << halvings)) != 0 || (shape[2] % (1LL << halvings)) != 0)
       throw Error("`multipliers` halves the image " + std::to_string(halvings) + " times: height and width must be divisible by " +
                   std::to_string(1LL << halvings));
-    build(setting.options, shape[0], shape[1]);
+    build(setting.options, shape[0], setting.parts * shape[0], shape[1]);
   }
   NamedTensors parameters() override { return parameters_; }
   std::int64_t classes() const override { return classes_; }
@@ -106,7 +107,7 @@ class UNet final : public Network {
   }
 
  private:
-  void build(const at::TensorOptions& options, std::int64_t image_channels, std::int64_t side) {
+  void build(const at::TensorOptions& options, std::int64_t image_channels, std::int64_t answered, std::int64_t side) {
     nn::Weights w(options);
     const std::int64_t emb = 4 * channels_;
     time1_ = nn::Linear(w, "time.0", channels_, emb);
@@ -134,7 +135,7 @@ class UNet final : public Network {
       if (l > 0) up_.insert(up_.begin(), nn::Conv2d(w, "up." + std::to_string(l - 1), width, width, 3));
     }
     norm_ = nn::GroupNorm(w, "norm", std::min(groups_, width), width);
-    out_ = nn::Conv2d(w, "out", width, image_channels, 3);
+    out_ = nn::Conv2d(w, "out", width, answered, 3);
     parameters_ = w.list;
   }
 

@@ -13,8 +13,11 @@ class Ancestral final : public Step {
  public:
   void params(Params& p) override {
     p("variance", variance_,
-      "of a step: large is the forward kernel's (beta), small the posterior's; analytic: the best one for the data's law (Bao et al. 2022)")
-        .one_of({"large", "small", "analytic"});
+      "of a step: large is the forward kernel's (beta), small the posterior's; analytic: the best one for the data's law (Bao et al. "
+      "2022); "
+      "learned: what the network says (output.variance)")
+        .one_of({"large", "small", "analytic", "learned"});
+    p.needs("learned-variance", "it is the network that says it").when("variance", {"learned"});
     p.needs("density", "the best variance is found from the data's law").when("variance", {"analytic"});
     p.needs("path", "it walks from noise to data");
   }
@@ -22,9 +25,11 @@ class Ancestral final : public Step {
     const auto& q = run.scheduler;
     const auto [alpha, beta] = q.kernel(s, t);
     const PerRow ratio = square(q.sigma(s) / q.sigma(t));
-    const at::Tensor x0 = run.model(x, t).x0();
+    const Prediction p = run.model(x, t);
+    const at::Tensor x0 = p.x0();
     const at::Tensor mean = (q.alpha(s) * beta / square(q.sigma(t))) * x0 + (alpha * ratio) * x;
     const at::Tensor z = (s > 0) * run.noise.normal(x);  // z = 0 in the last step
+    if (variance_ == "learned") return mean + (0.5 * p.log_variance(s)).exp() * z;
     return mean + sqrt(variance_ == "large" ? beta : variance_ == "small" ? beta * ratio : analytic(q, t, s, beta, ratio)) * z;
   }
   void prepare(const Setting& setting) override {

@@ -208,7 +208,7 @@ TEST(Grid, OneLevelStaysWhereItIs) { EXPECT_EQ(times(*process("one-level"), {{"s
 std::vector<double> drawn(const Scheduler& q, const char* law, const std::vector<double>& u) {
   TimeLaw times;
   set(times, {{"times", law}});
-  const Times t = times.draw(q, u);
+  const Times t = times.draw(q, u).t;
   std::vector<double> out;
   for (std::size_t r = 0; r < u.size(); ++r) out.push_back(t[r]);
   return out;
@@ -277,6 +277,70 @@ TEST(Schedulers, LevelBelowIsTheNextLevelDownOrAThousandthOfTheRange) {
   EXPECT_NEAR(vp_->level_below(1), 1 - 0.000999, 1e-15);
   EXPECT_NEAR(vp_->level_below(0.5), 0.5 - 0.000999, 1e-15);
   EXPECT_EQ(vp_->level_below(1.2e-3), 1e-3);
+}
+
+TEST(TimeLaw, LogNormalIsThatOfSigmaOverAlpha) {  // Karras et al. 2022, table 1: ln sigma ~ N(-1.2, 1.2^2)
+  const std::vector<double> u{0.5, 0.841344746068543, 0.158655253931457, 1e-12,
+                              1 - 1e-12};  // the median, one deviation up and down, the ends
+  for (const char* name : {"edm", "vp"}) {
+    const auto q = process(name);
+    const std::vector<double> t = drawn(*q, "log-normal", u);
+    for (int r = 0; r < 3; ++r) {
+      const double expected = -1.2 + 1.2 * (r == 1 ? 1 : r == 2 ? -1 : 0);
+      EXPECT_NEAR((log(q->sigma(t[r]) / q->alpha(t[r]))).one(), expected, 1e-7) << name;
+    }
+    EXPECT_EQ(t[3], q->t_min()) << "beyond the process: its ends";
+  }
+}
+
+TEST(TimeLaw, ImportanceIsByG2OverSigma2AndWeighsItBack) {  // Song et al. 2021: VP, g^2/sigma^2 = beta/(1 - exp(-B))
+  const auto q = process("vp");
+  TimeLaw times;
+  set(times, {{"times", "importance"}});
+  const int n = 4000;
+  const auto drawn = times.draw(*q, equidistant(n));
+  const auto beta = [](double t) { return 0.1 + 19.9 * t; };
+  const auto B = [](double t) { return 0.1 * t + 19.9 * t * t / 2; };
+  const auto density = [&](double t) { return beta(t) / -std::expm1(-B(t)); };
+  const auto cdf = [&](double t) { return std::log(std::expm1(B(t))); };  // its integral
+  const double low = cdf(1e-3), all = cdf(1) - low;
+  double mean = 0, of_t = 0;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(n); ++r) {
+    const double t = drawn.t[r];
+    EXPECT_NEAR((cdf(t) - low) / all, (static_cast<double>(r) + 0.5) / n, 1e-6);
+    EXPECT_NEAR(drawn.importance[r] * density(t) / all * 0.999, 1, 1e-6) << t;
+    mean += drawn.importance[r] / n, of_t += drawn.importance[r] * t / n;
+  }
+  EXPECT_NEAR(mean, 1, 2e-2);
+  EXPECT_NEAR(of_t, 0.5005, 2e-2) << "means are those of uniform times";
+}
+
+TEST(TimeLaw, DrawsByTheMeanSquareOfTheLastTenLosses) {  // Nichol & Dhariwal 2021, equation 18
+  const auto q = process("ddpm-linear", {{"T", 4}});
+  TimeLaw times;
+  set(times, {{"times", "loss-second-moment"}});
+  const auto learn = [&](int level, double loss) { times.learn(*q, level / 4.0, {loss}); };
+  for (int k = 0; k < 12; ++k)
+    for (int level = 1; level <= 4; ++level) {
+      if (level == 4 && k == 9) {
+        const auto drawn = times.draw(*q, equidistant(400));
+        for (std::size_t r = 0; r < 400; ++r) {
+          EXPECT_EQ(drawn.importance[r], 1) << "uniform until every level has ten";
+          EXPECT_EQ(drawn.t[r], (static_cast<double>(r / 100) + 1) / 4);
+        }
+      }
+      learn(level, level * (k < 2 ? 100.0 : k % 2 ? 1.0 : 3.0));  // the first two are forgotten
+    }
+  const double root = std::sqrt((1 + 9) / 2.0);
+  const auto drawn = times.draw(*q, equidistant(100000));
+  std::vector<int> hits(5);
+  for (std::size_t r = 0; r < 100000; ++r) {
+    const auto level = static_cast<std::size_t>(std::lround(4 * drawn.t[r]));
+    const double chance = 0.999 * static_cast<double>(level) * root / (10 * root) + 0.001 / 4;
+    EXPECT_NEAR(drawn.importance[r] * 4 * chance, 1, 1e-9);
+    ++hits[level];
+  }
+  for (int level = 1; level <= 4; ++level) EXPECT_NEAR(hits[static_cast<std::size_t>(level)] / 1e5, 0.0999 * level + 0.00025, 2e-5);
 }
 
 }  // namespace

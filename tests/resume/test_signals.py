@@ -42,6 +42,25 @@ def test_a_signal_checkpoints_and_the_next_run_goes_on(tmp_path, whole, referenc
     same(lab, reference)
 
 
+LEARNED = MANIFEST.replace('scheduler = "vp"', 'scheduler = { plugin = "ddpm-linear", T = 20, beta_end = 0.4 }\noutput    = { variance = "learned-range" }').replace(
+    'objective = "denoising-score-matching"', 'objective = { plugin = "ddpm", weight = "elbo", times = "loss-second-moment" }').replace(
+    '{ plugin = "predictor-corrector", steps = 250, predictor = "reverse-diffusion", corrector = { plugin = "langevin", snr = 0.16 } }',
+    '{ plugin = "ancestral", variance = "learned" }')
+
+
+def test_the_losses_that_times_are_drawn_by_are_part_of_the_checkpoint(tmp_path):
+    whole = Lab(tmp_path / "whole", LEARNED)
+    whole.run()
+    lab = Lab(tmp_path / "lab", LEARNED)
+    live, got, train = stopped_in_training(lab, whole, signal.SIGTERM, 1)
+    assert got == 75, live.stderr()[-2000:]
+    with h5py.File(train / "checkpoint.h5") as f:
+        assert f["objective/loss_history"].shape == (20, 11)
+        assert (f["objective/loss_history"][:, 10] == 10).all(), "ten of each level by then"
+    lab.run()
+    same(lab, outcome(whole))
+
+
 def test_sigterm_in_sampling(tmp_path, whole, reference):
     lab = Lab(tmp_path / "lab")
     live = lab.start()

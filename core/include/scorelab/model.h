@@ -28,12 +28,20 @@ class Prediction {
   /// In x's shape, dtype and device. The stated quantity comes back as it is; another is solved for. Nothing divides by alpha
   /// unless x0 is asked of eps or score.
   at::Tensor as(Quantity quantity) const;
-  /// Another answer at the same point: guides, training targets.
+  /// Whether the network says the variance of a reverse step beside its mean: output.variance.
+  bool learns_variance() const { return variance_.defined(); }
+  /// log Var[x_s | x_t] that it says, in x's shape, for a step down to s.
+  at::Tensor log_variance(const Times& s) const;
+  /// The same with what the network says of the variance. range: from -1 to 1, between the posterior's and the forward kernel's, in the
+  /// logarithm (Nichol & Dhariwal 2021, equation 15); otherwise the logarithm of its ratio to the kernel's.
+  Prediction with_variance(at::Tensor raw, bool range) const;
+  /// Another answer at the same point: guides, training targets. What is said of the variance stays.
   Prediction with(Quantity quantity, at::Tensor value) const;
 
   Quantity stated() const { return quantity_; }
   const at::Tensor& x() const { return x_; }
   const Times& t() const { return t_; }
+  const Scheduler& scheduler() const { return *scheduler_; }
 
  private:
   struct Pair {
@@ -43,15 +51,32 @@ class Prediction {
   at::Tensor masked(at::Tensor value) const;
 
   const Scheduler* scheduler_;
-  at::Tensor x_, value_;
+  at::Tensor x_, value_, variance_;
   Times t_;
   Quantity quantity_;
   PerRow active_;
+  bool range_ = true;
 };
 
 struct Vjp {
   Prediction prediction;
   at::Tensor product;  ///< v^T d(quantity)/dx, in x's shape
+};
+
+class Model;
+
+/// A prediction and the derivative of one of its quantities.
+class Pullback {
+ public:
+  const Prediction prediction;
+  /// v^T d(quantity)/dx, in x's shape. In training it can be differentiated again.
+  at::Tensor operator()(const at::Tensor& v) const { return sweep_(v); }
+
+ private:
+  friend class Model;
+  Pullback(Prediction prediction, std::function<at::Tensor(const at::Tensor&)> sweep)
+      : prediction(std::move(prediction)), sweep_(std::move(sweep)) {}
+  std::function<at::Tensor(const at::Tensor&)> sweep_;
 };
 
 /// Network + scheduler + output + guides: the only way to evaluate a network. Counts evaluations of each row, throws Stopped once the run
@@ -68,6 +93,8 @@ class Model {
   Vjp vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
   /// The same where v depends on what the model says: v(prediction).
   Vjp vjp(const at::Tensor& x, const Times& t, const std::function<at::Tensor(const Prediction&)>& v, Quantity of);
+  /// One evaluation, and as many reverse sweeps as are asked for.
+  Pullback pullback(const at::Tensor& x, const Times& t, Quantity of);
   /// d(quantity)/dx v, by two reverse sweeps (the linear map of the first is differentiated).
   at::Tensor jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
   /// What the network itself states, by its output.

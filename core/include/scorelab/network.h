@@ -24,6 +24,7 @@ struct Setting {
   std::vector<std::int64_t> shape;  ///< of one sample
   const Law* law = nullptr;         ///< the data set's own in the model's units, where it has one
   const DataSet* data = nullptr;    ///< prepared; null for the data set itself
+  std::int64_t parts = 1;           ///< of a network's answer: 2 where it says the variance too
 };
 
 struct Input {
@@ -41,7 +42,7 @@ class Network : public Component {
  public:
   static constexpr const char* kind = "network";
   ~Network() override;
-  /// [B, ..] -> [B, ..]. No draws from a default generator; no state between calls.
+  /// [B, C, ..] -> [B, parts C, ..], parts as the setting said. No draws from a default generator; no state between calls.
   virtual at::Tensor forward(const Input& input) = 0;
   /// The parameters under their state-dict names, in a fixed order. The host may replace their storage, not their shapes.
   virtual NamedTensors parameters();

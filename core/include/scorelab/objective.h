@@ -23,12 +23,26 @@ struct TrainRun {
 /// How t is drawn in training: a shared group of parameters, `times.params(p)`.
 class TimeLaw {
  public:
+  TimeLaw(std::string times = "uniform") : times_(std::move(times)) {}  // NOLINT: an objective's default
   void params(Params& p);
+  struct Drawn {
+    Times t;
+    PerRow importance = 1;  ///< what the loss at t is multiplied by, so that its mean is that of uniform times
+  };
   /// One time a row from `u`, B uniform numbers in (0, 1).
-  Times draw(const Scheduler& scheduler, const std::vector<double>& u) const;
+  Drawn draw(const Scheduler& scheduler, const std::vector<double>& u) const;
+
+  /// Whether it draws by the losses that it has seen: loss-second-moment.
+  bool learns() const { return times_ == "loss-second-moment"; }
+  /// Takes note of losses at these times, without their importance.
+  void learn(const Scheduler& scheduler, const Times& t, const std::vector<double>& losses);
+  /// The losses seen: [N, 11], the last ten of each level, oldest first, and how many there are; part of the checkpoint.
+  at::Tensor history;
 
  private:
-  std::string times_ = "uniform";
+  std::vector<double> chances(std::int64_t levels) const;
+  std::string times_;
+  double mean_ = -1.2, std_ = 1.2;
 };
 
 /// The training loss and nothing else.

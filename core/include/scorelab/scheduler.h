@@ -68,6 +68,9 @@ class Scheduler : public Component {
   PerRow g2(const Times& t) const;
   /// The process from s to t, any 0 <= s <= t: alpha_t/alpha_s and sigma_t^2 - (alpha_t/alpha_s)^2 sigma_s^2.
   Kernel kernel(const Times& s, const Times& t) const;
+  /// The variance of x_s given x_t and x_0. At s = 0, where it is 0, that of the step before, from 2t to t, as the papers' code has it
+  /// wherever a logarithm is taken (Ho et al. 2020).
+  PerRow posterior_variance(const Times& s, const Times& t) const;
   /// The time one level below t (0 below the first); t - (t_max - t_min)/1000 where the process has no levels.
   double level_below(double t) const;
 

@@ -1,0 +1,51 @@
+#include <ATen/ATen.h>
+#include <scorelab/bound.h>
+#include <scorelab/dataset.h>
+
+#include <cmath>
+
+namespace scorelab {
+namespace {
+
+at::Tensor per_sample(const at::Tensor& x) { return row_dot(x, at::ones_like(x)); }
+
+}  // namespace
+
+void Bound::prepare(const Setting& setting) {
+  const std::int64_t levels = setting.data ? setting.data->grey_levels() : 0;
+  if (levels == 0) return;
+  const Affine map = setting.data->to_model();
+  bin_ = map.scale / static_cast<double>(levels - 1), low_ = map.shift, high_ = map.shift + map.scale;
+}
+
+at::Tensor Bound::term(const Prediction& p, const at::Tensor& x0, const Times& s) const {
+  const Scheduler& q = p.scheduler();
+  const Times& t = p.t();
+  const PerRow beta = q.kernel(s, t).sigma2, small = q.posterior_variance(s, t);
+  const at::Tensor log_variance =
+      variance_ == "learned" ? p.log_variance(s) : log(variance_ == "large" ? beta : small).column(x0).expand_as(x0);
+  const PerRow A = q.alpha(s) * beta / square(q.sigma(t));  // of x_0 in the posterior's mean; of x_t there is the same in both means
+  const at::Tensor mean = p.x0(), off = A * (x0 - mean);
+  const at::Tensor log_ratio = log_variance - log(small).column(x0);
+  const at::Tensor kl = 0.5 * per_sample(log_ratio - 1 + (-log_ratio).exp() + off.square() * (-log_variance).exp());
+  const PerRow last = s <= 0;
+  return last.any() ? where(last, decoder(x0, mean, log_variance), kl) : kl;
+}
+
+at::Tensor Bound::decoder(const at::Tensor& x0, const at::Tensor& mean, const at::Tensor& log_variance) const {
+  const at::Tensor off = x0 - mean;
+  if (bin_ == 0) return 0.5 * per_sample(log_variance + std::log(2 * M_PI) + off.square() * (-log_variance).exp());
+  const at::Tensor scale = (-0.5 * log_variance).exp();
+  const at::Tensor below = at::special_ndtr((off - bin_ / 2) * scale), above = at::special_ndtr((off + bin_ / 2) * scale);
+  const at::Tensor upper = at::where(x0 > high_ - bin_ / 4, at::ones_like(above), above);
+  const at::Tensor lower = at::where(x0 < low_ + bin_ / 4, at::zeros_like(below), below);
+  return -per_sample((upper - lower).clamp_min(1e-12).log());
+}
+
+at::Tensor Bound::prior(const Scheduler& q, const at::Tensor& x0) {
+  const double alpha = q.alpha(q.t_max()).one(), variance = std::pow(q.sigma(q.t_max()).one(), 2), of_prior = std::pow(q.prior_std(), 2);
+  const double ratio = variance / of_prior;
+  return 0.5 * per_sample((alpha * x0).square() / of_prior + (ratio - 1 - std::log(ratio)));
+}
+
+}  // namespace scorelab

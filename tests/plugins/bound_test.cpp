@@ -1,0 +1,207 @@
+#include <gtest/gtest.h>
+#include <scorelab/bound.h>
+#include <scorelab/dataset.h>
+
+#include "formulas.h"
+#include "objectives_testing.h"
+
+namespace scorelab::test {
+namespace {
+
+/// Answers a mean, A x + b, and behind it the same raw number for the variance of every element.
+class TwoParts final : public Network {
+ public:
+  TwoParts(double a, double raw) : a_(at::full({1}, a, at::kDouble)), raw_(at::full({1}, raw, at::kDouble)) {
+    a_.requires_grad_(true), raw_.requires_grad_(true);
+  }
+  at::Tensor forward(const Input& in) override { return at::cat({a_ * in.x, raw_ * at::ones_like(in.x)}, 1); }
+  NamedTensors parameters() override { return {{"a", a_}, {"raw", raw_}}; }
+
+ private:
+  at::Tensor a_, raw_;
+};
+
+World learned(const std::string& how, double raw, int T = 50, std::vector<std::int64_t> shape = {2}, double a = 0.3) {
+  OutputOptions output;
+  output.variance = how;
+  return world(plugin("scheduler", "ddpm-linear", {{"T", T}}), std::make_shared<TwoParts>(a, raw), std::move(shape), at::kDouble, output);
+}
+
+/// The posterior's variance at level i; at the first that of the second.
+double small(const Ddpm& p, int i) {
+  i = std::max(i, 2);
+  return p.beta[i] * (1 - p.abar[i - 1]) / (1 - p.abar[i]);
+}
+
+std::shared_ptr<Objective> prepared(const World& w, Json params) {
+  const Json config = plugin("objective", "ddpm", std::move(params));
+  host::check_all(config);
+  const auto out = host::make_as<Objective>(config);
+  Setting setting = w.setting();
+  setting.parts = 2;
+  host::prepare(out, config, setting);
+  return out;
+}
+
+at::Tensor data(std::int64_t rows) { return Noise(3, "data").normal(at::empty({rows, 2}, at::kDouble)); }
+
+TEST(LearnedVariance, LiesBetweenThePosteriorsAndTheKernels) {  // Nichol & Dhariwal 2021, equation 15
+  const int T = 50;
+  const Ddpm process(T);
+  for (const double raw : {-1.0, 0.4, 1.0, 1.5}) {
+    const World w = learned("learned-range", raw, T), free = learned("learned", raw, T);
+    for (const int i : {1, 2, 10, 50}) {
+      const double t = static_cast<double>(i) / T, s = static_cast<double>(i - 1) / T, share = (raw + 1) / 2;
+      const double range = share * std::log(process.beta[i]) + (1 - share) * std::log(small(process, i));
+      const Prediction p = w.model()(data(3), t);
+      EXPECT_TRUE(p.learns_variance());
+      expect_close(p.log_variance(s), at::full({3, 2}, range, at::kDouble));
+      expect_close(free.model()(data(3), t).log_variance(s), at::full({3, 2}, std::log(process.beta[i]) + raw, at::kDouble));
+      EXPECT_TRUE(p.with(Quantity::x0, p.x0()).learns_variance()) << "guides keep it";
+    }
+  }
+  const World plain =
+      world(plugin("scheduler", "ddpm-linear"), std::make_shared<TinyNetwork>(at::eye(2, at::kDouble), at::zeros({2}, at::kDouble)), {2});
+  EXPECT_THROW(plain.model()(data(3), 0.5).log_variance(0.499), Error);
+}
+
+TEST(LearnedVariance, IsWhatTheAncestralStepAdds) {
+  const int T = 20;
+  const Ddpm process(T);
+  const World w = learned("learned-range", 0.4, T);
+  const at::Tensor start = w.prior(5), y = w.sample(plugin("step", "ancestral", {{"variance", "learned"}}), start);
+  Noise noise = w.noise().stream("predictor");
+  at::Tensor x = start;
+  for (int i = T; i > 0; --i) {
+    const double beta = process.beta[i], log_variance = 0.7 * std::log(beta) + 0.3 * std::log(small(process, i));
+    const at::Tensor mean = (x - beta / std::sqrt(1 - process.abar[i]) * 0.3 * x) / std::sqrt(1 - beta);
+    x = mean + (i > 1 ? std::exp(0.5 * log_variance) : 0.0) * noise.normal(x);
+  }
+  expect_close(y, x);
+}
+
+/// KL(N(m1, v1) || N(m2, v2)) of one dimension.
+double kl(double m1, double v1, double m2, double v2) { return 0.5 * (std::log(v2 / v1) + (v1 + (m1 - m2) * (m1 - m2)) / v2 - 1); }
+
+double term(const Ddpm& process, int i, double x0, double x, double eps, double log_variance) {
+  const double beta = process.beta[i], abar = process.abar[i], before = process.abar[i - 1];
+  const double mean = (x - beta / std::sqrt(1 - abar) * eps) / std::sqrt(1 - beta);
+  if (i == 1) return 0.5 * (std::log(2 * M_PI) + log_variance + (x0 - mean) * (x0 - mean) / std::exp(log_variance));
+  const double truth = std::sqrt(before) * beta / (1 - abar) * x0 + std::sqrt(1 - beta) * (1 - before) / (1 - abar) * x;
+  return kl(truth, small(process, i), mean, std::exp(log_variance));
+}
+
+TEST(DdpmBound, HasTheKullbackLeiblerTermsOfALearnedVariance) {
+  const int T = 50;
+  const Ddpm process(T);
+  const World w = learned("learned-range", 0.4, T);
+  const std::vector<int> levels{1, 2, 10, 50};
+  const TrainBatch b = batch(w, data(4), Times(std::vector<double>{0.02, 0.04, 0.2, 1.0}));
+  const at::Tensor got = loss(w, *prepared(w, {{"weight", "elbo"}}), b).detach();
+  const at::Tensor hybrid = loss(w, *prepared(w, {{"vb", 0.001}}), b).detach(), simple = (0.3 * b.x - b.eps).square().mean(1).detach();
+  for (std::int64_t r = 0; r < 4; ++r) {
+    const int i = levels[static_cast<std::size_t>(r)];
+    const double log_variance = 0.7 * std::log(process.beta[i]) + 0.3 * std::log(small(process, i));
+    double sum = 0;
+    for (std::int64_t d = 0; d < 2; ++d) {
+      const double x = b.x[r][d].item<double>();
+      sum += term(process, i, b.x0[r][d].item<double>(), x, 0.3 * x, log_variance);
+    }
+    EXPECT_NEAR(got[r].item<double>() / (T * sum), 1, 1e-8) << i;
+    EXPECT_NEAR(hybrid[r].item<double>(), simple[r].item<double>() + 0.001 * T * sum / (2 * std::log(2)), 1e-9) << i;
+  }
+}
+
+TEST(DdpmBound, TeachesTheVarianceAloneInTheHybridLoss) {
+  const World w = learned("learned-range", 0.4);
+  const TrainBatch b = batch(w, data(40), 0.2);
+  const auto gradients = [&](Json params) {
+    loss(w, *prepared(w, std::move(params)), b).mean().backward();
+    std::vector<double> out;
+    for (auto& [name, p] : w.state->network->parameters()) {
+      out.push_back(p.grad().defined() ? p.grad().item<double>() : 0);
+      const_cast<at::Tensor&>(p).mutable_grad().reset();
+    }
+    return out;
+  };
+  const auto simple = gradients({{"weight", "simple"}}), hybrid = gradients({{"weight", "simple"}, {"vb", 1.0}}),
+             full = gradients({{"weight", "elbo"}});
+  EXPECT_EQ(simple[1], 0);
+  EXPECT_NEAR(hybrid[0], simple[0], 1e-12);
+  EXPECT_NEAR(hybrid[1] * 2 * std::log(2), full[1], 1e-9) << "bits per dimension, of 2";
+  EXPECT_GT(std::abs(full[0]), 1e-3);
+  expect_gradients(w, *prepared(w, {{"weight", "elbo"}}), b);
+}
+
+/// papers.md, O9: data N(0.3, 0.5^2), the exact model: the bound is H + KL_T + a gap that is known. Quadratic in (x0, eps): their four
+/// corners have the Gaussians' moments.
+TEST(Bound, OfAGaussianExceedsItsEntropyByTheKnownGap) {
+  const Law law = gaussian({0.3}, {0.5});
+  const double H = 0.5 * std::log(2 * M_PI * std::exp(1.0) * 0.25), m = 0.3, s = 0.5;
+  const struct {
+    Json scheduler;
+    const char* variance;
+    double gap, rounded;
+               {plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "large", 0.001092, 1.5e-6},
+               {plugin("scheduler", "ddpm-cosine", {{"T", 10}}), "large", 0.056881, 1.5e-6},
+               {plugin("scheduler", "ddpm-cosine", {{"T", 100}}), "large", 0.006084, 1.5e-6},
+               {plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "small", 0.57, 0.005},
+               {plugin("scheduler", "ddpm-cosine", {{"T", 1000}}), "small", 0.53, 0.005}};
+  for (const auto& k : known) {
+    const World w = exact(k.scheduler, law);
+    const auto T = w.q->levels();
+    const at::Tensor x0 = at::tensor({m + s, m + s, m - s, m - s}, at::kDouble).view({4, 1}),
+                     eps = at::tensor({1.0, -1.0, 1.0, -1.0}, at::kDouble).view({4, 1});
+    const Bound bound(k.variance);
+    double total = Bound::prior(*w.q, x0).mean().item<double>();
+    const double aT = w.q->alpha(1.0).one(), vT = aT * aT * s * s + 1 - aT * aT;
+    const double KL_T = kl(aT * m, vT, 0, 1);
+    for (std::int64_t i = 1; i <= T; ++i) {
+      const double t = static_cast<double>(i) / static_cast<double>(T);
+      const at::Tensor x = w.q->alpha(t) * x0 + w.q->sigma(t) * eps;
+      total += bound.term(w.model()(x, t), x0, static_cast<double>(i - 1) / static_cast<double>(T)).mean().item<double>();
+    }
+    double gap = 0;
+    const auto abar = [&](std::int64_t i) { return std::pow(w.q->alpha(static_cast<double>(i) / static_cast<double>(T)).one(), 2); };
+    for (std::int64_t i = 1; i <= T; ++i) {
+      const auto v = [&](std::int64_t k) { return abar(k) * s * s + 1 - abar(k); };
+      const auto beta = [&](std::int64_t k) { return 1 - abar(k) / abar(k - 1); };
+      const double truth = i == 1 ? s * s * (1 - abar(1)) / v(1) : v(i - 1) * beta(i) / v(i);
+      const std::int64_t j = std::max<std::int64_t>(i, 2);
+      const double used = k.variance == std::string("large") ? beta(i) : beta(j) * (1 - abar(j - 1)) / (1 - abar(j));
+      gap += 0.5 * (truth / used - 1 - std::log(truth / used));
+    }
+    EXPECT_NEAR(total - H - KL_T, gap, 1e-6) << k.scheduler << " " << k.variance;
+    EXPECT_NEAR(total - H - KL_T, k.gap, k.rounded) << k.scheduler << " " << k.variance;
+  }
+}
+
+/// Ho et al. 2020, equation 13: over all grey levels the discretised Gaussian sums to 1.
+TEST(Bound, OfGreyLevelsIsADistributionOverThem) {
+  const Json config = plugin("dataset", "digits", {{"range", {-1.0, 1.0}}});
+  const auto set = host::make_as<DataSet>(config);
+  const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 100}}), gaussian({0.1}, {0.4}));
+  try {
+    host::prepare(set, config, w.setting());
+  } catch (const Error& e) {
+    GTEST_SKIP() << e.what();
+  }
+  Setting setting = w.setting();
+  setting.data = set.get();
+  Bound bound("large");
+  bound.prepare(setting);
+  at::Tensor levels = at::linspace(-1, 1, 17, at::kDouble).view({17, 1});
+  for (const double at_x : {-1.3, 0.2, 0.93}) {
+    const Prediction p = w.model()(at::full({17, 1}, at_x, at::kDouble), 0.01);
+    EXPECT_NEAR((-bound.term(p, levels, 0.0)).exp().sum().item<double>(), 1, 1e-9) << at_x;
+    const double mean = p.x0()[0][0].item<double>(), std = std::sqrt(1e-4);  // beta_1
+    const auto below = [&](double v) { return 0.5 * std::erfc(-(v - mean) / (std * std::sqrt(2.0))); };
+    const double middle = below(0.0625) - below(-0.0625);
+    if (middle > 1e-9) {
+      EXPECT_NEAR(std::exp(-bound.term(p, levels, 0.0)[8].item<double>()), middle, 1e-9);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace scorelab::test
