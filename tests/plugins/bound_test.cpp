@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <scorelab/bound.h>
 #include <scorelab/dataset.h>
+#include <scorelab/metric.h>
 
 #include "formulas.h"
 #include "objectives_testing.h"
@@ -142,7 +143,7 @@ TEST(Bound, OfAGaussianExceedsItsEntropyByTheKnownGap) {
     Json scheduler;
     const char* variance;
     double gap, rounded;
-               {plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "large", 0.001092, 1.5e-6},
+  } known[] = {{plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "large", 0.001092, 1.5e-6},
                {plugin("scheduler", "ddpm-cosine", {{"T", 10}}), "large", 0.056881, 1.5e-6},
                {plugin("scheduler", "ddpm-cosine", {{"T", 100}}), "large", 0.006084, 1.5e-6},
                {plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "small", 0.57, 0.005},
@@ -201,6 +202,37 @@ TEST(Bound, OfGreyLevelsIsADistributionOverThem) {
       EXPECT_NEAR(std::exp(-bound.term(p, levels, 0.0)[8].item<double>()), middle, 1e-9);
     }
   }
+}
+
+/// The metric on draws of the data, in data units: x = 2 y + 1 in the model's. The bound exceeds the entropy by gap and KL_T.
+TEST(Vlb, IsTheEntropyAndTheGapForAnExactModel) {
+  const double m = 0.3, s = 0.5, scale = 2, shift = 1;
+  const Law in_model = gaussian({m}, {s}), in_data = in_model.mapped(1 / scale, -shift / scale);
+  const World w = exact(plugin("scheduler", "ddpm-cosine", {{"T", 10}}), in_model);
+  const Json config = plugin("metric", "vlb");
+  const auto metric = host::make_as<Metric>(config);
+  host::prepare(metric, config, w.setting());
+  const std::int64_t rows = 20000;
+  const at::Tensor y = (m + s * Noise(7, "data").normal(at::empty({rows, 1}, at::kDouble)) - shift) / scale;
+  Noise noise(8, "metric");
+  Model model = w.model();
+  const c10::NoGradGuard guard;
+  w.state->counts.reset(rows);
+  const auto got = metric->measure({{}, y, &in_data, noise, nullptr, &model, {scale, shift}});
+  ASSERT_EQ(got.size(), 3);
+  const double aT = w.q->alpha(1.0).one(), KL_T = kl(aT * m, aT * aT * s * s + 1 - aT * aT, 0, 1);
+  const double entropy = 0.5 * std::log(2 * M_PI * std::exp(1.0) * s * s / (scale * scale));
+  EXPECT_NEAR(got[0].value, entropy + KL_T + 0.056881, 5 * 0.8 / std::sqrt(rows)) << "O9; a nat of density in data units";
+  EXPECT_EQ(got[0].unit, "nat");
+  EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(rows, 10));
+  const auto& terms = *got[2].array;
+  EXPECT_EQ(terms.at.size(), 10);
+  EXPECT_DOUBLE_EQ(terms.at[9], 1);
+  double sum = got[1].value;
+  for (const double t : terms.values) sum += t;
+  EXPECT_NEAR(sum - std::log(scale), got[0].value, 1e-12);
+  EXPECT_GT(terms.values[0], -2);
+  for (std::size_t i = 1; i < 10; ++i) EXPECT_GE(terms.values[i], 0) << "a divergence";
 }
 
 }  // namespace
