@@ -91,9 +91,11 @@ std::vector<Quantity> quantities(const Data& data, const std::string& name) {
   const std::string wanted = !name.empty() ? name : data.comparison.compare.primary;
   if (wanted.empty()) return data.metrics;
   std::vector<Quantity> out;
-  for (const auto* list : {&data.metrics, &data.costs})
+  for (const auto* list : {&data.metrics, &data.costs}) {
+    if (!out.empty()) break;  // what measuring a metric cost is no part of it
     for (const auto& q : *list)
       if (q.name == wanted || q.name.rfind(wanted + ".", 0) == 0) out.push_back(q);
+  }
   if (out.empty()) {
     std::vector<std::string> all;
     for (const auto* list : {&data.metrics, &data.costs})

@@ -152,7 +152,7 @@ proof "set up again, killed in the middle of the build" killed_at build '^\[20/'
 before=$(targets)
 time proof "./scorelab run experiments/quickstart.toml goes on from there" inside ./scorelab run experiments/quickstart.toml
 proof "of ${before:-?} targets it built only the $(targets) that were left" test "$(targets)" -lt "${before:-0}"
-proof "results/quickstart/run.h5" test -s "$machine$home/results/quickstart/run.h5"
+proof "results/quickstart/ode/objective=ddpm/s0/run.h5" test -s "$machine$home/results/quickstart/ode/objective=ddpm/s0/run.h5"
 proof "a picture" grep -q . <(find "$machine$home/results" -name '*.png' -size +0 2>/dev/null)
 proof "a CUDA library without a CUDA toolkit" test -s "$machine$home/build/lib/libscorelab_cuda.so"
 time proof "./scorelab test" inside ./scorelab test --no-tests=error
