@@ -34,6 +34,9 @@ FAULTS = {
     "default-out-of-bounds": "parameters",
     "exports": "library",
     "crashes": "shape",
+    "noise-grows": "strong",
+    "off-the-path": "strong",
+    "stream-for-each-step": "strong",
 }
 # The same of the other kinds: faulty_KIND.cpp.
 FAULTS_OF = {
@@ -155,7 +158,7 @@ def test_our_own(name):
 def test_our_own_samplers(name):
     certificate = certify(name)
     assert failed(certificate) == {}
-    assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order"}
+    assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order", "strong"}
 
 
 def test_a_certificate_with_its_figure(tmp_path):
