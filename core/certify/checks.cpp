@@ -20,7 +20,8 @@ std::vector<Check> checks_of(const std::string& kind) {
          {"gaussian", "recovers a Gaussian: mean and standard deviation"},
          {"mixture", "recovers a mixture: weights of its modes (chi-square)"},
          {"moments", "exact moments equal Monte Carlo"},
-         {"order", "the error falls with the steps: the measured order"}});
+         {"order", "the error falls with the steps: the measured order"},
+         {"strong", "samples move less with more steps on the same Brownian paths: the measured strong order"}});
   else if (kind == "scheduler")
     add({{"marginals", "alpha and sigma finite, 0 or above, from clean to noisy"},
          {"slopes", "derivatives equal finite differences"},

@@ -52,27 +52,30 @@ Json objective(const std::string& check, const Json& request) {
   Arena arena(*setup.network, 3);  // draws the network's first weights
   const auto state = setup.model(a.spec, a.stop);
   const c10::AutoGradMode grad(true);
-  const auto loss = [&] {
-    Noise noise(1, "train"), own_noise(1, "objective");
+  const auto loss = [&](std::int64_t from, std::int64_t rows) {
+    Noise noise(1, "train", from), own_noise(1, "objective", from);
     TrainBatch b;
-    b.x0 = noise.normal(at::empty({16, 2}, at::kDouble)), b.eps = noise.normal(b.x0);
-    const at::Tensor u = noise.uniform(at::empty({16, 1}, at::kDouble));
-    b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + 16}).t;
+    b.x0 = noise.normal(at::empty({rows, 2}, at::kDouble)), b.eps = noise.normal(b.x0);
+    const at::Tensor u = noise.uniform(at::empty({rows, 1}, at::kDouble));
+    b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows}).t;
     b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
     Model model(state);
     TrainRun run{model, *setup.scheduler, own_noise};
     return one->loss(run, b);
   };
   const host::KeepGenerator keep;
-  const at::Tensor first = loss();
+  const at::Tensor first = loss(0, 16);
   if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
   if (check == "loss") {
     if (first.sizes() != at::IntArrayRef({16}))
       throw Failed("its loss of 16 samples has shape " + c10::str(first.sizes()) + "; expected [16]");
     same(first.isfinite().all().item<bool>(), "its loss is not finite");
+    const double off = (at::cat({loss(0, 5), loss(5, 11)}) - first).abs().max().item<double>();
+    same(off <= 1e-9 * std::max(1.0, first.abs().max().item<double>()),
+         "a sample's loss depends on the others in its batch: it must be that of each sample, and the host takes the mean");
     return {{"detail", fmt::format("mean {:.3g}", first.mean().item<double>())}};
   }
-  if (check == "repeatable") return same(loss().equal(first), "the same draws gave another loss"), Json{{"detail", "to the last bit"}};
+  if (check == "repeatable") return same(loss(0, 16).equal(first), "the same draws gave another loss"), Json{{"detail", "to the last bit"}};
   first.mean().backward();
   const double norm = arena.gradients.norm().item<double>();
   same(std::isfinite(norm) && norm > 0, "its gradient is 0 or not finite: the network would not learn");
@@ -136,11 +139,15 @@ Json initial(const std::string& check, const Json& request) {
   const auto stated = one->moments({*a.setup.scheduler, like, nullptr, a.setup.data->to_model()});
   if (!stated) throw Skipped("it states none");
   const at::Tensor many = draw(0, 20000);
-  const double mean =
-      ((many.mean(0) - stated->mean).abs() / (stated->variance.sqrt() / std::sqrt(20000.0)).clamp_min(1e-300)).max().item<double>();
-  const double var = ((many.var(0) / stated->variance.clamp_min(1e-300) - 1).abs() * std::sqrt(20000.0 / 2)).max().item<double>();
-  same(stated->variance.max().item<double>() == 0 || (mean < 5 && var < 5),
+  const double n = 20000;
+  const at::Tensor least = 1e-9 * (1 + stated->mean.abs()), std = stated->variance.sqrt().maximum(least), z = (many - stated->mean) / std;
+  const double mean = (z.mean(0).abs() * std::sqrt(n)).max().item<double>(),
+               var = ((z.var(0) - 1).abs() * std::sqrt(n / 2)).max().item<double>();
+  const bool point = stated->variance.max().item<double>() == 0;
+  same(point ? z.abs().max().item<double>() <= 1 : mean < 5 && var < 5,
        "20,000 draws are more than 5 standard errors from the stated moments");
+  const double together = (z.select(1, 0) * z.select(1, 1)).mean().item<double>() * std::sqrt(n);
+  same(point || std::abs(together) < 5, "its moments state independent elements, and those of its draws are correlated");
   return {{"detail", fmt::format("{:.1f} and {:.1f} standard errors", mean, var)}};
 }
 
@@ -212,18 +219,21 @@ Json metric(const std::string& check, const Json& request) {
   if (check == "finite") {
     for (const double v : values(first)) same(std::isfinite(v), "a value is not finite");
     for (const auto& m : first)
-      same(!m.long_name.empty() && (m.goal == "min" || m.goal == "max" || m.goal == "none"),
-           "a measurement has no long name, or its goal is not min, max or none");
+      same(!m.long_name.empty() && !m.unit.empty() && (m.goal == "min" || m.goal == "max" || m.goal == "none"),
+           "a measurement has no long name or no unit, or its goal is not min, max or none");
     return {{"detail", fmt::format("{} measurements", first.size())}};
   }
   if (check == "repeatable")
     return same(values(measure(x)) == values(first), "the same samples gave another value"), Json{{"detail", "to the last bit"}};
   if (of_model) throw Skipped("it measures the model");
   if (check == "order") {
-    const auto turned = values(measure(x.flip(0))), before = values(first);
-    for (std::size_t i = 0; i < before.size(); ++i)
-      same(std::abs(turned[i] - before[i]) <= 1e-9 * std::max(1.0, std::abs(before[i])), "the samples in another order gave another value");
-    return {{"detail", "reversed"}};
+    const at::Tensor shuffled = x.index_select(0, (at::arange(500, at::kLong) * 7919).remainder(500));  // reversed, neighbours stay so
+    const auto before = values(first);
+    for (const auto& turned : {values(measure(x.flip(0))), values(measure(shuffled))})
+      for (std::size_t i = 0; i < before.size(); ++i)
+        same(std::abs(turned[i] - before[i]) <= 1e-9 * std::max(1.0, std::abs(before[i])),
+             "the samples in another order gave another value");
+    return {{"detail", "reversed and shuffled"}};
   }
   const auto far = measure(3 * x + 5);
   std::string worse;
@@ -249,7 +259,7 @@ Json check_network(const std::string& check, const Json& request) {
   if (needs("gaussian-law")) a.spec["dataset"] = own(request, "dataset", "gaussian");
   a.spec["network"] = request["component"];
   host::check_all(request["component"]);
-  const auto answer = [&](const char* dtype, std::int64_t rows, std::uint64_t seed, const at::Tensor& given = {}) {
+  const auto answer = [&](const char* dtype, std::int64_t rows, std::uint64_t seed, const at::Tensor& given = {}, int calls = 1) {
     a.spec["run"]["dtype"] = dtype;
     const host::Setup setup(a.spec, at::kCPU, true);
     if (!setup.network->parameters().empty()) const Arena arena(*setup.network, seed);
@@ -259,6 +269,7 @@ Json check_network(const std::string& check, const Json& request) {
     const at::Tensor x = given.defined() ? given.to(setup.tensors) : noise.normal(at::empty(shape, setup.tensors));
     const auto state = setup.model(a.spec, a.stop);
     Model model(state);
+    for (; calls > 1; --calls) model(x, 0.5);
     return std::pair(x, model(x, 0.5).as(model.stated()));
   };
   const host::KeepGenerator keep;
@@ -269,10 +280,13 @@ Json check_network(const std::string& check, const Json& request) {
     return {{"detail", c10::str(x.sizes())}};
   }
   if (check == "repeatable")
-    return same(answer("float64", 8, 3).second.equal(first), "the same input and seed gave another answer"),
+    return same(answer("float64", 8, 3).second.equal(first) && answer("float64", 8, 3, {}, 2).second.equal(first),
+                "the same input and seed gave another answer: state between calls, or a generator of its own"),
            Json{{"detail", "to the last bit"}};
   if (check == "chunks") {
-    const double off = (answer("float64", 1, 3, x.narrow(0, 0, 1)).second - first.narrow(0, 0, 1)).abs().max().item<double>();
+    double off = 0;
+    for (const std::int64_t row : {0, 5})  // the first has none before it
+      off = std::max(off, (answer("float64", 1, 3, x.narrow(0, row, 1)).second - first.narrow(0, row, 1)).abs().max().item<double>());
     same(off <= 1e-9 * std::max(1.0, first.abs().max().item<double>()), "a row alone has another answer: rows see each other");
     return {{"detail", fmt::format("a row alone is off by {:.1g}", off)}};
   }
@@ -280,23 +294,27 @@ Json check_network(const std::string& check, const Json& request) {
   if (setup.network->parameters().empty()) throw Skipped("it has no parameters");
   Arena arena(*setup.network, 3);
   const auto state = setup.model(a.spec, a.stop);
+  Noise noise(5, "weights");
+  const auto draw = [&] { return noise.normal(arena.values.unsqueeze(0)).squeeze(0); };
+  arena.values.add_(0.05 * draw());  // a layer that begins at 0 would hide those before it
   const c10::AutoGradMode grad(true);
   Model model(state);
   const auto loss = [&] { return (model(x, 0.5).as(model.stated()) - 1).square().sum(); };
   loss().backward();
-  std::string untouched;
-  for (const auto& [name, g] : arena.views(arena.gradients))
+  for (const auto& [name, g] : arena.views(arena.gradients)) {
     if (!g.isfinite().all().item<bool>()) throw Failed("the gradient of " + name + " is not finite");
-  const at::Tensor direction = arena.gradients.clone(), before = arena.values.clone();
-  const double slope = direction.square().sum().item<double>(), h = 1e-6 / std::sqrt(std::max(slope, 1e-300));
+    if (!g.any().item<bool>()) throw Failed("the gradient of " + name + " is 0: it is detached, or not used");
+  }
   const c10::AutoGradMode off(false);
+  const at::Tensor direction = draw(), before = arena.values.clone();  // along the gradient itself a part that is missing would not show
+  const double slope = at::dot(arena.gradients, direction).item<double>(), size = arena.gradients.norm().item<double>(), h = 1e-6;
   arena.values.copy_(before + h * direction);
   const double up = loss().item<double>();
   arena.values.copy_(before - h * direction);
   const double down = loss().item<double>(), measured = (up - down) / (2 * h);
-  if (slope > 0 && std::abs(measured / slope - 1) > 1e-4)
-    throw Failed(fmt::format("along its gradient the loss rises by {:.6g}, and finite differences say {:.6g}", slope, measured));
-  same(slope > 0, "no parameter has a gradient");
+  if (!(std::abs(measured - slope) <= 1e-4 * size))
+    throw Failed(
+        fmt::format("in a direction drawn the loss rises by {:.6g} by its gradient, and by {:.6g} by finite differences", slope, measured));
   return {{"detail", fmt::format("{} parameters", arena.count())}};
 }
 
@@ -317,8 +335,11 @@ Json check_scheduler(const std::string& check, const Json& request) {
       if (snr > last) throw Failed(fmt::format("alpha/sigma rises at t = {}: it must fall from clean to noisy", t));
       last = snr;
     }
-    same(q->prior_std() > 0 && std::isfinite(q->conditioning(high)) && std::isfinite(q->conditioning(low)),
-         "its prior or its conditioning is not finite");
+    const double alpha = q->alpha(high).one(), sigma = q->sigma(high).one(), prior = q->prior_std();
+    if (!(prior > 0.9 * sigma && prior < 1.1 * std::hypot(alpha, sigma)))
+      throw Failed(fmt::format("its prior has the standard deviation {}, but x at t = {} has alpha {:.3g} and sigma {:.3g}", prior, high,
+                               alpha, sigma));
+    same(std::isfinite(q->conditioning(high)) && std::isfinite(q->conditioning(low)), "its conditioning is not finite");
     return {{"detail", fmt::format("t from {:.3g} to {:.3g}", low, high)}};
   }
   double worst = 0;
@@ -337,6 +358,9 @@ Json check_scheduler(const std::string& check, const Json& request) {
   if (check == "kernels") {
     for (const auto& [r, s, t] : {std::tuple{0.0, 0.3, 0.8}, {0.1, 0.5, 0.95}, {0.4, 0.41, 0.42}}) {
       const Kernel a = q->kernel(at(r), at(s)), b = q->kernel(at(s), at(t)), c = q->kernel(at(r), at(t));
+      for (const double variance : {a.sigma2.one(), b.sigma2.one(), c.sigma2.one()})
+        if (!(variance >= 0))
+          throw Failed(fmt::format("a kernel between t = {:.3g} and {:.3g} has the variance {:.3g}", at(r), at(t), variance));
       worst = std::max({worst, std::abs((a.alpha * b.alpha / c.alpha).one() - 1),
                         std::abs((square(b.alpha) * a.sigma2 + b.sigma2 - c.sigma2).one()) / c.sigma2.one()});
     }

@@ -71,6 +71,8 @@ Json steps(const Json& request, std::int64_t n);
 bool walks(const Json& request);
 
 Json check_sampler(const std::string& check, const Json& request);
+/// Of samples beside known laws: exactness, orders, and the figure's curve.
+Json check_sampler_law(const std::string& check, const Json& request);
 Json check_scheduler(const std::string& check, const Json& request);
 Json check_network(const std::string& check, const Json& request);
 Json check_other(const std::string& check, const Json& request);

@@ -2,6 +2,7 @@
 #include <scorelab/plugin.h>
 #include <scorelab/sampler.h>
 
+#include <cmath>
 #include <random>
 #include <string_view>
 
@@ -35,9 +36,12 @@ class Faulty final : public Sampler {
         if (fault != "swallows-stop") throw;
         score = at::zeros_like(x);  // and on it goes
       }
-      const at::Tensor z = noise(run, x, constant);
+      const at::Tensor z = noise(run, x, t, s, constant);
       x = x - dt * (f * x - (fault == "sigma-for-its-square" ? sqrt(g2) : g2) * score) +
-          (scale * (fault == "noise-scale" ? sqrt(g2) * dt : sqrt(g2 * dt))) * z;
+          (scale * (fault == "noise-scale"   ? sqrt(g2) * dt
+                    : fault == "noise-grows" ? sqrt(g2) * std::pow(dt, 0.25)
+                                             : sqrt(g2 * dt))) *
+              z;
       if (fault == "couples-rows") x = x - 0.01 * x.mean(0, true);
       if (fault == "not-finite-at-the-end" && s <= q.t_min()) x = x / (s - q.t_min());
       if (fault == "crashes") return *static_cast<at::Tensor*>(nullptr);
@@ -47,7 +51,9 @@ class Faulty final : public Sampler {
   }
 
  private:
-  at::Tensor noise(Run& run, const at::Tensor& x, std::mt19937& constant) const {
+  at::Tensor noise(Run& run, const at::Tensor& x, double t, double s, std::mt19937& constant) const {
+    if (fault == "off-the-path") return run.noise.normal(x);
+    if (fault == "stream-for-each-step") return run.noise.stream("step", std::lround(t / (t - s))).normal(x);
     if (fault == "default-generator") return at::randn_like(x);
     if (fault == "own-generator" || fault == "constant-generator") {
       static std::mt19937 own(3);
@@ -57,7 +63,7 @@ class Faulty final : public Sampler {
       return z.to(x.options());
     }
     if (fault == "state-between-calls") return (1 + 0.001 * calls_++) * run.noise.normal(x);
-    return run.noise.normal(x);
+    return run.increments(t, s).normal(x);
   }
 
   Grid grid_;

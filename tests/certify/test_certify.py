@@ -34,6 +34,78 @@ FAULTS = {
     "default-out-of-bounds": "parameters",
     "exports": "library",
     "crashes": "shape",
+    "noise-grows": "strong",
+    "off-the-path": "strong",
+    "stream-for-each-step": "strong",
+}
+# The same of the other kinds: faulty_KIND.cpp.
+FAULTS_OF = {
+    "scheduler": {
+        "sigma-falls": "marginals,kernels",
+        "wrong-prior": "marginals",
+        "infinite-conditioning": "marginals",
+        "no-slope": "slopes",
+        "wrong-slope": "slopes",
+        "no-inverse": "inverse",
+    },
+    "network": {
+        "wrong-dtype": "shape",
+        "wrong-shape": "shape",
+        "state-between-calls": "repeatable",
+        "batch-norm": "chunks",
+        "sees-those-before": "chunks",
+        "default-generator": "generators",
+        "detached": "gradients",
+        "unused-parameter": "gradients",
+    },
+    "objective": {
+        "batch-mean": "loss",
+        "mean-for-each": "loss",
+        "infinite": "loss",
+        "state-between-calls": "repeatable",
+        "default-generator": "generators",
+        "detached": "gradients",
+    },
+    "guide": {
+        "wrong-dtype": "shape",
+        "not-finite": "shape",
+        "state-between-calls": "repeatable",
+        "couples-rows": "chunks",
+        "constant-noise": "chunks",
+        "default-generator": "generators",
+    },
+    "initial": {
+        "wrong-dtype": "shape",
+        "own-generator": "repeatable",
+        "constant-generator": "chunks",
+        "rows-share": "chunks",
+        "default-generator": "generators",
+        "wrong-variance": "moments",
+        "wrong-mean": "moments",
+        "states-a-point": "moments",
+        "elements-share": "moments",
+    },
+    "dataset": {
+        "wrong-shape": "shape",
+        "not-finite": "shape",
+        "integers": "shape",
+        "own-generator": "repeatable",
+        "depends-on-neighbours": "chunks",
+        "default-generator": "generators",
+        "wrong-std": "law",
+        "wrong-mean": "law",
+    },
+    "metric": {
+        "nan": "finite",
+        "no-such-goal": "finite",
+        "no-unit": "finite",
+        "no-name": "finite",
+        "state-between-calls": "repeatable",
+        "default-generator": "generators",
+        "weighs-the-first": "order",
+        "counts-neighbours": "order",
+        "wrong-goal": "goal",
+    },
 }
 KINDS = {kind: sorted(f.stem for f in (ROOT / "plugins" / kind).glob("*.cpp"))
          for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "metrics", "samplers")}
@@ -59,6 +131,18 @@ def test_a_planted_fault_is_named(fault):
     assert failed(certify(FAULTY / f"{fault}.so", "--only", FAULTS[fault])).keys() == {FAULTS[fault]}
 
 
+@pytest.mark.parametrize("kind, fault", [(kind, fault) for kind, faults in FAULTS_OF.items() for fault in faults])
+def test_a_planted_fault_of_another_kind_is_named(kind, fault):
+    checks = FAULTS_OF[kind][fault]
+    assert failed(certify(FAULTY / f"{kind}-{fault}.so", "--only", checks)).keys() == set(checks.split(","))
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS_OF))
+def test_another_kind_without_a_fault_passes(kind):
+    certificate = certify(FAULTY / f"{kind}-none.so")
+    assert failed(certificate) == {} and certificate["certified"]
+
+
 def test_without_a_fault_it_passes():
     certificate = certify(FAULTY / "none.so")
     assert failed(certificate) == {} and certificate["certified"]
@@ -74,7 +158,7 @@ def test_our_own(name):
 def test_our_own_samplers(name):
     certificate = certify(name)
     assert failed(certificate) == {}
-    assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order"}
+    assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order", "strong"}
 
 
 def test_a_certificate_with_its_figure(tmp_path):
