@@ -12,10 +12,10 @@ at::Tensor per_sample(const at::Tensor& x) { return row_dot(x, at::ones_like(x))
 }  // namespace
 
 void Bound::prepare(const Setting& setting) {
-  const std::int64_t levels = setting.data ? setting.data->grey_levels() : 0;
-  if (levels == 0) return;
+  const Grey grey = setting.data ? setting.data->grey() : Grey{};
+  if (grey.levels == 0 || grey.dequantised) return;
   const Affine map = setting.data->to_model();
-  bin_ = map.scale / static_cast<double>(levels - 1), low_ = map.shift, high_ = map.shift + map.scale;
+  bin_ = map.scale / static_cast<double>(grey.levels - 1), low_ = map.shift, high_ = map.shift + map.scale;
 }
 
 at::Tensor Bound::term(const Prediction& p, const at::Tensor& x0, const Times& s) const {

@@ -16,7 +16,7 @@ std::optional<Moments> Initial::moments(const Start&) const { return std::nullop
 std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
 std::int64_t DataSet::classes() const { return 0; }
-std::int64_t DataSet::grey_levels() const { return 0; }
+Grey DataSet::grey() const { return {}; }
 Metric::~Metric() = default;
 
 void OnModel::params(Params& p) {

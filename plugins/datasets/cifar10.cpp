@@ -28,7 +28,7 @@ class Cifar10 final : public DataSet {
   }
   Affine to_model() const override { return images_.to_model(); }
   std::int64_t classes() const override { return images_.classes(); }
-  std::int64_t grey_levels() const override { return images_.grey_levels(); }
+  Grey grey() const override { return images_.grey(); }
 
   void prepare(const Setting&) override {
     std::vector<std::filesystem::path> files;

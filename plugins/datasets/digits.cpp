@@ -28,7 +28,7 @@ class Digits final : public DataSet {
   }
   Affine to_model() const override { return images_.to_model(); }
   std::int64_t classes() const override { return images_.classes(); }
-  std::int64_t grey_levels() const override { return images_.grey_levels(); }
+  Grey grey() const override { return images_.grey(); }
 
   void prepare(const Setting&) override {
     const auto file = find_data("digits/digits.csv.gz");

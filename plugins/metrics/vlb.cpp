@@ -28,14 +28,13 @@ class Vlb final : public Metric {
     options_ = setting.options;
     bound_ = Bound(variance_ != "auto" ? variance_ : setting.parts == 2 ? "learned" : "large");
     bound_.prepare(setting);
-    grey_levels_ = setting.data ? setting.data->grey_levels() : 0;
   }
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const auto& q = model.scheduler();
     const at::Tensor x0 = (m.reference * m.to_model.scale + m.to_model.shift).to(options_);
     const auto dim = static_cast<double>(x0.numel() / x0.size(0));
-    const double unit = grey_levels_ > 0 ? dim * std::log(2.0) : 1;
+    const double unit = m.grey.levels > 0 ? dim * std::log(2.0) : 1;
     const auto mean = [&](const at::Tensor& nats) { return nats.to(at::kDouble).mean().item<double>() / unit; };
     const std::int64_t n = q.levels();
     std::vector<double> t(n), terms(n);
@@ -48,8 +47,11 @@ class Vlb final : public Metric {
       total += terms[i - 1];
     }
     const double prior = mean(Bound::prior(q, x0));
-    const double volume = grey_levels_ > 0 ? 0 : dim * std::log(m.to_model.scale);  // of a density, from the model's units to the data's
-    const std::string name = grey_levels_ > 0 ? "bit/dim" : "nat";
+    // Of a density, from the model's units to the data's; of one over grey levels, from a level's width to its mass.
+    double volume = 0;
+    if (m.grey.levels == 0 || m.grey.dequantised) volume = dim * std::log(m.to_model.scale) / unit;
+    if (m.grey.dequantised) volume -= std::log2(static_cast<double>(m.grey.levels));
+    const std::string name = m.grey.levels > 0 ? "bit/dim" : "nat";
     const double nan = std::numeric_limits<double>::quiet_NaN();
     return {{"", total + prior - volume, name, "min", "variational bound on the negative log-likelihood"},
             {"prior", prior, name, "min", "KL divergence of the noisiest level from the prior"},
@@ -60,7 +62,6 @@ class Vlb final : public Metric {
   at::TensorOptions options_;
   OnModel on_model_;
   Bound bound_{"large"};
-  std::int64_t grey_levels_ = 0;
   std::string variance_ = "auto";
 };
 }  // namespace

@@ -1,5 +1,8 @@
 #include <scorelab/plugin.h>
+#include <scorelab/rk45.h>
 #include <scorelab/sampler.h>
+
+#include <cmath>
 
 namespace {
 using namespace scorelab;
@@ -9,17 +12,18 @@ using namespace scorelab;
 class PfOde final : public Sampler {
  public:
   void params(Params& p) override {
-    p("solver", solver_, "order 1, 2 or 4 on the grid, or adaptive").one_of({"euler", "heun", "rk4", "rk45"});
+    p("solver", solver_, "order 1, 2 or 4 on the grid, or adaptive: rk45 and dopri5 are one pair, by SciPy's name and by torchdiffeq's")
+        .one_of({"euler", "heun", "rk4", "rk45", "dopri5"});
     grid_.params(p).when("solver", {"euler", "heun", "rk4"});
-    p("rtol", rtol_, "relative tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
-    p("atol", atol_, "absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
-    p("first", first_, "first step tried, as a share of the whole").range(1e-6, 1).when("solver", {"rk45"});
+    p("rtol", rtol_, "relative tolerance of a step").range(1e-13, 1).when("solver", {"rk45", "dopri5"});
+    p("atol", atol_, "absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45", "dopri5"});
+    p("first", first_, "first step tried, as a share of the whole").range(1e-6, 1).when("solver", {"rk45", "dopri5"});
     p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation");
     p.needs("path", "it integrates an ODE from noise to data");
   }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     double end = run.scheduler.t_min();
-    if (solver_ == "rk45") {
+    if (solver_ == "rk45" || solver_ == "dopri5") {
       x = adaptive(run, x);
     } else {
       for (const auto& [i, t, s] : grid_.steps(run.scheduler, false)) {
@@ -55,34 +59,25 @@ class PfOde final : public Sampler {
       at::Tensor y, error;
       for (int j = 1; j < 7; ++j) {
         y = x;
-        for (int i = 0; i < j; ++i) y = y + (a[j][i] * (next - t)) * k[i];
-        k[j] = live.model(y, lerp(t, next, c[j])).velocity();
+        for (int i = 0; i < j; ++i) y = y + (rk45::a[j][i] * (next - t)) * k[i];
+        k[j] = live.model(y, lerp(t, next, rk45::c[j])).velocity();
       }
       for (int j = 0; j < 7; ++j) {
-        const at::Tensor part = (e[j] * (next - t)) * k[j];
+        const at::Tensor part = (rk45::e[j] * (next - t)) * k[j];
         error = j == 0 ? part : error + part;
       }
       const PerRow err = PerRow::from(run.rms(error / (atol_ + rtol_ * larger(x.abs(), y.abs()))));
+      if (err.map([](double v) { return double(!std::isfinite(v)); }).any()) return y;  // the host says where it was not finite first
       const PerRow accept = err <= 1;
       x = where(accept, y, x);           // y is the fifth-order solution, and
       k[0] = where(accept, k[6], k[0]);  // its slope begins the next step
       t = where(accept, next, t);
-      h = h * min(max(0.9 * pow(max(err, 1e-10), -0.2), 0.2), where(accept, 5, 1));
+      h = h * rk45::stretch(err);
       run.observe(t, x);
     }
     return x;
   }
   static at::Tensor larger(const at::Tensor& a, const at::Tensor& b) { return a.maximum(b); }
-
-  static constexpr double c[7] = {0, 1 / 5., 3 / 10., 4 / 5., 8 / 9., 1, 1};
-  static constexpr double a[7][6] = {{},
-                                     {1 / 5.},
-                                     {3 / 40., 9 / 40.},
-                                     {44 / 45., -56 / 15., 32 / 9.},
-                                     {19372 / 6561., -25360 / 2187., 64448 / 6561., -212 / 729.},
-                                     {9017 / 3168., -355 / 33., 46732 / 5247., 49 / 176., -5103 / 18656.},
-                                     {35 / 384., 0, 500 / 1113., 125 / 192., -2187 / 6784., 11 / 84.}};
-  static constexpr double e[7] = {71 / 57600., 0, -71 / 16695., 71 / 1920., -17253 / 339200., 22 / 525., -1 / 40.};
 
   std::string solver_ = "heun";
   Grid grid_;

@@ -152,5 +152,24 @@ TEST(PfOde, ARowTakesItsOwnStepsWhateverItsNeighboursDo) {
   }
 }
 
+TEST(PfOde, Dopri5IsRk45ByItsOtherName) {
+  const World w = exact(plugin("scheduler", "vp"), three_modes());
+  const at::Tensor x = w.prior(5);
+  EXPECT_TRUE(same_bits(w.sample(plugin("sampler", "pf-ode", {{"solver", "dopri5"}}), x),
+                        w.sample(plugin("sampler", "pf-ode", {{"solver", "rk45"}}), x)));
+}
+
+/// Answers no number.
+class Nothing final : public Network {
+ public:
+  at::Tensor forward(const Input& in) override { return in.x / 0.0 - in.x / 0.0; }
+};
+
+TEST(PfOde, AnAdaptiveSolveEndsWhereTheModelIsNotFinite) {
+  const World w = world(plugin("scheduler", "vp"), std::make_shared<Nothing>(), {2});
+  EXPECT_TRUE(w.sample(plugin("sampler", "pf-ode", {{"solver", "rk45"}}), w.prior(2)).isnan().any().item<bool>());
+  EXPECT_LE(w.nfe()[0], 7);
+}
+
 }  // namespace
 }  // namespace scorelab::test

@@ -12,7 +12,8 @@ class Bound {
  public:
   /// variance of a reverse step: "large" is the forward kernel's, "small" the posterior's, "learned" what the network says.
   explicit Bound(std::string variance) : variance_(std::move(variance)) {}
-  /// For grey levels the last term is that of a discretised Gaussian (Ho et al. 2020, equation 13); otherwise it is its density.
+  /// For grey levels that are not dequantised the last term is that of a discretised Gaussian (Ho et al. 2020, equation 13); otherwise it
+  /// is its density.
   void prepare(const Setting& setting);
 
   /// KL(q(x_s | x_t, x_0) || p(x_s | x_t)); where s = 0, -log p(x_0 | x_t). `p` is the model's answer at x_t.

@@ -15,6 +15,12 @@ struct Affine {
   double scale = 1, shift = 0;
 };
 
+/// What is known of the values of images: byte/(levels - 1), or (byte + u)/levels where they are dequantised.
+struct Grey {
+  std::int64_t levels = 0;  ///< 0: the values are no grey levels
+  bool dequantised = false;
+};
+
 /// Where samples come from. Values are in data units (images: [0, 1]); the host maps them to the model's range.
 class DataSet : public Component {
  public:
@@ -31,10 +37,9 @@ class DataSet : public Component {
   /// The law, where it is a Gaussian mixture.
   virtual std::optional<Law> exact() const;
   virtual Affine to_model() const;
-  /// Of images in so many grey levels, 0 black and 1 white in data units: how many; 0: values are continuous.
-  virtual std::int64_t grey_levels() const;
   /// The number of classes that the labels name, 0 .. classes - 1; 0: no labels. With any it gives "labels".
   virtual std::int64_t classes() const;
+  virtual Grey grey() const;
 };
 
 /// Stored images: a shared group of parameters (range, flip, dequantise) and what they do.
@@ -46,9 +51,9 @@ class Images {
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const;
   std::int64_t size() const { return bytes_.size(0); }
   std::vector<std::int64_t> shape() const { return bytes_.sizes().slice(1).vec(); }
-  std::int64_t grey_levels() const { return top_ + 1; }
   std::int64_t classes() const;  ///< one more than the largest label
   Affine to_model() const { return {range_[1] - range_[0], range_[0]}; }
+  Grey grey() const { return {top_ + 1, dequantise_}; }
   void check() const;
 
  private:

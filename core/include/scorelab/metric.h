@@ -34,6 +34,7 @@ struct Measured {
       nullptr;             ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
   Model* model = nullptr;  ///< for a metric of the model: without guides, in the run's dtype on its device; otherwise null
   Affine to_model = {};    ///< from data units to the model's
+  Grey grey = {};          ///< of the data
 };
 
 /// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric needs no sampler; it is handed the model.
