@@ -65,8 +65,11 @@ std::vector<World> worlds(const Json& request, const std::string& law);
 std::string name(const World& world);
 /// Whether the component declares a parameter.
 bool declares(const Json& request, const std::string& param);
-/// {"steps": n} where it has a time grid; nothing otherwise.
+/// {"steps": n} where it has a time grid; otherwise what the request says is `shortened`, if anything.
 Json steps(const Json& request, std::int64_t n);
+/// What shortens a sampler without a grid that makes more than 500 evaluations: a tenth of its whole numbers from 20 on. For checks that do
+/// not ask how good its samples are.
+Json shortened(const Json& request);
 /// Whether it samples the data: a step that stays at one level does not.
 bool walks(const Json& request);
 

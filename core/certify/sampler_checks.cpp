@@ -284,8 +284,15 @@ const std::vector<std::pair<std::string, Check>> all{
 }  // namespace
 
 Json check_sampler(const std::string& check, const Json& request) {
-  for (const auto& [name, run] : all)
-    if (name == check) return run(request);
+  for (const auto& [name, run] : all) {
+    if (name != check) continue;
+    Json brief = request;
+    brief["shortened"] = shortened(request);
+    Json out = run(brief);
+    for (const auto& [key, value] : brief["shortened"].items())
+      out["detail"] = fmt::format("{}; with {} = {}", out["detail"].get<std::string>(), key, value.dump());
+    return out;
+  }
   return check_sampler_law(check, request);
 }
 

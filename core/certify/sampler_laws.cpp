@@ -43,16 +43,34 @@ Found moments_of(Rig& rig, const Json& changes, std::int64_t count, std::optiona
   return out;
 }
 
+/// As many samples as wanted, or as 1.5 million evaluations buy, at least 500: bounds are in standard errors, so that fewer samples only
+/// show less.
+std::int64_t affordable(Rig& rig, const Json& changes, std::int64_t wanted) {
+  Sampling s = rig.sampling(changes, 1);
+  const std::int64_t nfe = std::max<std::int64_t>(1, dry_run(s, 0).value_or(1));
+  return std::clamp<std::int64_t>(1500000 / nfe / 500 * 500, 500, wanted);
+}
+
+/// `vp 1.3 (3000 samples)`, one after another.
+void say(std::string& detail, const World& w, const std::string& text) {
+  const Json& params = w.scheduler["params"];
+  std::string levels;
+  for (const char* key : {"T", "L"})
+    if (params.contains(key)) levels = fmt::format(" of {} levels", params[key].get<int>());
+  detail += fmt::format("{}{}{} {}", detail.empty() ? "" : ", ", name(w), levels, text);
+}
+
 Json gaussian(const Json& request) {
   if (!walks(request)) throw Skipped("it stays at one noise level");
   Json measured = Json::object();
   std::string detail;
   const double tolerance = declares(request, "steps") ? 0.02 : 0.05;
   for (auto w : worlds(request, "gaussian")) {
-    w.chunk = 1000;
+    w.chunk = 500;
     Rig rig(request, w);
     std::optional<ExactMoments> exact;
-    const Found found = moments_of(rig, steps(request, 400), 1000, exact);
+    const std::int64_t count = affordable(rig, steps(request, 400), 1000);
+    const Found found = moments_of(rig, steps(request, 400), count, exact);
     const auto &mean = target_mean, &std = target_std;
     double worst = 0;
     for (int d = 0; d < 2; ++d) {
@@ -63,7 +81,7 @@ Json gaussian(const Json& request) {
                                  found.mean[d], found.std[d], d == 0 ? "even" : "odd", mean[d], std[d]));
     }
     measured[name(w)] = worst;
-    detail += fmt::format("{}{} {:.2g}%{}", detail.empty() ? "" : ", ", name(w), 100 * worst, exact ? "" : " (1000 samples)");
+    say(detail, w, fmt::format("{:.2g}%{}", 100 * worst, exact ? "" : fmt::format(" ({} samples)", count)));
   }
   return {{"detail", "off by " + detail}, {"relative_error", measured}};
 }
@@ -73,10 +91,11 @@ Json mixture(const Json& request) {
   Json measured = Json::object();
   std::string detail;
   for (auto w : worlds(request, "mixture")) {
-    w.chunk = 1000;
+    w.chunk = 500;
     Rig rig(request, w);
-    Sampling s = rig.sampling(steps(request, 200), 3000);
-    const at::Tensor x = rig.draw(s, 3000);
+    const std::int64_t count = affordable(rig, steps(request, 200), 3000);
+    Sampling s = rig.sampling(steps(request, 200), count);
+    const at::Tensor x = rig.draw(s, count);
     const Law& law = rig.law();
     // Modes overlap little: the share of a cell of the nearest mean is that of 100,000 exact draws.
     const auto shares = [&](const at::Tensor& y) {
@@ -88,13 +107,13 @@ Json mixture(const Json& request) {
                              .sum(1)
                              .clamp_max(law.weights.size(0) - 1);
     const at::Tensor exact = law.means.index_select(0, k) + noise.normal(like) * law.variances.index_select(0, k).sqrt();
-    const at::Tensor expected = shares(exact) * (3000.0 / 100000), seen = shares(x);
+    const at::Tensor expected = shares(exact) * (static_cast<double>(count) / 100000), seen = shares(x);
     const double chi2 = ((seen - expected).square() / expected).sum().item<double>();
     if (chi2 > 25)  // 3 degrees of freedom: p = 1.5e-5
-      throw Failed(fmt::format("{}: chi-square {:.1f} on 3 degrees of freedom: it puts {} of 3000 samples at the modes, of {}", name(w),
-                               chi2, c10::str(seen), c10::str(expected)));
+      throw Failed(fmt::format("{}: chi-square {:.1f} on 3 degrees of freedom: it puts {} of {} samples at the modes, of {}", name(w), chi2,
+                               c10::str(seen), count, c10::str(expected)));
     measured[name(w)] = chi2;
-    detail += fmt::format("{}{} {:.1f}", detail.empty() ? "" : ", ", name(w), chi2);
+    say(detail, w, fmt::format("{:.1f} ({} samples)", chi2, count));
   }
   return {{"detail", "chi-square " + detail}, {"chi_square", measured}};
 }
@@ -102,23 +121,24 @@ Json mixture(const Json& request) {
 Json moments(const Json& request) {
   std::string detail;
   for (auto w : worlds(request, "gaussian")) {
-    w.chunk = 1000;
+    w.chunk = 500;
     Rig rig(request, w);
     std::optional<ExactMoments> exact;
     const Found found = moments_of(rig, steps(request, 20), 64, exact);
     if (!exact) throw Skipped("it is not affine in x and its draws");
-    Sampling s = rig.sampling(steps(request, 20), 2000);
-    const at::Tensor x = rig.draw(s, 2000).to(at::kDouble);
+    const std::int64_t count = affordable(rig, steps(request, 20), 2000);
+    Sampling s = rig.sampling(steps(request, 20), count);
+    const at::Tensor x = rig.draw(s, count).to(at::kDouble);
     double worst = 0;
     const Found drawn = found_in(x.mean(0), x.var(0));
-    const double n = 2000.0 * dimensions / 2;
+    const double n = static_cast<double>(count) * dimensions / 2;
     for (int d = 0; d < 2; ++d) {
       const double z = std::abs(drawn.mean[d] - found.mean[d]) / (found.std[d] / std::sqrt(n));
       const double y = std::abs(drawn.std[d] / found.std[d] - 1) * std::sqrt(2 * n);
       worst = std::max({worst, z, y});
     }
-    if (worst > 5) throw Failed(fmt::format("{}: 2000 samples are {:.1f} standard errors from the exact moments", name(w), worst));
-    detail += fmt::format("{}{} {:.1f}", detail.empty() ? "" : ", ", name(w), worst);
+    if (worst > 5) throw Failed(fmt::format("{}: {} samples are {:.1f} standard errors from the exact moments", name(w), count, worst));
+    say(detail, w, fmt::format("{:.1f} ({} samples)", worst, count));
   }
   return {{"detail", "standard errors: " + detail}};
 }

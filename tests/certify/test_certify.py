@@ -161,6 +161,17 @@ def test_our_own_samplers(name):
     assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order", "strong"}
 
 
+def test_a_costly_sampler_is_shortened_and_the_certificate_says_so():
+    said = {c["check"]: (c["outcome"], c["detail"]) for c in certify("annealed-langevin", "--only", "grid,mixture")["checks"]}
+    assert said["grid"] == ("pass", "from t_max to the end; with T = 10")
+    outcome, detail = said["mixture"]  # of samples as they are: all of its steps, fewer of them
+    assert outcome == "pass" and "(500 samples)" in detail and "(1000 samples)" in detail and "T = 10" not in detail
+
+
+def test_a_sampler_without_a_grid_that_costs_little_is_checked_as_it_is():
+    assert "; with" not in certify("adaptive-sde", "--only", "finite")["checks"][0]["detail"]
+
+
 def test_a_certificate_with_its_figure(tmp_path):
     certify("ddim", "--only", "grid", "-o", tmp_path / "c")
     assert {f.name for f in (tmp_path / "c").iterdir()} == {"certificate.json", "error.svg", "error.png", "error.pdf"}
