@@ -113,8 +113,10 @@ class Matcher {
       if (member == node->members.end()) return;
       const Node* value = &member->value;
       const std::string use = fmt::format("{} of a conditional network", key);
-      if (conditional) return findings_.used(value->at, use);
-      if (options.is_object()) options[key] = key == std::string("labels") ? Json("data") : Json(0.0);
+      const Json initial = key == std::string("labels") ? Json("data") : Json(0.0);
+      if (conditional || !options.is_object() || options[key] == initial) return findings_.used(value->at, use);
+      options[key] = initial;
+      if (e_.keys[table].is_object()) e_.keys[table].erase(key);
       findings_.unused(value->at, use,
                        {member->key_at,
                         fmt::format("`{}` has no effect with network `{}`", key, schema::text(network.component)),
