@@ -109,7 +109,7 @@ std::int64_t Setup::measure_threads(const std::shared_ptr<Model::State>& state) 
   std::vector<std::int64_t> shape{state->chunk};
   for (const auto n : data->shape()) shape.push_back(n);
   const at::Tensor x = at::zeros(shape, tensors);
-  Model model(state);
+  Model model = Model(state).unguided();  // guides draw and observe in sampling calls only
   const auto seconds = [&](int threads) {
     at::set_num_threads(threads);
     double best = 1e9;

@@ -12,12 +12,26 @@ namespace {
 using Kind = Node::Kind;
 
 /// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},     {"path", "scheduler"},      {"finite-snr", "scheduler"},
-                                                  {"noise", "scheduler"},      {"one-level", "scheduler"}, {"gaussian-law", "dataset"},
-                                                  {"mixture-law", "dataset"},  {"density", "dataset"},     {"bounds", "dataset"},
-                                                  {"images", "dataset"},       {"trains", "network"},      {"exact", "network"},
-                                                  {"second-order", "network"}, {"conditional", "network"}, {"labels", "dataset"},
-                                                  {"items", "dataset"},        {"variance", "network"},    {"learned-variance", "output"}};
+const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},
+                                                  {"path", "scheduler"},
+                                                  {"finite-snr", "scheduler"},
+                                                  {"noise", "scheduler"},
+                                                  {"one-level", "scheduler"},
+                                                  {"gaussian-law", "dataset"},
+                                                  {"mixture-law", "dataset"},
+                                                  {"density", "dataset"},
+                                                  {"bounds", "dataset"},
+                                                  {"images", "dataset"},
+                                                  {"trains", "network"},
+                                                  {"exact", "network"},
+                                                  {"second-order", "network"},
+                                                  {"conditional", "network"},
+                                                  {"labels", "dataset"},
+                                                  {"items", "dataset"},
+                                                  {"variance", "network"},
+                                                  {"learned-variance", "output"},
+                                                  {"teaches-variance", "objective"},
+                                                  {"unconditional", "train"}};
 
 class Matcher {
  public:
@@ -48,7 +62,9 @@ class Matcher {
         problem(p.at,
                 fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
                             schema::text(provider->component)),
-                need.reason, {fmt::format("it needs {} {} with `{}`", giver->second == "output" ? "an" : "a", giver->second, need.name)});
+                need.reason,
+                {fmt::format("it needs {} {} with `{}`", giver->second == "output" || giver->second == "objective" ? "an" : "a",
+                             giver->second, need.name)});
       }
     }
   }
@@ -125,9 +141,21 @@ class Matcher {
     };
     only_conditional("train", "drop_labels", e_.train);
     if (is_model_) return;
+    if (conditional && e_.train.is_object() && e_.train["drop_labels"] == 0.0) without_labels();
     only_conditional("sample", "labels", e_.sample);
     if (const Json& which = e_.sample["labels"]; which.is_number() && which.get<double>() != std::floor(which.get<double>()))
       problem(root_.find("sample")->find("labels")->at, "`labels` is no whole number", "expected a class, or data, balanced or none");
+  }
+
+  /// A network that was told every label has not learnt to do without.
+  void without_labels() {
+    const std::string hint = "no label was dropped in training, so that the network has not learnt to do without; set train.drop_labels";
+    if (e_.sample["labels"] == "none") problem(root_.find("sample")->find("labels")->at, "`labels` is \"none\"", hint);
+    for (const auto& [label, metric] : e_.metrics.items())
+      if (metric["of"] == "model") {
+        const Node* node = metric_table(label);
+        problem(node ? node->at : key_at("metrics"), fmt::format("metric `{}` asks the model without labels", label), hint);
+      }
   }
 
   void without_sampler(const Part& network, bool trains) {

@@ -36,10 +36,12 @@ at::Tensor Bound::decoder(const at::Tensor& x0, const at::Tensor& mean, const at
   const at::Tensor off = x0 - mean;
   if (bin_ == 0) return 0.5 * per_sample(log_variance + std::log(2 * M_PI) + off.square() * (-log_variance).exp());
   const at::Tensor scale = (-0.5 * log_variance).exp();
-  const at::Tensor below = at::special_ndtr((off - bin_ / 2) * scale), above = at::special_ndtr((off + bin_ / 2) * scale);
-  const at::Tensor upper = at::where(x0 > high_ - bin_ / 4, at::ones_like(above), above);
-  const at::Tensor lower = at::where(x0 < low_ + bin_ / 4, at::zeros_like(below), below);
-  return -per_sample((upper - lower).clamp_min(1e-12).log());
+  // In the lower tail, where small numbers are far from rounding: P(|off| - h < z < |off| + h), and of the open ends what is beyond.
+  const at::Tensor near = (bin_ / 2 - off.abs()) * scale, far = (-bin_ / 2 - off.abs()) * scale;
+  at::Tensor mass = at::special_ndtr(near) - at::special_ndtr(far);
+  mass = at::where(x0 > high_ - bin_ / 4, at::special_ndtr((bin_ / 2 - off) * scale), mass);
+  mass = at::where(x0 < low_ + bin_ / 4, at::special_ndtr((bin_ / 2 + off) * scale), mass);
+  return -per_sample(mass.clamp_min(1e-12).log());
 }
 
 at::Tensor Bound::prior(const Scheduler& q, const at::Tensor& x0) {

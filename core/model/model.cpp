@@ -189,7 +189,7 @@ Vjp Model::vjp(const at::Tensor& x, const Times& t, const std::function<at::Tens
   count(state_->counts.vjps, x.size(0), active_);
   at::Tensor product = torch::autograd::grad({prediction.as(of)}, {leaf}, {v(prediction)}, training, training)[0];
   if (training) return {std::move(prediction), std::move(product)};
-  return {Prediction(scheduler(), x, t, of, prediction.as(of).detach(), active_), product.detach()};
+  return {prediction.detach(x, of), product.detach()};
 }
 
 Pullback Model::pullback(const at::Tensor& x, const Times& t, Quantity of) {
@@ -204,7 +204,7 @@ Pullback Model::pullback(const at::Tensor& x, const Times& t, Quantity of) {
     const at::Tensor product = torch::autograd::grad({y}, {leaf}, {v}, true, training)[0];
     return training ? product : product.detach();
   };
-  if (!training) prediction = Prediction(scheduler(), x, t, of, y.detach(), active_);
+  if (!training) prediction = prediction.detach(x, of);
   return Pullback(std::move(prediction), sweep);
 }
 

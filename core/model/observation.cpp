@@ -39,7 +39,9 @@ void Observation::prepare(const Setting& setting) {
 at::Tensor Observation::mask() const {
   const auto part = [](double share, std::int64_t of) { return std::llround(share * static_cast<double>(of)); };
   at::Tensor out = at::zeros(shape_, at::kDouble);
-  if (observe_ == "first") {
+  if (observe_ == "first" && shape_.size() == 3) {
+    out.narrow(1, 0, part(share_, shape_[1])).fill_(1);
+  } else if (observe_ == "first") {
     out.view(-1).narrow(0, 0, part(share_, out.numel())).fill_(1);
   } else if (observe_ == "left") {
     out.narrow(2, 0, part(share_, shape_[2])).fill_(1);

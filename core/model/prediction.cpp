@@ -62,6 +62,19 @@ Prediction Prediction::with(Quantity quantity, at::Tensor value) const {
   return out;
 }
 
+Prediction Prediction::at(at::Tensor x) const {
+  Prediction out = with(Quantity::x0, x0());
+  out.x_ = std::move(x);
+  return out;
+}
+
+Prediction Prediction::detach(at::Tensor x, Quantity quantity) const {
+  Prediction out = with(quantity, as(quantity).detach());
+  out.x_ = std::move(x);
+  if (variance_.defined()) out.variance_ = variance_.detach();
+  return out;
+}
+
 Prediction Prediction::with_variance(at::Tensor raw, bool range) const {
   Prediction out = *this;
   out.variance_ = std::move(raw);

@@ -97,7 +97,8 @@ double Scheduler::level_below(double t) const {
 
 PerRow Scheduler::posterior_variance(const Times& s, const Times& t) const {
   const PerRow last = s <= 0, high = where(last, min(2 * t, t_max()), t), low = where(last, t, s);
-  return kernel(low, high).sigma2 * square(sigma(low) / sigma(high));
+  const PerRow only = high <= low;  // from t_max to 0 at once: there is no step before, and the kernel's own stands in
+  return where(only, kernel(s, t).sigma2, kernel(low, high).sigma2 * square(sigma(low) / sigma(high)));
 }
 
 }  // namespace scorelab

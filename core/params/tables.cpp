@@ -12,6 +12,7 @@ void OutputOptions::params(Params& p) {
     "kernel's (Nichol & Dhariwal 2021); learned: the logarithm of its ratio to the kernel's (Sohl-Dickstein et al. 2015)")
       .one_of({"none", "learned-range", "learned"});
   p.needs("variance", "`variance` takes a second answer beside the mean").when("variance", {"learned-range", "learned"});
+  p.needs("teaches-variance", "without that the variance stays as random as it began").when("variance", {"learned-range", "learned"});
   p.gives("learned-variance").when("variance", {"learned-range", "learned"});
   p("sigma_data", sigma_data, "standard deviation of the data in the edm preconditioning").range(1e-6, 1e6).when("predict", {"edm"});
 }
@@ -30,6 +31,7 @@ void TrainOptions::params(Params& p) {
   p("clip", clip, "largest norm of the gradient; 0: no clipping").range(0, 1e9);
   p("drop_labels", drop_labels, "share of the labels that a conditional network is not told, so that it is the unconditional one too")
       .range(0, 1);
+  p.gives("unconditional").above("drop_labels", 0);
   p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
   p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
   p("evaluate_every", evaluate_every,

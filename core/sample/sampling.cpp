@@ -56,10 +56,10 @@ struct Companions {
 
 at::Tensor labels(const Sampling& s, std::int64_t first, std::int64_t rows, const std::function<const Companions&()>& companions) {
   const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
-  const std::int64_t classes = s.model->network->classes();
+  const std::int64_t named = s.data->classes(), known = s.model->network->classes(), classes = named > 0 ? std::min(known, named) : known;
   if (const auto* one = std::get_if<double>(&s.options.labels)) {
     if (*one != std::floor(*one) || *one >= static_cast<double>(classes))
-      throw Error(fmt::format("sample.labels = {}: the network knows the classes 0 to {}", *one, classes - 1));
+      throw Error(fmt::format("sample.labels = {}: the classes are 0 to {}", *one, classes - 1));
     return at::full({rows}, static_cast<std::int64_t>(*one), device);
   }
   const std::string& from = std::get<std::string>(s.options.labels);

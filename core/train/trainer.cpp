@@ -39,6 +39,7 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   const Scheduler& q = *model_->scheduler;
   TrainBatch b;
   b.x0 = draw_data(*data_, rows, noise, tensors_, model_->condition);
+  if (model_->network->classes() == 0) model_->condition.clear();
   finite(b.x0, "the data");
   if (const auto label = model_->condition.find("label"); options_.drop_labels > 0 && label != model_->condition.end()) {
     Noise labels = noise.stream("labels");
@@ -145,8 +146,11 @@ void Trainer::with_weights(const at::Tensor& weights, const std::function<void()
 void Trainer::evaluate(TrainPort& port, std::int64_t n) {
   TrainPort::Values values;
   const auto loss = [&] {
-    Noise noise(seed_, "evaluate");  // the same draws each time
-    return loss_of(noise, std::max<std::int64_t>(options_.batch, 256), false).item<double>();
+    Noise noise(seed_, "evaluate");  // the same draws each time: also of times, which losses seen would move
+    const at::Tensor history = std::exchange(objective_->times.history, {});
+    const double value = loss_of(noise, std::max<std::int64_t>(options_.batch, 256), false).item<double>();
+    objective_->times.history = history;
+    return value;
   };
   values.emplace_back("loss", loss());
   for (const auto& [rate, average] : averages)

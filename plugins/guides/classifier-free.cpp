@@ -15,6 +15,7 @@ class ClassifierFree final : public Guide {
     p("interval", interval_, "noise levels sigma/alpha between which it guides, above the first and up to the second; elsewhere scale is 1")
         .range(0, everywhere);
     p.needs("conditional", "it compares what the network says with and without labels");
+    p.needs("unconditional", "it asks without labels, which a network learns where some are dropped: train.drop_labels");
   }
   void check() const override {
     if (interval_.size() != 2 || !(interval_[0] < interval_[1])) throw Error("`interval` takes two increasing numbers, such as [0.3, 5.0]");

@@ -12,6 +12,7 @@ class Posterior final : public Guide {
  public:
   void params(Params& p) override {
     observed_.params(p);
+    p.needs("finite-snr", "it changes the predicted noise, which says nothing of x0 where alpha is 0");
     p("method", method_, "what is taken for the variance of x_0 given x_t: that of Gaussian data, or 0").one_of({"pigdm", "dps"});
     p("data_std", data_std_, "standard deviation of the data, in the model's units").range(1e-6, 1e6).when("method", {"pigdm"});
     p("scale", scale_, "of the gradient; 1 is the theory's").range(0, 1e6);

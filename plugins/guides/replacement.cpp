@@ -7,8 +7,9 @@ using namespace scorelab;
 
 /// Inpainting, colourisation and the like by putting what is known into what the model says. `replacement`: x0 is what is observed, where
 /// it is observed; each sampler then carries that part through its own transitions. `score-sde` (Song et al. 2021, appendix I.2 and I.3):
-/// besides, the model sees the observation diffused to t, with fresh noise at every evaluation, in place of that part of x. Neither is the
-/// exact posterior: the rest is drawn given the noised observation, not given the clean one.
+/// besides, the model sees the observation diffused to t, with fresh noise at every evaluation, in place of that part of x; the part that
+/// the sampler carries walks to the observation all the same. Neither is the exact posterior: the rest is drawn given the noised
+/// observation, not given the clean one.
 class Replacement final : public Guide {
  public:
   void params(Params& p) override {
@@ -26,7 +27,7 @@ class Replacement final : public Guide {
       const at::Tensor noised = q.alpha(t) * y + q.sigma(t) * run.noise.normal(x);
       seen = x + observed_.project(noised - x);
     }
-    const Prediction p = run.model(seen, t);
+    const Prediction p = run.model(seen, t).at(x);
     const at::Tensor x0 = p.x0();
     return p.with(Quantity::x0, x0 + observed_.project(y - x0));
   }

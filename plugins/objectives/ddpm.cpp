@@ -28,6 +28,8 @@ class Ddpm final : public Objective {
         .range(0, 1e6);
     p("variance", variance_, "of the reverse step in the bound, unless it is learned: large is beta, small is the posterior's")
         .one_of({"large", "small"});
+    p.gives("teaches-variance").when("weight", {"elbo"});
+    p.gives("teaches-variance").above("vb", 0);
     p.needs("noise", "it learns to remove noise");
     p.needs("levels", "the bound sums over the steps of a discrete process").when("weight", {"elbo"});
     p.needs("path", "the bound sums over the steps of a discrete process").when("weight", {"elbo"});

@@ -42,6 +42,8 @@ class NcsnLadder final : public Scheduler {
   void prepare(const Setting& setting) override {
     const double* given = std::get_if<double>(&sigma_max_);
     top_ = given ? *given : largest_distance(*setting.data);
+    if (L_ > 1 && top_ <= sigma_min_)
+      throw Error("the largest distance of two items, " + std::to_string(top_) + ", is not above `sigma_min`");
     if (overlap_ > 0) choose_levels(setting);
   }
   Marginal at(Dual t) const override {

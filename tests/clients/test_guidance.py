@@ -89,7 +89,7 @@ def test_too_few_classes_are_refused(tmp_path):
     done = Lab(tmp_path / "lab", CLASSES.replace("classes = 4 }", "classes = 3 }")).run(code=1)
     assert "network `mlp`: it knows 3 classes, and the data set has 4; raise `classes`" in done.stderr
     done = Lab(tmp_path / "other", CLASSES).run("-s", "train.steps=5", "-s", "sample.labels=4", code=1)
-    assert "sample.labels = 4: the network knows the classes 0 to 3" in done.stderr
+    assert "sample.labels = 4: the classes are 0 to 3" in done.stderr
 
 
 @pytest.mark.parametrize("method", ["replacement", "score-sde"])
@@ -120,3 +120,12 @@ def test_exact_moments_need_the_values(tmp_path):
     lab = Lab(tmp_path / "lab", GAUSSIAN)
     done = lab.run("-s", "sample.moments=exact", "-s", "guides=[{ plugin = \"replacement\", observe = \"first\" }]", code=1)
     assert "give guides the observed `values`" in done.stderr
+
+
+def test_a_trained_network_is_guided_whatever_the_threads(tmp_path):
+    """The number of threads is measured before the first call, where there is nothing to observe yet."""
+    text = CLASSES.replace("steps = 1500", "steps = 20").replace("count = 402", "count = 20") + 'guides = [{ plugin = "replacement", observe = "first", method = "score-sde" }]\n'
+    lab = Lab(tmp_path / "lab", text)
+    lab.run("-s", "run.threads=auto")
+    with h5py.File(lab.h5()) as f:
+        np.testing.assert_allclose(f["samples/x"][:, 0], f["samples/clean"][:, 0], rtol=0, atol=1e-5)

@@ -134,6 +134,17 @@ TEST(DdpmBound, TeachesTheVarianceAloneInTheHybridLoss) {
   expect_gradients(w, *prepared(w, {{"weight", "elbo"}}), b);
 }
 
+TEST(LearnedVariance, StaysWhereGradientsAreTaken) {
+  const World w = learned("learned-range", 0.4);
+  const at::Tensor x = data(3);
+  const c10::NoGradGuard guard;
+  Model model = w.model();
+  const at::Tensor said = model(x, 0.5).log_variance(0.48);
+  EXPECT_TRUE(same_bits(model.vjp(x, 0.5, x, Quantity::x0).prediction.log_variance(0.48), said));
+  EXPECT_TRUE(same_bits(model.pullback(x, 0.5, Quantity::x0).prediction.log_variance(0.48), said));
+  EXPECT_TRUE(model(x, 1.0).log_variance(0.0).isfinite().all().item<bool>()) << "also of one step from end to end";
+}
+
 /// papers.md, O9: data N(0.3, 0.5^2), the exact model: the bound is H + KL_T + a gap that is known. Quadratic in (x0, eps): their four
 /// corners have the Gaussians' moments.
 TEST(Bound, OfAGaussianExceedsItsEntropyByTheKnownGap) {
@@ -194,7 +205,10 @@ TEST(Bound, OfGreyLevelsIsADistributionOverThem) {
   at::Tensor levels = at::linspace(-1, 1, 17, at::kDouble).view({17, 1});
   for (const double at_x : {-1.3, 0.2, 0.93}) {
     const Prediction p = w.model()(at::full({17, 1}, at_x, at::kDouble), 0.01);
-    EXPECT_NEAR((-bound.term(p, levels, 0.0)).exp().sum().item<double>(), 1, 1e-9) << at_x;
+    const at::Tensor nats = bound.term(p, levels, 0.0);
+    EXPECT_NEAR((-nats).exp().sum().item<double>(), 1, 1e-9) << at_x;
+    const Prediction mirrored = w.model()(at::full({17, 1}, at_x, at::kDouble), 0.01).with(Quantity::x0, -p.x0());
+    expect_close(bound.term(mirrored, -levels, 0.0), nats, 1e-9);
     const double mean = p.x0()[0][0].item<double>(), std = std::sqrt(1e-4);  // beta_1
     const auto below = [&](double v) { return 0.5 * std::erfc(-(v - mean) / (std * std::sqrt(2.0))); };
     const double middle = below(0.0625) - below(-0.0625);

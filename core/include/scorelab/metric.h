@@ -37,7 +37,8 @@ struct Measured {
   Grey grey = {};          ///< of the data
 };
 
-/// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric needs no sampler; it is handed the model.
+/// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric needs no sampler; it is handed the model,
+/// which is asked without labels.
 class OnModel {
  public:
   void params(Params& p);

@@ -35,6 +35,10 @@ class Prediction {
   /// The same with what the network says of the variance. range: from -1 to 1, between the posterior's and the forward kernel's, in the
   /// logarithm (Nichol & Dhariwal 2021, equation 15); otherwise the logarithm of its ratio to the kernel's.
   Prediction with_variance(at::Tensor raw, bool range) const;
+  /// The same x0 at another x of the same times: eps and all that follows from it change.
+  Prediction at(at::Tensor x) const;
+  /// The same without a graph for gradients, stated as `quantity`.
+  Prediction detach(at::Tensor x, Quantity quantity) const;
   /// Another answer at the same point: guides, training targets. What is said of the variance stays.
   Prediction with(Quantity quantity, at::Tensor value) const;
 

@@ -27,7 +27,8 @@ class TimeLaw {
   void params(Params& p);
   struct Drawn {
     Times t;
-    PerRow importance = 1;  ///< what the loss at t is multiplied by, so that its mean is that of uniform times
+    PerRow importance =
+        1;  ///< what the loss at t is multiplied by, so that its mean is that of uniform times; 1 for log-normal, whose own mean is meant
   };
   /// One time a row from `u`, B uniform numbers in (0, 1).
   Drawn draw(const Scheduler& scheduler, const std::vector<double>& u) const;

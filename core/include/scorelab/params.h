@@ -81,7 +81,7 @@ class Params {
   }
   /// Names in use: levels, path, finite-snr (alpha stays above 0), noise (schedulers); gaussian-law, mixture-law, density, bounds, images,
   /// items (a finite set), labels (data sets); trains, exact, second-order, conditional, variance
-  /// (networks); learned-variance (output); one-level (schedulers); exact-moments
+  /// (networks); learned-variance (output); teaches-variance (objectives); unconditional (train); one-level (schedulers); exact-moments
   /// (metrics, initials, guides that are affine); on-model (metrics: said by OnModel).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
