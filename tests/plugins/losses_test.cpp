@@ -75,7 +75,7 @@ TEST(ScoreMatching, HasOneGradientWhicheverTheLoss) {  // data N(0, 1/2) in 3 di
     const auto of = host::make_as<Objective>(config);
     host::prepare(of, config, w.setting(&law));
     loss(w, *of, clean(x)).mean().backward();
-    auto& parameter = const_cast<at::Tensor&>(w.state->network->parameters()[0].second);
+    at::Tensor parameter = w.state->network->parameters()[0].second;
     const double slope = -parameter.grad().trace().item<double>();  // in a: A = -a I
     EXPECT_NEAR(slope, 3 * (a * variance - 1), 0.05) << name;
     parameter.mutable_grad().reset();
