@@ -329,7 +329,7 @@ TEST(TimeLaw, DrawsByTheMeanSquareOfTheLastTenLosses) {  // Nichol & Dhariwal 20
           EXPECT_EQ(drawn.t[r], (static_cast<double>(r / 100) + 1) / 4);
         }
       }
-      learn(level, level * (k < 2 ? 100.0 : k % 2 ? 1.0 : 3.0));  // the first two are forgotten
+      learn(level, k < 2 ? 100.0 : level * (k % 2 ? 1.0 : 3.0));  // the first two are forgotten
     }
   const double root = std::sqrt((1 + 9) / 2.0);
   const auto drawn = times.draw(*q, equidistant(100000));
