@@ -62,13 +62,9 @@ class Checker {
     const Json means{{"plugin", e.output["predict"]}, {"params", e.output}};
     parts_.push_back({means, output ? output->at : root_.at, table_schema<OutputOptions>(), "output"});
     e.train = table<TrainOptions>("train");
-    if (const Node* train = root_.find("objective"); train) {
-      const Node* table = root_.find("train");
-      parts_.push_back({{{"plugin", fmt::format("drop_labels = {}", e.train["drop_labels"].dump())}, {"params", e.train}},
-                        table ? table->at : root_.at,
-                        table_schema<TrainOptions>(),
-                        "train"});
-    }
+    const Node* train = root_.find("train");
+    const Json dropped{{"plugin", fmt::format("drop_labels = {}", e.train["drop_labels"].dump())}, {"params", e.train}};
+    parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
     e.run = table<RunOptions>("run");
     match_parts(root_, parts_, !model_.empty(), e, findings_);

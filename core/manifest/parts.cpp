@@ -53,12 +53,14 @@ class Matcher {
 
  private:
   void needs() {
+    const bool trains = gives("network", "trains");
     for (const auto& p : parts_) {
+      if (!trains && p.role == "output") continue;  // it means nothing to an exact network
       for (const auto& need : p.schema.needs) {
         if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
         const auto giver = giver_of.find(need.name);
         const Part* provider = giver == giver_of.end() ? nullptr : part(giver->second);
-        if (!provider || gives(giver->second, need.name)) continue;
+        if (!provider || gives(giver->second, need.name) || (!trains && giver->second == "train")) continue;
         problem(p.at,
                 fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
                             schema::text(provider->component)),
