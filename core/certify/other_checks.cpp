@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "certify/rig.h"
 #include "evaluate/evaluation.h"
@@ -17,13 +18,7 @@ using host::make_as;
 
 /// The parts that a component is prepared with: VP, a Gaussian mixture with its exact network, float64.
 struct Around {
-  explicit Around(const Json& request)
-      : spec{{"dataset", own(request, "dataset", "gaussian-mixture", {{"modes", 4}, {"separation", 4.0}})},
-             {"scheduler", own(request, "scheduler", "vp")},
-             {"network", own(request, "network", "exact-gaussian-mixture", {{"labels", true}})},
-             {"output", nullptr},
-             {"run", {{"dtype", "float64"}}}},
-        setup(spec, at::kCPU, true) {}
+  explicit Around(const Json& request, const Json& instead = Json::object()) : Around(own_parts(request, instead)) {}
   template <class T>
   std::shared_ptr<T> make(const Json& config) const {
     auto out = make_as<T>(config);
@@ -34,7 +29,26 @@ struct Around {
   Json spec;
   host::Setup setup;
   std::atomic<bool> stop{false};
+
+ private:
+  struct Spec {
+    Json json;
+  };
+  static Spec own_parts(const Json& request, const Json& instead) {
+    Json spec{{"dataset", own(request, "dataset", "gaussian-mixture", {{"modes", 4}, {"separation", 4.0}})},
+              {"scheduler", own(request, "scheduler", "vp")},
+              {"network", own(request, "network", "exact-gaussian-mixture", {{"labels", true}})},
+              {"output", nullptr},
+              {"run", {{"dtype", "float64"}}}};
+    spec.update(instead);
+    return {std::move(spec)};
+  }
+  explicit Around(Spec parts) : spec(std::move(parts.json)), setup(spec, at::kCPU, true) {}
 };
+
+bool has(const std::vector<schema::Ability>& list, const std::string& name) {
+  return std::any_of(list.begin(), list.end(), [&](const auto& a) { return a.name == name; });
+}
 
 void same(bool equal, const char* what) {
   if (!equal) throw Failed(what);
@@ -44,7 +58,8 @@ const char* const drew = "it drew from LibTorch's default generator: every draw 
 
 Json objective(const std::string& check, const Json& request) {
   Around a(request);
-  a.spec["network"] = own(request, "network", "mlp", {{"width", 16}, {"depth", 1}});
+  const bool of_classes = has(schema::from_json(request["schema"]).needs, "classifies");
+  a.spec["network"] = own(request, "network", of_classes ? "mlp-classifier" : "mlp", {{"width", 16}, {"depth", 1}});
   const host::Setup setup(a.spec, at::kCPU, true);
   auto one = make_as<Objective>(request["component"]);
   host::check_all(request["component"]);
@@ -59,6 +74,7 @@ Json objective(const std::string& check, const Json& request) {
     const at::Tensor u = noise.uniform(at::empty({rows, 1}, at::kDouble));
     b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows}).t;
     b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
+    b.label = at::arange(from, from + rows, at::kLong).remainder(4);
     Model model(state);
     TrainRun run{model, *setup.scheduler, own_noise};
     return one->loss(run, b);
@@ -193,20 +209,26 @@ Json dataset(const std::string& check, const Json& request) {
 }
 
 Json metric(const std::string& check, const Json& request) {
-  const Around a(request);
+  const auto schema = schema::from_json(request["schema"]);
+  const bool of_model = has(schema.gives, "on-model"), of_paths = has(schema.needs, "trace");
+  Json instead = Json::object();
+  if (has(schema.needs, "items")) instead = {{"dataset", own(request, "dataset", "digits")}, {"network", own(request, "network", "mlp")}};
+  const Around a(request, instead);
   const auto one = a.make<Metric>(request["component"]);
   const auto state = a.setup.model(a.spec, a.stop);
   Model model(state);
-  const auto schema = schema::from_json(request["schema"]);
-  const bool of_model = std::any_of(schema.gives.begin(), schema.gives.end(), [](const auto& g) { return g.name == "on-model"; });
+  Noise noise(3, "samples"), starts(3, "starts");
+  Condition condition;
+  std::vector<std::int64_t> items(500, 0);
+  if (a.setup.data->size() > 0) std::iota(items.begin(), items.end(), 0);
+  const at::Tensor x = a.setup.data->get(items, noise, condition).to(at::kDouble), start = starts.normal(x.narrow(0, 0, 20));
   const auto measure = [&](const at::Tensor& x) {
     state->counts.reset(0);
-    return of_model ? evaluate(*one, *a.setup.data, {{}, nullptr, &model, 500}, 5)
-                    : evaluate(*one, *a.setup.data, {x, nullptr, nullptr, 500}, 5);
+    if (of_model) return evaluate(*one, *a.setup.data, {{}, nullptr, &model, nullptr, 500}, 5);
+    const Scheduler& q = *a.setup.scheduler;
+    const Paths paths{at::tensor({q.t_max(), q.t_min()}, at::kDouble).unsqueeze(1).expand({2, 20}), at::stack({start, x.narrow(0, 0, 20)})};
+    return evaluate(*one, *a.setup.data, {x, nullptr, nullptr, of_paths ? &paths : nullptr, 500}, 5);
   };
-  Noise noise(3, "samples");
-  Condition condition;
-  const at::Tensor x = a.setup.data->get(std::vector<std::int64_t>(500, 0), noise, condition);
   const auto values = [](const std::vector<Measurement>& all) {
     std::vector<double> out;
     for (const auto& m : all)
@@ -227,6 +249,7 @@ Json metric(const std::string& check, const Json& request) {
     return same(values(measure(x)) == values(first), "the same samples gave another value"), Json{{"detail", "to the last bit"}};
   if (of_model) throw Skipped("it measures the model");
   if (check == "order") {
+    if (of_paths) throw Skipped("its paths have an order");
     const at::Tensor shuffled = x.index_select(0, (at::arange(500, at::kLong) * 7919).remainder(500));  // reversed, neighbours stay so
     const auto before = values(first);
     for (const auto& turned : {values(measure(x.flip(0))), values(measure(shuffled))})
@@ -252,11 +275,11 @@ Json metric(const std::string& check, const Json& request) {
 Json check_network(const std::string& check, const Json& request) {
   Around a(request);
   const auto schema = schema::from_json(request["schema"]);
-  const auto needs = [&](const char* what) {
-    return std::any_of(schema.needs.begin(), schema.needs.end(), [&](const auto& n) { return n.name == what; });
+  if (has(schema.needs, "images")) a.spec["dataset"] = own(request, "dataset", "digits");
+  if (has(schema.needs, "gaussian-law")) a.spec["dataset"] = own(request, "dataset", "gaussian");
+  const auto says = [classifies = has(schema.gives, "classifies")](Model& model, const at::Tensor& x) {
+    return classifies ? model.classify(x, 0.5).logits : model(x, 0.5).as(model.stated());
   };
-  if (needs("images")) a.spec["dataset"] = own(request, "dataset", "digits");
-  if (needs("gaussian-law")) a.spec["dataset"] = own(request, "dataset", "gaussian");
   a.spec["network"] = request["component"];
   host::check_all(request["component"]);
   const auto answer = [&](const char* dtype, std::int64_t rows, std::uint64_t seed, const at::Tensor& given = {}, int calls = 1) {
@@ -269,8 +292,8 @@ Json check_network(const std::string& check, const Json& request) {
     const at::Tensor x = given.defined() ? given.to(setup.tensors) : noise.normal(at::empty(shape, setup.tensors));
     const auto state = setup.model(a.spec, a.stop);
     Model model(state);
-    for (; calls > 1; --calls) model(x, 0.5);
-    return std::pair(x, model(x, 0.5).as(model.stated()));
+    for (; calls > 1; --calls) says(model, x);
+    return std::pair(x, says(model, x));
   };
   const host::KeepGenerator keep;
   const auto [x, first] = answer("float64", 8, 3);
@@ -299,7 +322,7 @@ Json check_network(const std::string& check, const Json& request) {
   arena.values.add_(0.05 * draw());  // a layer that begins at 0 would hide those before it
   const c10::AutoGradMode grad(true);
   Model model(state);
-  const auto loss = [&] { return (model(x, 0.5).as(model.stated()) - 1).square().sum(); };
+  const auto loss = [&] { return (says(model, x) - 1).square().sum(); };
   loss().backward();
   for (const auto& [name, g] : arena.views(arena.gradients)) {
     if (!g.isfinite().all().item<bool>()) throw Failed("the gradient of " + name + " is not finite");

@@ -12,7 +12,7 @@ std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, con
   Noise draws(seed, "reference"), noise(seed, "metric");
   const auto law = data.exact();
   const at::Tensor reference = s.draws > 0 ? draw_reference(data, s.draws, draws) : at::Tensor();
-  return metric.measure({s.samples, reference, law ? &*law : nullptr, noise, s.moments, s.model, data.to_model(), data.grey()});
+  return metric.measure({s.samples, reference, law ? &*law : nullptr, noise, s.moments, s.model, data.to_model(), data.grey(), s.paths});
 }
 
 }  // namespace scorelab

@@ -11,6 +11,7 @@ struct Subject {
   at::Tensor samples;
   const Moments* moments = nullptr;
   Model* model = nullptr;
+  const Paths* paths = nullptr;
   std::int64_t draws = 0;  ///< fresh draws of the data beside it
 };
 

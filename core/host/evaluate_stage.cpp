@@ -88,7 +88,7 @@ Json measure_model(StageRun& run) {
   state->counts.reset(0);
   Model model(state);
   const std::int64_t size = setup.data->size(), asked = params.at("count"), points = size > 0 ? std::min(asked, size) : asked;
-  Json out = timed(run, *metric, *setup.data, {{}, nullptr, &model, points});
+  Json out = timed(run, *metric, *setup.data, {{}, nullptr, &model, nullptr, points});
   const auto each = [&](const std::vector<std::int64_t>& rows) {
     return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / static_cast<double>(points);
   };
@@ -112,10 +112,17 @@ Json measure_samples(StageRun& run) {
       return at::tensor(sampled["moments"][name].get<std::vector<double>>(), at::kDouble).view(shape);
     };
     const Moments moments{tensor("mean"), tensor("variance")};
-    return timed(run, *metric, *setup.data, {{}, &moments, nullptr, 0});
+    return timed(run, *metric, *setup.data, {{}, &moments, nullptr, nullptr, 0});
   }
-  const auto samples = record::load_samples(record::stage_folder(run.results, run.spec["sampled"]) / "samples", count);
-  return timed(run, *metric, *setup.data, {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, count});
+  const auto folder = record::stage_folder(run.results, run.spec["sampled"]);
+  const auto samples = record::load_samples(folder / "samples", count);
+  Paths paths;
+  if (const bool traced = run.spec["metric"]["traced"]; traced) {
+    const auto trace = record::load_trace(folder, std::min(run.spec["sample"]["trace"].get<std::int64_t>(), record::traced(folder)));
+    paths = {to_tensor(trace.t).to(at::kDouble), to_tensor(trace.x).to(at::kDouble)};
+  }
+  return timed(run, *metric, *setup.data,
+               {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, paths.t.defined() ? &paths : nullptr, count});
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ class Checker {
     });
     labelled("metrics", "metric", [&](const std::string& label, Json c) {
       c["of"] = parts_.back().declares("on-model") ? "model" : "samples";
+      c["traced"] = parts_.back().asks("trace");
       e.metrics[label] = std::move(c);
     });
     e.output = table<OutputOptions>("output");
@@ -66,6 +67,10 @@ class Checker {
     const Json dropped{{"plugin", fmt::format("drop_labels = {}", e.train["drop_labels"].dump())}, {"params", e.train}};
     parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
+    if (const Node* sample = root_.find("sample"); model_.empty()) {
+      const Json traced{{"plugin", fmt::format("trace = {}", e.sample["trace"].dump())}, {"params", e.sample}};
+      parts_.push_back({traced, sample ? sample->at : root_.at, table_schema<SampleOptions>(), "sample"});
+    }
     e.run = table<RunOptions>("run");
     match_parts(root_, parts_, !model_.empty(), e, findings_);
     std::erase_if(e.models, [&](const auto& m) { return !named_.contains(m.first); });

@@ -16,6 +16,7 @@ namespace scorelab::manifest {
 /// and `id` is what its stage's key names: name@version, or the source's hash for a plugin from elsewhere. A metric has "of": what it
 /// measures, "model" or "samples".
 struct Experiment {
+  bool classifies = false;                                                           ///< its network is a classifier
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
   Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component

@@ -31,7 +31,9 @@ const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},
                                                   {"variance", "network"},
                                                   {"learned-variance", "output"},
                                                   {"teaches-variance", "objective"},
-                                                  {"unconditional", "train"}};
+                                                  {"unconditional", "train"},
+                                                  {"classifies", "network"},
+                                                  {"trace", "sample"}};
 
 class Matcher {
  public:
@@ -45,6 +47,7 @@ class Matcher {
     const Part* network = part("network");
     if (!network) return;
     const bool trains = gives("network", "trains");
+    classifiers(*network);
     training(*network, trains);
     labels(*network);
     metrics_of_the_model(trains);
@@ -88,6 +91,28 @@ class Matcher {
       problem(part("dataset")->at,
               fmt::format("dataset `{}` does not go with sample.moments = \"exact\"", schema::text(part("dataset")->component)),
               "moments are propagated exactly for a Gaussian");
+  }
+
+  /// A classifier says no score: it is trained by its own loss, as a model of the manifest, and named where one is asked for.
+  void classifiers(const Part& network) {
+    e_.classifies = gives("network", "classifies");
+    if (e_.classifies && !is_model_)
+      problem(network.at, fmt::format("network `{}` is a classifier: it says no score", schema::text(network.component)),
+              "train it as a model, [models.NAME], and name it where a classifier is asked for");
+    else if (const Part* objective = part("objective"); e_.classifies && objective && !objective->asks("classifies"))
+      problem(
+          objective->at,
+          fmt::format("objective `{}` does not go with network `{}`", schema::text(objective->component), schema::text(network.component)),
+          "a classifier is trained by an objective for classifiers, such as \"cross-entropy\"");
+    for (const auto& p : parts_)
+      for (const auto& param : p.schema.params) {
+        if (param.type != "model" || !p.component["params"].contains(param.name)) continue;
+        const auto model = e_.models.find(p.component["params"][param.name].get<std::string>());
+        if (model == e_.models.end() || model->second->classifies == (param.slot == "classifies")) continue;
+        problem(p.at, fmt::format("`{}` of {} `{}` names the model `{}`", param.name, p.role, schema::text(p.component), model->first),
+                param.slot == "classifies" ? "it is no classifier; expected one, such as network = \"mlp-classifier\""
+                                           : "it is a classifier, which says no score");
+      }
   }
 
   void training(const Part& network, bool trains) {
@@ -271,6 +296,10 @@ class Matcher {
 
 bool Part::declares(const std::string& capability) const {
   return std::any_of(schema.gives.begin(), schema.gives.end(), [&](const auto& g) { return g.name == capability; });
+}
+
+bool Part::asks(const std::string& capability) const {
+  return std::any_of(schema.needs.begin(), schema.needs.end(), [&](const auto& n) { return n.name == capability; });
 }
 
 void match_parts(const Node& root, const std::vector<Part>& parts, bool is_model, Experiment& experiment, Findings& findings) {

@@ -14,6 +14,8 @@ struct Part {
   std::string role;
   /// Whether it may have a capability, under some parameters.
   bool declares(const std::string& capability) const;
+  /// Whether it may need one.
+  bool asks(const std::string& capability) const;
 };
 
 /// Whether the parts of one experiment (or of a model in `[models]`) go together; what has no effect in it is noted and set to nothing.

@@ -25,6 +25,16 @@ void OnModel::params(Params& p) {
   p.gives("on-model");
 }
 
+void FeatureSpace::params(Params& p) {
+  p("features", features_, "a classifier of the manifest's models, in whose last hidden layer distances are taken; none: in the values");
+}
+
+at::Tensor FeatureSpace::operator()(const at::Tensor& x, const Affine& to_model) const {
+  if (!features_) return x.flatten(1).to(at::kDouble);
+  const at::Tensor in = (x * to_model.scale + to_model.shift).to(options_);
+  return features_->classify(in, features_->scheduler().t_min()).features.to(at::kCPU, at::kDouble);
+}
+
 void Images::params(Params& p) {
   p("range", range_, "what black and white are for the model; samples and metrics are in data units, [0, 1]");
   p("flip", flip_, "mirrors half of the training images left to right");

@@ -34,6 +34,18 @@ Law Law::like(const at::Tensor& x) const {
   return {move(weights), move(means), move(variances), move(bases)};
 }
 
+at::Tensor Law::mean() const { return (weights.unsqueeze(1) * means).sum(0); }
+
+at::Tensor Law::covariance() const {
+  const at::Tensor off = means - mean(),
+                   within = bases.defined() ? bases.matmul(variances.unsqueeze(-1) * bases.transpose(1, 2)) : variances.diag_embed();
+  return (within * weights.view({-1, 1, 1})).sum(0) + off.t().matmul(weights.unsqueeze(1) * off);
+}
+
+at::Tensor Law::responsibilities(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const {
+  return parts(*this, x.flatten(1), alpha, sigma).log_terms.softmax(1);
+}
+
 at::Tensor Law::log_density(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const {
   return parts(*this, x.flatten(1), alpha, sigma).log_terms.logsumexp(1);
 }

@@ -41,19 +41,22 @@ Condition slice(const Condition& all, std::int64_t begin, std::int64_t rows, std
   return out;
 }
 
-at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t, const Condition& condition) {
+Input input(Model::State& m, const at::Tensor& in, const Times& t, const Condition& condition) {
   const Scheduler& q = *m.scheduler;
-  const auto options = x.options().requires_grad(false);
-  const at::Tensor in = m.network->states() ? x : m.output.input(q, x, t);
-  const Input input{in,
-                    m.output.time(q, t).vector(x.size(0), options),
-                    q.alpha(t).vector(x.size(0), options),
-                    q.sigma(t).vector(x.size(0), options),
-                    condition,
-                    m.noise};
+  const auto options = in.options().requires_grad(false);
+  return {in,
+          m.output.time(q, t).vector(in.size(0), options),
+          q.alpha(t).vector(in.size(0), options),
+          q.sigma(t).vector(in.size(0), options),
+          condition,
+          m.noise};
+}
+
+at::Tensor forward(Model::State& m, const at::Tensor& x, const Times& t, const Condition& condition) {
+  const at::Tensor in = m.network->states() ? x : m.output.input(*m.scheduler, x, t);
   at::Tensor out;
   const auto body = [&] {
-    out = m.network->forward(input);
+    out = m.network->forward(input(m, in, t, condition));
     auto expected = x.sizes().vec();
     expected[1] *= m.network->states() ? 1 : m.output.parts();
     if (!out.defined() || out.sizes() != at::IntArrayRef(expected))
@@ -168,10 +171,28 @@ const at::Tensor& GuideRun::clean() {
   return call_.clean();
 }
 
-std::shared_ptr<void>& GuideRun::cell_for(const std::type_info& type) {
-  if (call_.memory_type && *call_.memory_type != type) throw Error("a guide's memory has one type");
-  call_.memory_type = &type;
-  return call_.memory;
+CallMemory& GuideRun::own_memory() { return call_.memory; }
+
+Classified Model::classify(const at::Tensor& x, const Times& t) {
+  State& m = *state_;
+  if (m.stop && m.stop->load(std::memory_order_relaxed)) throw Stopped();
+  static const Condition no_labels;
+  count(m.counts.evaluations, x.size(0), active_);
+  const std::int64_t rows = x.size(0), size = m.chunk == 0 ? rows : m.chunk;
+  std::vector<at::Tensor> logits, features;
+  const auto body = [&] {
+    for (std::int64_t begin = 0; begin < rows; begin += size) {
+      const std::int64_t n = std::min(size, rows - begin);
+      Classified part = m.network->classify(input(m, x.narrow(0, begin, n), slice(t, begin, n, n), no_labels));
+      if (part.logits.size(0) != n || part.logits.dim() != 2 || part.features.size(0) != n || part.features.dim() != 2)
+        throw Error(c10::str("it returned logits of shape ", part.logits.sizes(), " and features of shape ", part.features.sizes(), " for ",
+                             n, " rows; expected [B, classes] and [B, F]"));
+      if (m.look) m.look(x, t, part.logits);
+      logits.push_back(std::move(part.logits)), features.push_back(std::move(part.features));
+    }
+  };
+  m.call ? m.call(*m.network, body) : body();
+  return {at::cat(logits), at::cat(features)};
 }
 
 Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(x, t); }

@@ -21,8 +21,7 @@ struct Counts {
 /// What the host keeps of a guide in one sampling call.
 struct GuideRun::Call {
   std::optional<Noise> noise;
-  std::shared_ptr<void> memory;
-  const std::type_info* memory_type = nullptr;
+  CallMemory memory;
   std::function<const at::Tensor&()> clean;
   bool observed = false;  ///< whether it asked for them
 };

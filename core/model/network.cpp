@@ -10,6 +10,7 @@ namespace scorelab {
 Network::~Network() = default;
 Guide::~Guide() = default;
 NamedTensors Network::parameters() { return {}; }
+Classified Network::classify(const Input&) { throw Error("it is no classifier"); }
 std::int64_t Network::classes() const { return 0; }
 std::optional<Quantity> Network::states() const { return {}; }
 
@@ -52,6 +53,39 @@ at::Tensor ClassEmbedding::operator()(const Input& in) const {
   const auto label = in.condition.find("label");
   if (label == in.condition.end()) return weight.narrow(0, none, 1);
   return weight.index_select(0, label->second.masked_fill(label->second < 0, none));
+}
+
+void Hidden::params(Params& p) {
+  p("width", width_, "units of a hidden layer").range(1, 65536);
+  p("depth", depth_, "number of hidden layers").range(1, 64);
+  p("activation", activation_, "of the hidden layers").one_of({"silu", "gelu", "relu", "softplus", "tanh"});
+  p("time_features", time_features_, "sines and cosines of the time embedding").range(4, 4096);
+  p.gives("second-order").when("activation", {"silu", "gelu", "softplus", "tanh"});
+}
+
+void Hidden::check() const {
+  if (time_features_ % 2) throw Error("`time_features` must be even: as many sines as cosines");
+}
+
+void Hidden::prepare(Weights& w, std::int64_t dim) {
+  time_ = Linear(w, "time", time_features_, width_);
+  layers_.clear();
+  for (std::int64_t i = 0; i < depth_; ++i) layers_.emplace_back(w, "layers." + std::to_string(i), i == 0 ? dim : width_, width_);
+}
+
+at::Tensor Hidden::operator()(const Input& in, const at::Tensor& known) const {
+  const auto activate = [this](const at::Tensor& x) {
+    if (activation_ == "silu") return at::silu(x);
+    if (activation_ == "gelu") return at::gelu(x);
+    if (activation_ == "relu") return at::relu(x);
+    if (activation_ == "tanh") return at::tanh(x);
+    return at::softplus(x);
+  };
+  at::Tensor time = time_(time_embedding(in.time, time_features_));
+  if (known.defined()) time = time + known;
+  at::Tensor h = in.x.flatten(1);
+  for (const auto& layer : layers_) h = activate(layer(h) + time);
+  return h;
 }
 
 at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period) {

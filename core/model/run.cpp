@@ -63,10 +63,6 @@ void Run::observe(const Times& t, const at::Tensor& x) {
   if (state_->observe) state_->observe(t, x);
 }
 
-std::shared_ptr<void>& Run::cell_for(const std::type_info& type) {
-  if (state_->memory_type && *state_->memory_type != type) throw Error("a component's memory has one type");
-  state_->memory_type = &type;
-  return state_->memory;
-}
+CallMemory& Run::own_memory() { return state_->memory; }
 
 }  // namespace scorelab

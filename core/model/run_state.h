@@ -13,8 +13,7 @@ struct Run::State {
   std::function<void(const Times&, const at::Tensor&)> observe;              ///< null: nobody looks
   std::function<void(const Component&, const std::function<void()>&)> call;  ///< runs a plugin's code, naming it should it fail
 
-  std::shared_ptr<void> memory;
-  const std::type_info* memory_type = nullptr;
+  CallMemory memory;
   struct Slot {
     std::unique_ptr<Noise> noise;
     std::shared_ptr<State> state;

@@ -60,7 +60,7 @@ Capability& Params::needs(std::string name, std::string reason) {
 }
 Capability& Params::gives(std::string name) { return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), "")); }
 
-ModelRef::ModelRef() = default;
+ModelRef::ModelRef(std::string gives) : gives_(std::move(gives)) {}
 ModelRef::~ModelRef() = default;
 void ModelRef::bind(std::shared_ptr<Model> model) { model_ = std::move(model); }
 

@@ -68,6 +68,7 @@ Schema of(const Params& declared) {
     Param p{s->name,  s->doc,     type_name(s->target), s->unit_name,   "", value_of(s->target), s->low, s->high, s->words,
             s->whens, s->is_file, s->is_required,       s->is_reporting};
     if (const auto* slot = std::get_if<SlotBase*>(&s->target)) p.slot = (*slot)->kind();
+    if (const auto* ref = std::get_if<ModelRef*>(&s->target)) p.slot = (*ref)->gives();
     if (p.required) p.initial = nullptr;
     out.params.push_back(std::move(p));
   }

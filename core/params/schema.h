@@ -14,6 +14,7 @@ using Json = nlohmann::json;
 
 struct Param {
   std::string name, doc, type, unit, slot;  ///< type: bool int float string floats ints strings matrix number-or-word model slot
+                                            ///< slot: the kind it holds; of a model, what its network must give
   Json initial;                             ///< the default; null where one must be given
   std::optional<double> low, high;
   std::vector<std::string> words;

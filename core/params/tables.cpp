@@ -62,6 +62,7 @@ void SampleOptions::params(Params& p) {
       .one_of({"data", "balanced", "none"})
       .range(0, 1e6);
   p("trace", trace, "of so many of the first samples the whole path is stored; at most a chunk").range(0, 1e6).reporting();
+  p.gives("trace").above("trace", 0);
   p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
   p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();
 }

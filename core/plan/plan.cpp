@@ -256,6 +256,7 @@ class Planner {
 
   void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label, const Json& metric) {
     Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_->sample["count"]}};
+    if (metric["traced"]) key["trace"] = e_->sample["trace"];
     Json spec = base("evaluate", seed);
     spec["metric"] = metric, spec["name"] = label, spec["sample"] = e_->sample, spec["sampled"] = sampled;
     add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {sampled});

@@ -39,6 +39,7 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   const Scheduler& q = *model_->scheduler;
   TrainBatch b;
   b.x0 = draw_data(*data_, rows, noise, tensors_, model_->condition);
+  if (const auto label = model_->condition.find("label"); label != model_->condition.end()) b.label = label->second;
   if (model_->network->classes() == 0) model_->condition.clear();
   finite(b.x0, "the data");
   if (const auto label = model_->condition.find("label"); options_.drop_labels > 0 && label != model_->condition.end()) {
@@ -56,9 +57,15 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   model_->noise = &dropout;
   Model model(model_);
   TrainRun run{model, q, own};
-  if (check) finite(model(b.x, b.t).as(model.stated()), "the network's output");
-  at::Tensor loss = objective_->loss(run, b);
-  model_->noise = nullptr;
+  if (check) model_->look = [&](const at::Tensor&, const Times&, const at::Tensor& out) { finite(out, "the network's output"); };
+  at::Tensor loss;
+  try {
+    loss = objective_->loss(run, b);
+  } catch (...) {
+    model_->noise = nullptr, model_->look = nullptr;
+    throw;
+  }
+  model_->noise = nullptr, model_->look = nullptr;
   if (loss.sizes() != at::IntArrayRef({rows}))
     throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
   finite(loss, "the loss");

@@ -11,7 +11,7 @@ class MomentErrors final : public Metric {
  public:
   void params(Params& p) override { p.gives("exact-moments"); }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const auto [mean, covariance] = m.law ? exact(*m.law) : empirical(m.reference.flatten(1));
+    const auto [mean, covariance] = m.law ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference.flatten(1));
     const auto [own_mean, own_covariance] = m.moments ? stated(*m.moments) : empirical(m.samples.flatten(1));
     // Of samples, the mean over the elements of n-denominator standard deviations.
     const at::Tensor own_std = m.moments ? m.moments->variance.sqrt() : m.samples.flatten(1).std(0, true);
@@ -26,12 +26,6 @@ class MomentErrors final : public Metric {
   static Pair empirical(const at::Tensor& x) {
     const at::Tensor mean = x.mean(0), centred = x - mean;
     return {mean, centred.t().matmul(centred) / static_cast<double>(x.size(0) - 1)};
-  }
-  static Pair exact(const Law& law) {
-    const at::Tensor w = law.weights.unsqueeze(1), mean = (w * law.means).sum(0), off = law.means - mean;
-    at::Tensor within =
-        law.bases.defined() ? law.bases.matmul(law.variances.unsqueeze(-1) * law.bases.transpose(1, 2)) : law.variances.diag_embed();
-    return {mean, (within * w.unsqueeze(2)).sum(0) + off.t().matmul(w * off)};
   }
 };
 }  // namespace

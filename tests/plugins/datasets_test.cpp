@@ -33,6 +33,13 @@ at::Tensor covariance(const at::Tensor& x) {
 }
 double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
+TEST(Gaussian, VariancesMayFallAsAPower) {  // k^-2: 1, 1/4, 1/9, 1/16, whose mean is 205/576
+  const auto law = *dataset("gaussian", {{"dim", 4}, {"std", {0.5}}, {"power", 2.0}})->exact();
+  const double mean = 205 / 576.;
+  for (int k = 1; k <= 4; ++k) EXPECT_NEAR(law.variances[0][k - 1].item<double>(), 0.25 / (k * k * mean), 1e-15);
+  EXPECT_THROW(dataset("gaussian", {{"dim", 2}, {"std", {0.5, 1.0}}, {"power", 2.0}}), Error);
+}
+
 TEST(Gaussian, HasItsMomentsAndStatesThem) {
   const auto set = dataset("gaussian", {{"dim", 3}, {"mean", {1.0, -2.0, 0.0}}, {"std", {0.5, 1.0, 0.0}}});
   const at::Tensor x = drawn(*set, n).x;

@@ -1,10 +1,8 @@
 #pragma once
+#include <scorelab/call_memory.h>
 #include <scorelab/component.h>
 #include <scorelab/model.h>
 #include <scorelab/noise.h>
-
-#include <memory>
-#include <typeinfo>
 
 namespace scorelab {
 
@@ -23,13 +21,11 @@ class GuideRun {
   /// What the guide keeps for one sampling call, of one type, default-constructed at first use.
   template <class T>
   T& memory() {
-    auto& cell = cell_for(typeid(T));
-    if (!cell) cell = std::make_shared<T>();
-    return *static_cast<T*>(cell.get());
+    return own_memory().of<T>();
   }
 
  private:
-  std::shared_ptr<void>& cell_for(const std::type_info& type);
+  CallMemory& own_memory();
   Call& call_;
 };
 

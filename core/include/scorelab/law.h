@@ -14,6 +14,10 @@ struct Law {
   Law mapped(double scale, double shift) const;
   /// The same in x's dtype on x's device.
   Law like(const at::Tensor& x) const;
+  at::Tensor mean() const;        ///< [D]
+  at::Tensor covariance() const;  ///< [D, D]
+  /// How likely each component is to have made x_t = alpha x_0 + sigma eps: [B, ..] -> [B, K]; alpha, sigma: [B].
+  at::Tensor responsibilities(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const;
   /// log p of x_t = alpha x_0 + sigma eps at x: [B, ..] -> [B]; alpha, sigma: [B]. Natural logarithm.
   at::Tensor log_density(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const;
   /// grad log p_t(x) in x's shape. Elementwise sums only, so that its bits do not depend on the batch.

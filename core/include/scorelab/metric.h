@@ -24,6 +24,12 @@ struct Measurement {
   std::optional<Array> array = {};  ///< then `value` says nothing: NaN
 };
 
+/// The paths of the first k samples from the start to the last step, in data units: sample.trace.
+struct Paths {
+  at::Tensor t;  ///< [S + 1, k] float64
+  at::Tensor x;  ///< [S + 1, k, ..] float64
+};
+
 /// What a metric measures, in data units.
 struct Measured {
   at::Tensor samples;    ///< [N, ..] float64; undefined for a metric of the model
@@ -31,10 +37,27 @@ struct Measured {
   const Law* law;        ///< the data's law, or null
   Noise& noise;
   const Moments* moments =
-      nullptr;             ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
-  Model* model = nullptr;  ///< for a metric of the model: without guides, in the run's dtype on its device; otherwise null
-  Affine to_model = {};    ///< from data units to the model's
-  Grey grey = {};          ///< of the data
+      nullptr;                   ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
+  Model* model = nullptr;        ///< for a metric of the model: without guides, in the run's dtype on its device; otherwise null
+  Affine to_model = {};          ///< from data units to the model's
+  Grey grey = {};                ///< of the data
+  const Paths* paths = nullptr;  ///< for a metric that needs "trace"
+};
+
+/// Where distances are measured: the values themselves, or the features of a classifier that the manifest trains. A shared group:
+/// `space_.params(p)`.
+class FeatureSpace {
+ public:
+  void params(Params& p);
+  void prepare(const Setting& setting) { options_ = setting.options; }
+  /// [N, F] float64 of x, [N, ..] in data units.
+  at::Tensor operator()(const at::Tensor& x, const Affine& to_model) const;
+  bool learned() const { return static_cast<bool>(features_); }
+  std::string unit() const { return learned() ? "1" : "data"; }
+
+ private:
+  ModelRef features_{"classifies"};
+  at::TensorOptions options_;
 };
 
 /// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric needs no sampler; it is handed the model,

@@ -68,6 +68,7 @@ struct Vjp {
 };
 
 class Model;
+struct Classified;
 
 /// A prediction and the derivative of one of its quantities.
 class Pullback {
@@ -101,6 +102,8 @@ class Model {
   Pullback pullback(const at::Tensor& x, const Times& t, Quantity of);
   /// d(quantity)/dx v, by two reverse sweeps (the linear map of the first is differentiated).
   at::Tensor jvp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
+  /// What a classifier says of x, one evaluation. Guides play no part. Clean x: ask at t_min.
+  Classified classify(const at::Tensor& x, const Times& t);
   /// What the network itself states, by its output.
   Quantity stated() const;
   /// The same model for the rows that are not 0: the others answer 0 and are not counted.

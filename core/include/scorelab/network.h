@@ -35,6 +35,12 @@ struct Input {
   Noise* noise;  ///< for dropout; null when sampling
 };
 
+/// What a classifier says of x.
+struct Classified {
+  at::Tensor logits;    ///< [B, classes]
+  at::Tensor features;  ///< [B, F], of which the logits are an affine map
+};
+
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// A network: a function of (x, time), with parameters that the host owns once prepared (optimiser, averages, checkpoints).
@@ -44,6 +50,8 @@ class Network : public Component {
   ~Network() override;
   /// [B, C, ..] -> [B, parts C, ..], parts as the setting said. No draws from a default generator; no state between calls.
   virtual at::Tensor forward(const Input& input) = 0;
+  /// The classes of x, by a network that gives "classifies": such a network says nothing else, and its forward throws.
+  virtual Classified classify(const Input& input);
   /// The parameters under their state-dict names, in a fixed order. The host may replace their storage, not their shapes.
   virtual NamedTensors parameters();
   /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for matrices and kernels; 1 for the weights

@@ -48,6 +48,25 @@ struct ClassEmbedding {
   at::Tensor weight;
 };
 
+/// The hidden layers of a multilayer perceptron on the flattened sample: a shared group of parameters, and what they make. The time
+/// embedding (sines and cosines, one linear layer) is added in every layer.
+class Hidden {
+ public:
+  Hidden(std::int64_t width, std::int64_t depth) : width_(width), depth_(depth) {}
+  void params(Params& p);
+  void check() const;
+  void prepare(Weights& w, std::int64_t dim);
+  /// [B, width] of [B, ..]; `known`, [B, width] or one row, is added to the embedding.
+  at::Tensor operator()(const Input& in, const at::Tensor& known = {}) const;
+  std::int64_t width() const { return width_; }
+
+ private:
+  std::int64_t width_, depth_, time_features_ = 64;
+  std::string activation_ = "silu";
+  Linear time_;
+  std::vector<Linear> layers_;
+};
+
 /// [B] -> [B, features]: sines, then cosines, of time * w with w geometric from 1 to 1/max_period (Ho et al. 2020).
 at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period = 10000);
 

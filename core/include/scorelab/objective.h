@@ -12,6 +12,7 @@ struct TrainBatch {
   at::Tensor x0, eps, x;  ///< clean, noise, and x = alpha x0 + sigma eps
   Times t;
   PerRow importance = 1;  ///< of each t: the loss of a row is multiplied by it
+  at::Tensor label = {};  ///< [B] int64, the classes; undefined where the data name none
 };
 
 struct TrainRun {

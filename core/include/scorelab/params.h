@@ -80,9 +80,9 @@ class Params {
     return (*this)(std::move(name), Target(&member), std::move(doc));
   }
   /// Names in use: levels, path, finite-snr (alpha stays above 0), noise (schedulers); gaussian-law, mixture-law, density, bounds, images,
-  /// items (a finite set), labels (data sets); trains, exact, second-order, conditional, variance
-  /// (networks); learned-variance (output); teaches-variance (objectives); unconditional (train); one-level (schedulers); exact-moments
-  /// (metrics, initials, guides that are affine); on-model (metrics: said by OnModel).
+  /// items (a finite set), labels (data sets); trains, exact, second-order, conditional, variance, classifies (networks);
+  /// learned-variance (output); teaches-variance (objectives); unconditional (train); trace (sample); one-level (schedulers);
+  /// exact-moments (metrics, initials, guides that are affine); on-model (metrics: said by OnModel).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
 
@@ -94,12 +94,14 @@ class Params {
 /// frozen. Objectives, samplers, steps, guides, initials and metrics may have one. Its evaluations are not among those of the sampler.
 class ModelRef {
  public:
-  ModelRef();
+  /// `gives`: what its network must give: "classifies"; by default a model that says scores.
+  explicit ModelRef(std::string gives = "");
   ~ModelRef();
   ModelRef(const ModelRef&) = delete;
   ModelRef& operator=(const ModelRef&) = delete;
 
   const std::string& name() const { return name_; }  ///< empty: none is named
+  const std::string& gives() const { return gives_; }
   explicit operator bool() const { return !name_.empty(); }
   Model& operator*() const { return *model_; }  ///< there from prepare on
   Model* operator->() const { return model_.get(); }
@@ -107,7 +109,7 @@ class ModelRef {
   void bind(std::shared_ptr<Model> model);
 
  private:
-  std::string name_;
+  std::string name_, gives_;
   std::shared_ptr<Model> model_;
 };
 

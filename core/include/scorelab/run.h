@@ -1,11 +1,11 @@
 #pragma once
+#include <scorelab/call_memory.h>
 #include <scorelab/component.h>
 #include <scorelab/model.h>
 #include <scorelab/noise.h>
 
 #include <functional>
 #include <memory>
-#include <typeinfo>
 
 namespace scorelab {
 
@@ -40,13 +40,11 @@ class Run {
   /// History that lives for one sampling call, one object a slot, default-constructed at first use.
   template <class T>
   T& memory() {
-    auto& cell = cell_for(typeid(T));
-    if (!cell) cell = std::make_shared<T>();
-    return *static_cast<T*>(cell.get());
+    return own_memory().of<T>();
   }
 
  private:
-  std::shared_ptr<void>& cell_for(const std::type_info& type);
+  CallMemory& own_memory();
   std::shared_ptr<State> state_;
 };
 

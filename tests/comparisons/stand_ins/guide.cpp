@@ -10,7 +10,7 @@ struct StandIn final : Guide {
     p("scale", scale_, "of both").range(0, 1000);
   }
   Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override { return run.model(x, t); }
-  ModelRef model_;
+  ModelRef model_{"classifies"};
   double scale_ = 1;
 };
 }  // namespace
