@@ -108,8 +108,11 @@ catalog::Catalog open_catalog(const std::vector<fs::path>& folders) {
   return catalog::Catalog(folders, catalog::built_in_plugins(), ask_schemas);
 }
 
-void ManifestArguments::add(CLI::App& verb) {
-  verb.add_option("manifest", file, "the experiment's TOML file")->required();
+void ManifestArguments::add(CLI::App& verb, std::vector<std::string>* files) {
+  if (files)
+    verb.add_option("manifests", *files, "the experiments' TOML files")->required();
+  else
+    verb.add_option("manifest", file, "the experiment's TOML file")->required();
   verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4")->allow_extra_args(false);
   verb.add_option("-x,--sweep", axes, "key=v1,v2: one more axis, such as -x sampler.steps=10,20")->allow_extra_args(false);
 }

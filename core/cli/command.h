@@ -47,7 +47,8 @@ struct Loaded {
 struct ManifestArguments {
   std::string file;
   std::vector<std::string> overrides, axes;
-  void add(CLI::App& verb);
+  /// `files`: where several manifests may be named.
+  void add(CLI::App& verb, std::vector<std::string>* files = nullptr);
 };
 /// The exit code if there are problems: 2, or 4 where only plugins are unavailable. `json` prints them as JSON on stdout.
 int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out);

@@ -2,6 +2,7 @@
 #include <scorelab/error.h>
 
 #include <iostream>
+#include <memory>
 #include <set>
 
 #include "cli/command.h"
@@ -11,6 +12,7 @@
 #include "record/journal.h"
 #include "record/picture.h"
 #include "record/samples.h"
+#include "report/index.h"
 #include "report/page.h"
 
 namespace scorelab::cli {
@@ -131,9 +133,8 @@ std::string state_of_all(const compare::Data& data) {
   return out;
 }
 
-int report_on(const std::string& argument, const fs::path& results, const std::string& to) {
-  const Launched l = load_launched(results, experiment_name(argument, results));
-  const auto data = observations(l);
+/// Writes one experiment's page beside its results, or at `to`; gives what an index says of it. `data` must outlive that.
+report::Entry report_on(const Launched& l, const compare::Data& data, const std::string& to) {
   report::Report r;
   r.data = &data;
   for (const auto& q : compare::quantities(data, data.comparison.compare.primary))
@@ -170,6 +171,29 @@ int report_on(const std::string& argument, const fs::path& results, const std::s
   std::cout << fmt::format("{}\n{}\n{}\n", file.string(), (l.results / l.name / "comparison.csv").string(),
                            (l.results / l.name / "comparison.h5").string());
   if (!r.figures.empty()) std::cout << fmt::format("{}: {} figures as SVG, PNG and PDF\n", r.folder.string(), r.figures.size());
+  report::Entry out{l.name, l.question, r.state, {}, fs::relative(file, l.results).string(), {}, r.seconds, r.verdicts};
+  for (const auto& p : data.comparison.papers) out.cites.push_back(p.cite);
+  for (const auto& f : r.figures)
+    if (out.figure.empty())
+      out.figure = f.images.empty() ? r.folder / (f.name + (f.raster ? ".png" : ".svg")) : fs::path(f.images.front().second);
+  return out;
+}
+
+int report_all(const std::vector<std::string>& arguments, const fs::path& results, const std::string& to) {
+  std::vector<std::unique_ptr<compare::Data>> data;
+  std::vector<report::Entry> entries;
+  for (const auto& argument : arguments) {
+    const Launched l = load_launched(results, experiment_name(argument, results));
+    data.push_back(std::make_unique<compare::Data>(observations(l)));
+    entries.push_back(report_on(l, *data.back(), arguments.size() == 1 ? to : ""));
+  }
+  if (arguments.size() == 1) return done;
+  const fs::path file = to.empty() ? results / "index.html" : fs::absolute(to), table = fs::path(file).replace_extension(".md");
+  if (!to.empty())
+    for (auto& e : entries) e.page = fs::relative(fs::absolute(results) / e.page, file.parent_path()).string();
+  record::write_whole(file, report::index_page(entries));
+  record::write_whole(table, report::index_markdown(entries));
+  std::cout << fmt::format("{}\n{}\n", file.string(), table.string());
   return done;
 }
 
@@ -177,11 +201,13 @@ int report_on(const std::string& argument, const fs::path& results, const std::s
 
 void add_report(CLI::App& app, int& code) {
   auto* verb = app.add_subcommand("report", "a comparison as one HTML page, its figures as SVG, PNG and PDF, its numbers as CSV and HDF5");
-  auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results"), to = std::make_shared<std::string>();
-  verb->add_option("experiment", *name, "its name, or its manifest")->required();
+  auto names = std::make_shared<std::vector<std::string>>();
+  auto results = std::make_shared<std::string>("results"), to = std::make_shared<std::string>();
+  verb->add_option("experiments", *names, "names, or manifests; of several there is an index too")->required();
   verb->add_option("--results", *results, "the folder for results")->capture_default_str();
-  verb->add_option("-o,--output", *to, "the page's file; by default report.html beside the results");
-  verb->callback([=, &code] { code = report_on(*name, *results, *to); });
+  verb->add_option("-o,--output", *to,
+                   "the page's file, or the index's; by default report.html beside the results, or index.html above them");
+  verb->callback([=, &code] { code = report_all(*names, *results, *to); });
 }
 
 }  // namespace scorelab::cli

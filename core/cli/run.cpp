@@ -1,10 +1,12 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <scorelab/error.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <memory>
 
 #include "cli/command.h"
 #include "cli/observations.h"
@@ -138,11 +140,69 @@ int run_loaded(const Loaded& loaded, const RunArguments& a) {
   return std::any_of(verdicts.begin(), verdicts.end(), [](const auto& v) { return v.outcome == compare::Outcome::fail; }) ? failed : done;
 }
 
+namespace {
+
+/// A line of the table that ends a run of several manifests.
+std::string line(const Loaded& loaded, const RunArguments& a, int code, double seconds) {
+  std::size_t counts[3] = {0, 0, 0};
+  if (code == done || code == failed)
+    for (const auto& v : compare::judge(observations(load_launched(a.results, loaded.comparison.name))))
+      ++counts[static_cast<int>(v.outcome)];
+  std::string claims = fmt::format("{} passed", counts[0]);
+  if (counts[1]) claims += fmt::format(", {} failed", counts[1]);
+  if (counts[2]) claims += fmt::format(", {} undecided", counts[2]);
+  return fmt::format("{:<28} {:>8}  {}\n", loaded.comparison.name, duration(seconds),
+                     counts[0] + counts[1] + counts[2] > 0 ? claims
+                     : code == done                        ? "done"
+                                                           : fmt::format("exit code {}", code));
+}
+
+/// All manifests are read first: where one is wrong nothing is started. Then one after the other; a failure does not keep the rest from
+/// running, a stop does. The exit code is the first that is not 0, or that of the stop.
+int run_files(const std::vector<std::string>& files, const RunArguments& a) {
+  std::vector<std::unique_ptr<Loaded>> all;
+  std::vector<RunArguments> arguments;
+  int code = done;
+  for (const auto& file : files) {
+    auto& own = arguments.emplace_back(a);
+    own.manifest.file = file;
+    own.command = "scorelab run " + file;
+    for (const auto& s : a.manifest.overrides) own.command += " -s " + s;
+    for (const auto& x : a.manifest.axes) own.command += " -x " + x;
+    const int read = load_manifest(own.manifest, false, *all.emplace_back(std::make_unique<Loaded>()));
+    if (code == done) code = read;
+  }
+  if (code != done) return code;
+  if (files.size() == 1) return run_loaded(*all[0], arguments[0]);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (all[i]->comparison.name == all[k]->comparison.name) {
+        std::cerr << fmt::format(
+            "error: {} and {} are both named `{}`: their results would lie in one folder\nhelp: give one another `name`\n", files[k],
+            files[i], all[i]->comparison.name);
+        return usage;
+      }
+  std::string table;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    const int own = run_loaded(*all[i], arguments[i]);
+    if (own == stopped || own == interrupted) return own;
+    if (code == done) code = own;
+    table += line(*all[i], a, own, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    if (!a.json) std::cout << "\n";
+  }
+  (a.json ? std::cerr : std::cout) << table << fmt::format("next: scorelab report {}\n", fmt::join(files, " "));
+  return code;
+}
+
+}  // namespace
+
 void add_run(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand("run", "run an experiment or a comparison, or go on with it; what is done stays done");
+  auto* verb = app.add_subcommand("run", "run experiments or comparisons, or go on with them; what is done stays done");
   auto a = std::make_shared<RunArguments>();
   auto fail_fast = std::make_shared<bool>(false);
-  a->manifest.add(*verb);
+  auto files = std::make_shared<std::vector<std::string>>();
+  a->manifest.add(*verb, files.get());
   a->selection.add(*verb);
   verb->add_option("--results", a->results, "the folder for results")->capture_default_str();
   verb->add_option("-j,--jobs", a->options.hosts, "hosts at once: one a GPU, or a share of the cores each")
@@ -156,12 +216,7 @@ void add_run(CLI::App& app, int& code) {
   verb->add_flag("-q,--quiet", a->options.quiet, "no progress");
   verb->callback([=, &code] {
     if (*fail_fast) a->options.max_failures = 1;
-    a->command = "scorelab run " + a->manifest.file;
-    for (const auto& s : a->manifest.overrides) a->command += " -s " + s;
-    for (const auto& x : a->manifest.axes) a->command += " -x " + x;
-    Loaded loaded;
-    code = load_manifest(a->manifest, false, loaded);
-    if (code == done) code = run_loaded(loaded, *a);
+    code = run_files(*files, *a);
   });
 }
 

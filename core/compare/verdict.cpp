@@ -175,9 +175,10 @@ std::vector<Verdict> judge(const Data& data) {
   Names names{&data.comparison, {}};
   for (const auto& q : data.metrics) names.metrics.push_back(q.name.substr(0, q.name.find('.')));
   for (const auto& claim : data.comparison.claims) {
-    Verdict v{&claim, Outcome::undecided, {}, data.units_planned()};
+    Verdict v{&claim, Outcome::undecided, {}, data.units_planned(), {}};
     FormulaError error;
     const auto f = parse(claim.holds.text, names, error);
+    if (f) v.relations = f->relations;
     if (f)
       for (const auto& at : places(claim, data.comparison, f->free_axes(data.cells)))
         if (exists(*f, at, data.comparison, data.cells)) v.instances.push_back(judge_at(*f, claim, data, at));

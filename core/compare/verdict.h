@@ -23,7 +23,8 @@ struct Verdict {
   const manifest::Claim* claim;
   Outcome outcome = Outcome::undecided;
   std::vector<Instance> instances;
-  std::size_t n = 0;  ///< units
+  std::size_t n = 0;                        ///< units
+  std::vector<std::string> relations = {};  ///< of the formula, between an instance's sides
 };
 
 /// Each relation is decided by the difference of its sides, unit by unit: `interval`: its 95 % interval is on one side of 0; `median`,
