@@ -23,6 +23,7 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
     place.state->group = state_->group;
     place.state->paths = state_->paths;
     place.state->observe = state_->observe;
+    place.state->norm = state_->norm;
     place.state->call = state_->call;
   }
   Noise own = place.noise->rows(noise.active_);
@@ -40,8 +41,10 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
 
 Noise Run::increments(const Times& t, const Times& s) const { return state_->paths ? noise.along(t, s) : noise.rows(1); }
 
-at::Tensor Run::norm(const at::Tensor& x) const {
-  const std::int64_t rows = x.size(0), group = state_->group;
+namespace {
+
+at::Tensor norms(const at::Tensor& x, std::int64_t group) {
+  const std::int64_t rows = x.size(0);
   at::Tensor square = row_dot(x, x);
   if (group > 1) {
     TORCH_CHECK(rows % group == 0, "a sampling call holds whole groups of sample.group = ", group, " samples; got ", rows);
@@ -55,7 +58,11 @@ at::Tensor Run::norm(const at::Tensor& x) const {
   return square.sqrt().view(shape);
 }
 
-at::Tensor Run::rms(const at::Tensor& x) const { return norm(x) / std::sqrt(static_cast<double>(x.numel() / x.size(0))); }
+}  // namespace
+
+at::Tensor Run::norm(const at::Tensor& x) const { return state_->norm ? state_->norm(x) : norms(x, state_->group); }
+
+at::Tensor Run::rms(const at::Tensor& x) const { return norms(x, state_->group) / std::sqrt(static_cast<double>(x.numel() / x.size(0))); }
 
 Run Run::rows(const PerRow& active) const { return Run(model.rows(active), scheduler, noise.rows(active), state_); }
 

@@ -13,6 +13,9 @@ struct Run::State {
   std::function<void(const Times&, const at::Tensor&)> observe;              ///< null: nobody looks
   std::function<void(const Component&, const std::function<void()>&)> call;  ///< runs a plugin's code, naming it should it fail
 
+  /// What stands for `norm` where rows are no samples: [B, 1, .., 1]; null otherwise.
+  std::function<at::Tensor(const at::Tensor& x)> norm;
+
   CallMemory memory;
   struct Slot {
     std::unique_ptr<Noise> noise;

@@ -54,7 +54,7 @@ void SampleOptions::params(Params& p) {
   p("initial", *initial, "what the sampler starts from at t_max");
   p("moments", moments,
     "sampled: samples are drawn; exact: mean and variance of the result, without Monte Carlo, by probing a sampler that is affine in x and "
-    "its draws, on a Gaussian with independent elements")
+    "its draws, on a Gaussian with independent elements; norms are the population's")
       .one_of({"sampled", "exact"});
   p("labels", labels,
     "what a conditional network is told: data, the labels of as many draws of the data; balanced, sample k is of class k modulo the "

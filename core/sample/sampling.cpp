@@ -100,14 +100,18 @@ void bind(const Sampling& s, const Rows& rows, const Noise& noise) {
   }
 }
 
-at::Tensor one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise noise, const Observe& observe, bool probes = false) {
+using Norm = std::function<at::Tensor(const at::Tensor&)>;
+
+/// `norm`: of a probe, which has no samples of its own; what stands for their norms.
+at::Tensor one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise noise, const Observe& observe, Norm norm = nullptr) {
   s.model->counts.reset(x.size(0));
-  bind(s, {first, x.size(0), probes}, noise);
+  bind(s, {first, x.size(0), norm != nullptr}, noise);
   auto state = std::make_shared<Run::State>();
   state->paths = s.paths;
   state->group = s.options.group;
   state->observe = observe;
   state->call = s.call;
+  state->norm = std::move(norm);
   Run run(Model(s.model), *s.model->scheduler, std::move(noise), state);
   return s.sampler->sample(run, std::move(x));
 }
@@ -227,6 +231,17 @@ std::int64_t steps_within(std::int64_t nfe, const std::function<std::optional<st
   return fits;
 }
 
+namespace {
+
+/// [B, 1, .., 1].
+std::vector<std::int64_t> per_row(const at::Tensor& x) {
+  std::vector<std::int64_t> out(x.dim(), 1);
+  out[0] = x.size(0);
+  return out;
+}
+
+}  // namespace
+
 ExactMoments exact_moments(Sampling& s) {
   const c10::AutoGradMode no_grad(false);
   const Probing probing(*s.model, 0);
@@ -246,7 +261,7 @@ ExactMoments exact_moments(Sampling& s) {
              only_normals(law);
              return ++draws, at::zeros_like(of);
            }),
-           watch, true);
+           watch, [](const at::Tensor& of) { return at::ones_like(of.flatten(1).narrow(1, 0, 1)).view(per_row(of)); });
   const std::int64_t nfe = s.model->counts.evaluations[0];
   // Row 0 starts at 0 without noise; row 1 at 1; row 2 + k has 1 for draw k alone; in the last row all is random: an affine sampler's
   // result there follows from the others.
@@ -258,6 +273,13 @@ ExactMoments exact_moments(Sampling& s) {
   x.narrow(0, rows - 1, 1).copy_(random_x);
   std::vector<at::Tensor> random;
   std::int64_t n = 0;
+  // Norms are the population's: the root of the mean square over the start and the draws, of which every row is an affine map.
+  const auto population = [&](const at::Tensor& of) {
+    const at::Tensor base = of[0], a = of[1] - base, c = of.narrow(0, 2, draws) - base;
+    const at::Tensor mean = base + a * start->mean.to(of.options()),
+                     variance = a.square() * start->variance.to(of.options()) + c.square().sum(0);
+    return (mean.square() + variance).sum().sqrt().expand(per_row(of));
+  };
   const at::Tensor y = one_call(s, 0, x, Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
                                   only_normals(law);
                                   at::Tensor z = at::zeros_like(of);
@@ -266,7 +288,7 @@ ExactMoments exact_moments(Sampling& s) {
                                   z.narrow(0, rows - 1, 1).copy_(random.back());
                                   return ++n, z;
                                 }),
-                                watch, true)
+                                watch, population)
                            .to(at::kCPU, at::kDouble);
   const auto not_affine = [](const std::string& why) {
     throw Error("sample.moments = \"exact\" needs a sampler and a model that are affine in x and the draws, element by element: " + why);
