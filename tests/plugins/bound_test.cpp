@@ -183,6 +183,7 @@ TEST(Bound, OfAGaussianExceedsItsEntropyByTheKnownGap) {
   } known[] = {{plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "large", 0.001092, 1.5e-6},
                {plugin("scheduler", "ddpm-cosine", {{"T", 10}}), "large", 0.056881, 1.5e-6},
                {plugin("scheduler", "ddpm-cosine", {{"T", 100}}), "large", 0.006084, 1.5e-6},
+               {plugin("scheduler", "linear-alpha-bar", {{"T", 40}}), "large", 0.013843, 1e-6},  // abar = 1 - i/T, in plain doubles
                {plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "small", 0.57, 0.005},
                {plugin("scheduler", "ddpm-cosine", {{"T", 1000}}), "small", 0.53, 0.005}};
   for (const auto& k : known) {
