@@ -14,6 +14,7 @@ built = pytest.mark.skipif(not STAND_INS.is_dir(), reason=f"no stand-ins in {STA
 NOT_YET = {
     "b-ddim-table1": [('eta = 1.0, sigma = "hat", clip_x0 = true', 'sigma = "hat"')],  # sigma-hat is of eta = 1; a step clips by a guide alone
     "c-sde-table1": [(', between = "interpolate"', "")],  # an embedding between levels
+    "d-ssm-dimension": [("train.jvps", "train.vjps")],  # losses sweep in reverse
     "e-ncsn-fig3": [("std = 0.0", "std = [0.0]")],  # one number for a list
     "f-iddpm": [('clip_x0 = true, variance = "model"', 'variance = "learned"')],  # a step clips by a guide alone
     "g-edm": [("trace = { count = 64 }", "trace = 64")],  # traces have a count alone
