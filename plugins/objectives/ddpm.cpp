@@ -14,7 +14,9 @@ using namespace scorelab;
 ///   elbo    the terms of the variational bound, in nats, without their constants (equation 8): N |mu~ - mu|^2 / (2 var), summed over the
 ///           dimensions; averaged over the levels this is the bound's sum. With a learned variance: the whole terms, with it
 ///   min-snr min(SNR, gamma) times the squared error of x0: Hang et al. 2023, equation 6
-/// `vb` adds the bound: Nichol & Dhariwal 2021, equation 16, where a learned variance is all that it teaches.
+/// `vb` adds the bound: Nichol & Dhariwal 2021, equation 16, where a learned variance is all that it teaches; with `vb_mean` the mean too,
+/// as in latent diffusion's code, l_simple_weight L_simple + original_elbo_weight L. There is one weight, as Adam's steps depend on the
+/// ratio alone; theirs is a mean over levels and dimensions in nats: original_elbo_weight / l_simple_weight = vb T / ln 2.
 class Ddpm final : public Objective {
  public:
   void params(Params& p) override {
@@ -26,6 +28,8 @@ class Ddpm final : public Objective {
     p("gamma", gamma_, "largest weight of the error of x0").range(0, 1e6).when("weight", {"min-snr"});
     p("vb", vb_, "times the variational bound, in bits per dimension over all levels, which is added; 0.001 in the hybrid loss")
         .range(0, 1e6);
+    p("vb_mean", vb_mean_, "whether the bound that is added teaches the mean beside a learned variance; without one it always does")
+        .above("vb", 0);
     p("variance", variance_, "of the reverse step in the bound, unless it is learned: large is beta, small is the posterior's")
         .one_of({"large", "small"});
     p.gives("teaches-variance").when("weight", {"elbo"});
@@ -50,7 +54,7 @@ class Ddpm final : public Objective {
     if (vb_ == 0) return main;
     const double bits =
         static_cast<double>(run.scheduler.levels()) * static_cast<double>(b.x.size(0)) / (static_cast<double>(b.x.numel()) * std::log(2.0));
-    const Prediction mean = p.learns_variance() ? p.with(p.stated(), p.as(p.stated()).detach()) : p;
+    const Prediction mean = p.learns_variance() && !vb_mean_ ? p.with(p.stated(), p.as(p.stated()).detach()) : p;
     return main + (vb_ * bits) * bound_.term(mean, b.x0, below(run.scheduler, b.t));
   }
 
@@ -84,6 +88,7 @@ class Ddpm final : public Objective {
 
   std::string weight_ = "unit", variance_ = "large";
   double gamma_ = 5, vb_ = 0;
+  bool vb_mean_ = false;
   Bound bound_{"large"};
 };
 }  // namespace

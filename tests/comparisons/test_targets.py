@@ -17,6 +17,7 @@ NOT_YET = {
         ('space     = "pixels"\n', ""),  # of values unless features are named
     ],
     "c-sde-table1": [(', between = "interpolate"', ""), (', space = "pixels"', "")],  # an embedding between levels
+    "d-ssm-dimension": [("train.jvps", "train.vjps")],  # losses sweep in reverse
     "e-ncsn-fig3": [("std = 0.0", "std = [0.0]")],  # one number for a list
     "f-iddpm": [('clip_x0 = true, variance = "model"', 'variance = "learned"'), (', space = "pixels"', "")],  # a step clips by a guide alone
     "g-edm": [("trace = { count = 64 }", "trace = 64")],  # traces have a count alone

@@ -34,12 +34,12 @@ double small(const Ddpm& p, int i) {
   return p.beta[i] * (1 - p.abar[i - 1]) / (1 - p.abar[i]);
 }
 
-std::shared_ptr<Objective> prepared(const World& w, Json params) {
+std::shared_ptr<Objective> prepared(const World& w, Json params, std::int64_t parts = 2) {
   const Json config = plugin("objective", "ddpm", std::move(params));
   host::check_all(config);
   const auto out = host::make_as<Objective>(config);
   Setting setting = w.setting();
-  setting.parts = 2;
+  setting.parts = parts;
   host::prepare(out, config, setting);
   return out;
 }
@@ -134,6 +134,32 @@ TEST(DdpmBound, TeachesTheVarianceAloneInTheHybridLoss) {
   expect_gradients(w, *prepared(w, {{"weight", "elbo"}}), b);
 }
 
+/// Rombach et al. 2022's code: l_simple_weight L_simple + original_elbo_weight L_elbo, the mean over levels and dimensions in nats; slopes
+/// of both terms in the network's one number a, eps = a x.
+TEST(DdpmBound, TeachesTheMeanTooInAWeightedSum) {
+  const int T = 50, i = 10;
+  const Ddpm process(T);
+  const double beta = process.beta[i], abar = process.abar[i], before = process.abar[i - 1], weight = 2, a = 0.3;
+  const World says = learned("learned-range", 0.4, T),
+              silent = world(plugin("scheduler", "ddpm-linear", {{"T", T}}),
+                             std::make_shared<TinyNetwork>(a * at::eye(2, at::kDouble), at::zeros({2}, at::kDouble)), {2});
+  const TrainBatch b = batch(says, data(40), static_cast<double>(i) / T);
+  const double of_eps = beta / std::sqrt((1 - abar) * (1 - beta));  // in the mean: x / sqrt(1 - beta) - of_eps eps
+  const at::Tensor truth = std::sqrt(before) * beta / (1 - abar) * b.x0 + std::sqrt(1 - beta) * (1 - before) / (1 - abar) * b.x;
+  const at::Tensor off = b.x / std::sqrt(1 - beta) - of_eps * a * b.x - truth;
+  const double simple = (2 * (a * b.x - b.eps) * b.x).mean().item<double>(), elbo = (-of_eps * off * b.x).mean().item<double>();
+  for (const bool learns : {true, false}) {
+    const World& w = learns ? says : silent;
+    const double variance = learns ? std::exp(0.7 * std::log(beta) + 0.3 * std::log(small(process, i))) : small(process, i);
+    Json params{{"vb", weight * std::log(2) / T}, {"variance", "small"}};
+    if (learns) params["vb_mean"] = true;  // else it has no other choice
+    loss(w, *prepared(w, params, learns ? 2 : 1), b).mean().backward();
+    const at::Tensor slopes = w.state->network->parameters()[0].second.grad();
+    EXPECT_NEAR((learns ? slopes : slopes.trace()).item<double>(), simple + weight * elbo / variance, 1e-9) << learns;
+    EXPECT_GT(std::abs(weight * elbo / variance), 0.1 * std::abs(simple)) << "it is seen";
+  }
+}
+
 TEST(LearnedVariance, StaysWhereGradientsAreTaken) {
   const World w = learned("learned-range", 0.4);
   const at::Tensor x = data(3);
@@ -157,6 +183,7 @@ TEST(Bound, OfAGaussianExceedsItsEntropyByTheKnownGap) {
   } known[] = {{plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "large", 0.001092, 1.5e-6},
                {plugin("scheduler", "ddpm-cosine", {{"T", 10}}), "large", 0.056881, 1.5e-6},
                {plugin("scheduler", "ddpm-cosine", {{"T", 100}}), "large", 0.006084, 1.5e-6},
+               {plugin("scheduler", "linear-alpha-bar", {{"T", 40}}), "large", 0.013843, 1e-6},  // abar = 1 - i/T, in plain doubles
                {plugin("scheduler", "ddpm-linear", {{"T", 1000}}), "small", 0.57, 0.005},
                {plugin("scheduler", "ddpm-cosine", {{"T", 1000}}), "small", 0.53, 0.005}};
   for (const auto& k : known) {

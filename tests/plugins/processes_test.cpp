@@ -89,6 +89,29 @@ TEST(DdpmSigmoid, HasBetasAlongASigmoidFromMinusSixToSix) {
   expect_betas(*process("ddpm-sigmoid", {{"T", 500}}), beta);
 }
 
+TEST(LinearAlphaBar, ErasesAsMuchOfTheSignalInEachStepUntilNothingIsLeft) {  // Sohl-Dickstein et al. 2015: beta_i = 1/(T - i + 1)
+  const int T = 40;
+  const auto q = process("linear-alpha-bar", {{"T", T}});
+  ASSERT_EQ(q->levels(), T);
+  EXPECT_EQ(q->t_min(), 1.0 / T);
+  EXPECT_EQ(q->prior_std(), 1);
+  double abar = 1;
+  for (int i = 1; i <= T; ++i) {
+    const double beta = 1.0 / (T - i + 1), t = static_cast<double>(i) / T, s = static_cast<double>(i - 1) / T;
+    const double posterior = beta * (1 - abar) / (1 - abar * (1 - beta));
+    abar *= 1 - beta;
+    EXPECT_NEAR(std::pow(q->alpha(t).one(), 2), abar, 1e-14);
+    EXPECT_NEAR(std::pow(q->sigma(t).one(), 2), 1 - abar, 1e-14);
+    EXPECT_NEAR(q->kernel(s, t).sigma2.one(), beta, 1e-13);
+    EXPECT_NEAR(std::pow(q->kernel(s, t).alpha.one(), 2), 1 - beta, 1e-13);
+    if (i > 1) {
+      EXPECT_NEAR(q->posterior_variance(s, t).one(), posterior, 1e-13);
+    }
+    EXPECT_NEAR(q->conditioning(t), i - 1, 1e-12);
+  }
+  EXPECT_EQ(q->alpha(1.0).one(), 0) << "exactly";
+}
+
 TEST(SubVp, HasTheCheckValuesAndItsDiffusion) {  // formulas.md, 1
   const auto q = process("sub-vp", {{"t_min", 1e-5}});
   EXPECT_NEAR(q->sigma(0.5).one(), .92093618755, 5e-12);
@@ -161,7 +184,8 @@ TEST(Flow, IsTheStraightPath) {  // x_t = (1 - t) x_0 + t eps: velocity eps - x_
   EXPECT_NEAR(process("flow", {{"alpha_min", 0.01}})->t_max(), 0.99, 1e-15);
 }
 
-const std::vector<std::string> all{"ddpm-cosine", "ddpm-quadratic", "ddpm-sigmoid", "scaled-linear", "sub-vp", "laplace", "edm", "flow"};
+const std::vector<std::string> all{"ddpm-cosine", "ddpm-quadratic", "ddpm-sigmoid",    "scaled-linear", "sub-vp", "laplace",
+                                   "edm",         "flow",           "linear-alpha-bar"};
 
 /// Times inside of it, from clean to noise.
 std::vector<double> inside(const Scheduler& q) {

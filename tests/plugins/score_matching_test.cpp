@@ -74,6 +74,67 @@ TEST(SlicedScoreMatching, HasTheVariancesOfItsDirections) {  // papers.md, O15: 
   EXPECT_NEAR(variance({"rademacher", false}) / (2 * off_diagonal(M)), 1, 0.04);
 }
 
+/// A model of one number, the precision: s = -lambda x in so many dimensions, at clean data.
+World precision(double lambda, std::int64_t d) {
+  OutputOptions output;
+  output.predict = "score";
+  return world(plugin("scheduler", "one-level", {{"sigma", 0.0}}),
+               std::make_shared<TinyNetwork>(-lambda * at::eye(d, at::kDouble), at::zeros({d}, at::kDouble)), {d}, at::kDouble, output);
+}
+
+/// The losses of N(0, s^2 I_d): each sample's own.
+at::Tensor losses(const World& w, const Json& params, const at::Tensor& x, std::uint64_t seed = 22,
+                  const char* name = "sliced-score-matching") {
+  return loss(w, *objective(name, params), {x, at::zeros_like(x), x, 1.0}, seed).detach();
+}
+
+/// papers.md, O15 and O16: at the optimum J = -I/s^2, M = J + x x^T/(2 s^4). Two sets of directions give an unbiased variance of each
+/// sample. Five standard errors: a false alarm in 10^6.
+TEST(SlicedScoreMatching, HasTheVariancesOfTheGaussianOptimum) {
+  const double s = 0.7, s4 = std::pow(s, 4);
+  for (const int d : {1, 2, 6}) {
+    const World w = precision(1 / (s * s), d);
+    const at::Tensor x = s * Noise(4, "data").normal(at::empty({200000, d}, at::kDouble));
+    const auto variance = [&](const Variant& kind) {
+      return 0.5 * (losses(w, sliced(kind), x, 22) - losses(w, sliced(kind), x, 23)).square();
+    };
+    const at::Tensor gauss = variance({"gaussian", false}), reduced = variance({"gaussian", true});
+    expect_mean(gauss, d * (d + 2) / (2 * s4), 5);
+    expect_mean(reduced, 2 * d / s4, 5);
+    expect_mean(gauss - reduced, d * (d - 2) / (2 * s4), 5);  // below 0 at d = 1: there the reduction hurts
+    if (d > 1) expect_mean(variance({"rademacher", false}), d * (d - 1) / (2 * s4), 5);
+    expect_close(losses(w, sliced({"rademacher", true}), x), losses(w, Json::object(), x, 22, "exact-score-matching"));
+  }
+}
+
+/// papers.md, O17: data N(0, I_d). A sample's loss is c lambda^2/2 - b lambda, so that those at lambda = 1 and 2 give the fit, b/c over
+/// means, and N Var is the sandwich Var(b - c)/E(c)^2, whose error is a fifth of that of the fits' variance. False alarms as above.
+TEST(SlicedScoreMatching, FitsAPrecisionWithTheKnownVariance) {
+  const std::int64_t d = 10, N = 400, fits = 250, chunks = 4;
+  const World one = precision(1, d), two = precision(2, d);
+  const auto check = [&](const char* name, const Json& params, double expected) {
+    std::vector<at::Tensor> slopes, curvatures, fitted;
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      const at::Tensor x = Noise(static_cast<std::uint64_t>(chunk), "data").normal(at::empty({N * fits, d}, at::kDouble));
+      const auto seed = static_cast<std::uint64_t>(100 + chunk);
+      const at::Tensor at_one = losses(one, params, x, seed, name), at_two = losses(two, params, x, seed, name);
+      const at::Tensor c = at_two - 2 * at_one, b = 0.5 * c - at_one;
+      slopes.push_back(b - c), curvatures.push_back(c);
+      fitted.push_back(b.view({fits, N}).mean(1) / c.view({fits, N}).mean(1));
+    }
+    const at::Tensor g = at::cat(slopes), lambda = at::cat(fitted);
+    expect_mean(at::cat(curvatures), d, 5);
+    expect_mean((g / d).square(), expected, 5);
+    // Of the next order in 1/N: 8/N of the variance, Var/N of the mean.
+    const auto n = static_cast<double>(N), count = static_cast<double>(lambda.numel());
+    EXPECT_NEAR(n * lambda.var().item<double>() / expected, 1, 5 * std::sqrt(2 / count) + 8 / n) << name << params;
+    EXPECT_NEAR(lambda.mean().item<double>(), 1, 5 * std::sqrt(expected / n / count) + expected / n) << name << params;
+  };
+  check("exact-score-matching", Json::object(), 2.0 / d);
+  check("sliced-score-matching", sliced({"rademacher", true}), 2.0 / d);
+  for (const int M : {1, 4}) check("sliced-score-matching", sliced({"rademacher", false}, M), 2.0 / d * (1 + (d - 1.0) / M));
+}
+
 TEST(SlicedScoreMatching, HasTheGradientsOfItsFiniteDifferences) {
   const World w = linear_score(0.2, 0.3);
   for (const Variant& kind : variants) expect_gradients(w, *objective("sliced-score-matching", sliced(kind, 2)), batch(w, data(5), 1.0));
