@@ -11,7 +11,8 @@ What differs on purpose, and is set aside here:
 - DPM-Solver++(3M): they have half of the quadratic term, which makes it of order 2; see the component.
 - DEIS: theirs is polynomial in log(rho), ours (rho-AB) in rho; they agree at order 1.
   Theirs ends at the first level, not at 0.
-- Score SDE, VP: their times end at t_min, yet each step is 1/n long, so that the last one leaves the process; ours are (1 - t_min)/n.
+- Score SDE, VP: their times end at t_min, yet each step is 1/n long, so that the last one leaves the process; ours are (1 - t_min)/n, unless
+  `dt` says 1/n.
 - Score SDE, VE: the last step to 0 adds noise that their pipeline takes off again; ours adds none. The model is told the level of the step,
   as ours is; their pipeline tells it a sigma above, whose t ends at 1e-5 instead of 0.
 """
@@ -246,6 +247,21 @@ def test_score_sde_vp(tmp_path, monkeypatch, doubles):
         alpha = torch.exp(-u * (0.05 + 4.975 * u))
         path.append(scheduler.step_pred(eps_of(path[-1], alpha, (1 - alpha**2).sqrt()), path[-1], u)[0])
     agree(x, path, 1e-10)
+
+
+def test_score_sde_vp_by_its_own_steps(tmp_path, monkeypatch, doubles):
+    """`dt` = 1/n: all of their walk on their own times, the last step from t_min with it; its mean is the result, as in their samplers."""
+    t, x = ours(tmp_path / "lab", 'scheduler="vp"', f'sampler={{ plugin = "euler-maruyama", steps = {STEPS}, dt = {1 / STEPS} }}')
+    scheduler = ScoreSdeVpScheduler()
+    drawn_for(ScoreSdeVpScheduler, monkeypatch, "predictor")
+    scheduler.set_timesteps(STEPS)
+    np.testing.assert_allclose(t[:-1], scheduler.timesteps.numpy(), rtol=1e-12)
+    path = [x[0]]
+    for u in scheduler.timesteps:
+        alpha = torch.exp(-u * (0.05 + 4.975 * u))
+        now, mean = scheduler.step_pred(eps_of(path[-1], alpha, (1 - alpha**2).sqrt()), path[-1], u)
+        path.append(now)
+    agree(x, [*path[:-1], mean], 1e-10)
 
 
 def test_score_sde_vp_steps_as_long_as_the_process_has_room(tmp_path, monkeypatch, doubles):
