@@ -19,6 +19,7 @@ What differs on purpose, and is set aside here:
 import math
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -111,6 +112,28 @@ def test_ddpm(tmp_path, monkeypatch, variance):
     monkeypatch.setattr(module, "randn_tensor", lambda shape, **_: next(z))
     scheduler = exactly(diffusers.DDPMScheduler(**TRAILING, clip_sample=False, variance_type=f"fixed_{variance}"))
     agree(x, walked(scheduler, x[0]), 1e-9, STEPS + 1 if variance == "small" else STEPS)  # they clamp the last variance at 1e-20
+
+
+@pytest.mark.parametrize("chunk", [ROWS, 5])
+def test_ddpm_with_the_noise_that_they_drew(tmp_path, monkeypatch, chunk):
+    """The other way round: their walk with noise of their own, recorded and replayed through ours."""
+    module = __import__("diffusers.schedulers.scheduling_ddpm", fromlist=["x"])
+    drawn, generator = [], torch.Generator().manual_seed(11)
+
+    def randn(shape, **_):
+        drawn.append(torch.randn(shape, generator=generator, dtype=torch.float64))
+        return drawn[-1]
+
+    monkeypatch.setattr(module, "randn_tensor", randn)
+    scheduler = exactly(diffusers.DDPMScheduler(**TRAILING, clip_sample=False, variance_type="fixed_small"))
+    path = walked(scheduler, randn((ROWS, 3)))
+    with h5py.File(tmp_path / "theirs.h5", "w") as f:
+        f["noise"] = torch.stack(drawn).numpy()
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "ancestral", variance = "small", steps = {STEPS} }}', f'sample.noise="{tmp_path / "theirs.h5"}"',
+                f"sample.trace={chunk}", f"run.chunk={chunk}")
+    agree(x, [now[:chunk] for now in path], 1e-9)
+    with h5py.File(tmp_path / "lab/results/peers/run.h5") as f:
+        np.testing.assert_allclose(f["samples/x"][()], path[-1], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name, beta_start, beta_end, theirs", [
