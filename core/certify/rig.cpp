@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace scorelab::certify {
 namespace {
@@ -119,6 +120,49 @@ Json shortened(const Json& request) {
     if (!out.empty()) cost(0);
   } catch (const Error&) {  // it refuses these
     out.clear();
+  }
+  return out;
+}
+
+std::vector<Json> others(const schema::Param& p) {
+  std::vector<Json> out;
+  const auto add = [&](double v) {
+    if (p.low && (v < *p.low || v > *p.high)) return;
+    const Json value = p.type == "int" ? Json(static_cast<std::int64_t>(std::llround(v))) : Json(v);
+    if (value != p.initial) out.push_back(value);
+  };
+  for (const auto& word : p.words)
+    if (word != p.initial) out.emplace_back(word);
+  if (p.type == "bool") out.emplace_back(!p.initial.get<bool>());
+  if (p.type == "int" || p.type == "float" || p.type == "number-or-word") {
+    const double v = p.initial.is_number() ? p.initial.get<double>() : 1;
+    for (const double c : {1.5 * v, 0.5 * v, v + 3, 7.0, 0.5, 1.0, 2.0, 0.1}) add(c);
+    if (p.type == "float" && p.low) add(*p.low), add(*p.high);
+  }
+  if (p.type == "floats" || p.type == "ints") {
+    Json list = p.initial;
+    for (auto& v : list) v = p.type == "ints" ? Json(v.get<std::int64_t>() + 1) : Json(1.5 * v.get<double>());
+    if (list != p.initial) out.push_back(list);
+  }
+  if (p.type == "slot" && p.initial != "none") out.emplace_back("none");
+  return out;
+}
+
+Json activated(const schema::Schema& schema, const schema::Param& p) {
+  Json out = Json::object();
+  for (const auto& w : p.whens) {
+    const auto* key = schema.find(w.key);
+    if (!key) continue;
+    if (w.above) {
+      const double more = std::min(*w.above + 10, key->high.value_or(1e300));
+      out[w.key] = key->type == "int" ? Json(static_cast<std::int64_t>(more)) : Json(more);
+    } else if (std::find(w.values.begin(), w.values.end(), schema::text(key->initial)) == w.values.end() && !w.values.empty()) {
+      const std::string& v = w.values.front();
+      out[w.key] = key->type == "bool"    ? Json(v == "true")
+                   : key->type == "int"   ? Json(std::stoll(v))
+                   : key->type == "float" ? Json(std::stod(v))
+                                          : Json(v);
+    }
   }
   return out;
 }

@@ -70,6 +70,10 @@ Json steps(const Json& request, std::int64_t n);
 /// What shortens a sampler without a grid that makes more than 500 evaluations: a tenth of its whole numbers from 20 on. For checks that do
 /// not ask how good its samples are.
 Json shortened(const Json& request);
+/// Values other than the default that a parameter may take.
+std::vector<Json> others(const schema::Param& p);
+/// What makes a parameter active, by the conditions that it states.
+Json activated(const schema::Schema& schema, const schema::Param& p);
 /// Whether it samples the data: a step that stays at one level does not.
 bool walks(const Json& request);
 

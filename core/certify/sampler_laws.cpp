@@ -204,6 +204,60 @@ Json without_correctors(const Json& request) {
   return out;
 }
 
+/// Parameters under which a sampler draws noise: its defaults, or where these are deterministic each parameter's first value that does
+/// (ddim's eta, EDM's churn).
+std::vector<Json> noisy(const Json& request, const World& w, const Json& empty) {
+  const auto draws = [&](Json changes) {
+    changes.update(steps(request, 4));
+    changes.update(empty);
+    Rig rig(request, w);
+    std::int64_t count = 0;
+    Sampling s = rig.sampling(changes, w.chunk);
+    s.sampler = std::make_shared<Counting>(s.sampler, count);
+    rig.draw(s, w.chunk);
+    return count > 0;
+  };
+  if (draws(Json::object())) return {Json::object()};
+  std::vector<Json> out;
+  const auto schema = schema::from_json(request.at("schema"));
+  const auto noise_comes = [&](const Json& changes) {
+    try {
+      return draws(changes);
+    } catch (const Stopped&) {
+      throw;
+    } catch (const std::exception&) {  // it refuses this value
+      return false;
+    }
+  };
+  for (const auto& p : schema.params) {
+    const Json active = activated(schema, p);
+    if (!active.empty() && noise_comes(active)) continue;  // another parameter brought the noise
+    for (const auto& value : others(p)) {
+      Json changes = active;
+      changes[p.name] = value;
+      if (!noise_comes(changes)) continue;
+      out.push_back(changes);
+      break;
+    }
+  }
+  return out;
+}
+
+/// Whether its author says that its draws follow no path under these parameters.
+bool draws_afresh(const Json& request, const Json& changes) {
+  Json params = request["component"]["params"];
+  params.update(changes);
+  const auto gives = schema::from_json(request.at("schema")).gives;
+  return std::any_of(gives.begin(), gives.end(), [&](const auto& g) { return g.name == "fresh-noise" && schema::holds(g.whens, params); });
+}
+
+/// `vp with eta = 0.5`.
+std::string under(const std::string& what, const Json& changes) {
+  std::string out = what;
+  for (const auto& [key, value] : changes.items()) out += fmt::format(" {} {} = {}", out == what ? "with" : "and", key, value.dump());
+  return out;
+}
+
 /// From the same starts on the same Brownian paths: halving the step divides the root mean square of successive differences by 2^p.
 Json strong(const Json& request) {
   constexpr double least = 0.35;  // 1/2 in general, 1 where the noise does not depend on x; a fault has 0 or less
@@ -211,43 +265,48 @@ Json strong(const Json& request) {
   if (!declares(request, "steps")) throw Skipped("it has no time grid");
   if (!walks(request)) throw Skipped("it stays at one noise level");
   const Json empty = without_correctors(request);
-  Json measured = Json::object();
-  std::string detail;
-  for (auto w : worlds(request, "gaussian")) {
+  auto places = worlds(request, "gaussian");
+  for (auto& w : places) {
     if (discrete(w)) throw Skipped("its process is discrete");
     w.noise = "path", w.chunk = count;
-    const auto sampling = [&](Rig& rig, std::int64_t n) {
-      Json changes = steps(request, n);
-      changes.update(empty);
-      return rig.sampling(changes, count);
-    };
-    std::vector<at::Tensor> x;
-    for (const std::int64_t n : {64, 128, 256}) {
-      Rig rig(request, w);
-      if (x.empty()) {
-        std::int64_t draws = 0;
-        Sampling dry = sampling(rig, 4);
-        dry.sampler = std::make_shared<Counting>(dry.sampler, draws);
-        rig.draw(dry, count);
-        if (draws == 0) throw Skipped("it draws nothing: deterministic, see `order`");
-      }
-      Sampling s = sampling(rig, n);
-      x.push_back(rig.draw(s, count));
-    }
-    const auto rms = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).square().mean().sqrt().item<double>(); };
-    const double a = rms(x[0], x[1]), b = rms(x[1], x[2]), p = b < 1e-13 ? 9 : std::log2(a / b);
-    measured[name(w)] = p;
-    if (!(p > least))
-      throw Failed(
-          fmt::format("{}: strong order {:.2f}: on the same Brownian paths samples move by {:.3g} from 64 to 128 steps and by {:.3g} "
-                      "from 128 to 256; a step's draw is run.noise's, in a loop of its own that of run.increments(t, s), times "
-                      "sqrt(t - s)",
-                      name(w), p, a, b));
-    detail += fmt::format("{}{} {:.2f}", detail.empty() ? "" : ", ", name(w), p);
   }
-  std::string without;
+  const auto settings = noisy(request, places.front(), empty);
+  if (settings.empty()) throw Skipped("it draws nothing: deterministic, see `order`");
+  Json measured = Json::object();
+  std::vector<std::string> found;
+  std::string afresh;
+  for (const auto& setting : settings) {
+    if (draws_afresh(request, setting)) {
+      afresh += under(afresh.empty() ? "by its `fresh-noise` its draws follow no path" : ";", setting);
+      continue;
+    }
+    for (const auto& w : places) {
+      std::vector<at::Tensor> x;
+      for (const std::int64_t n : {64, 128, 256}) {
+        Rig rig(request, w);
+        Json changes = setting;
+        changes.update(steps(request, n));
+        changes.update(empty);
+        Sampling s = rig.sampling(changes, count);
+        x.push_back(rig.draw(s, count));
+      }
+      const auto rms = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).square().mean().sqrt().item<double>(); };
+      const double a = rms(x[0], x[1]), b = rms(x[1], x[2]), p = b < 1e-13 ? 9 : std::log2(a / b);
+      const std::string place = under(name(w), setting);
+      measured[place] = p;
+      if (!(p > least))
+        throw Failed(
+            fmt::format("{}: strong order {:.2f}: on the same Brownian paths samples move by {:.3g} from 64 to 128 steps and by {:.3g} "
+                        "from 128 to 256; a step's draw is run.noise's, in a loop of its own that of run.increments(t, s), times "
+                        "sqrt(t - s); a sampler whose draws are no increments of a path says p.gives(\"fresh-noise\")",
+                        place, p, a, b));
+      found.push_back(fmt::format("{} {:.2f}", place, p));
+    }
+  }
+  if (found.empty()) throw Skipped(afresh);
+  std::string without = afresh.empty() ? "" : "; " + afresh;
   for (const auto& [key, value] : empty.items()) without += fmt::format("; without its {}, whose draws follow no path", key);
-  return {{"detail", "strong order " + detail + without}, {"strong_order", measured}};
+  return {{"detail", fmt::format("strong order {}{}", fmt::join(found, ", "), without)}, {"strong_order", measured}};
 }
 
 /// Error of the standard deviation against evaluations, for a figure.

@@ -4,11 +4,13 @@
 #include <ATen/Parallel.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 
 #include "host/device.h"
 #include "host/generator.h"
+#include "host/stage.h"
 #include "host/weights.h"
 
 namespace scorelab::host {
@@ -23,6 +25,15 @@ std::shared_ptr<Model> load_model(const Json& spec, at::Device device, const std
   const auto state = setup.model(spec, never);
   state->chunk = read_table<RunOptions>(spec.at("run")).chunk;
   return std::make_shared<Model>(state);
+}
+
+/// sample.noise: as many draws as there are, each of every sample.
+at::Tensor recorded_noise(const SampleOptions& sample, const std::vector<std::int64_t>& shape) {
+  const at::Tensor z = to_tensor(record::read(record::open_file(sample.noise), "noise"));
+  if (!z.is_floating_point() || z.dim() < 2 || z.sizes().slice(2) != at::IntArrayRef(shape) || z.size(1) < sample.count)
+    throw Error(fmt::format("sample.noise = {}: `noise` is {} of {}; expected floats [draws, {} samples or more, {}]", sample.noise,
+                            c10::str(z.scalar_type()), c10::str(z.sizes()), sample.count, fmt::join(shape, ", ")));
+  return z;
 }
 
 }  // namespace
@@ -76,6 +87,7 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   s.paths = run.noise == "path";
   s.seed = spec.at("seed");
   s.tensors = tensors;
+  if (!s.options.noise.empty()) s.recorded = recorded_noise(s.options, data->shape());
   s.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
   return s;
 }

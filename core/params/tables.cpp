@@ -56,6 +56,11 @@ void SampleOptions::params(Params& p) {
     "sampled: samples are drawn; exact: mean and variance of the result, without Monte Carlo, by probing a sampler that is affine in x and "
     "its draws, on a Gaussian with independent elements; norms are the population's")
       .one_of({"sampled", "exact"});
+  p("noise", noise,
+    "an HDF5 file whose `noise` [draws, samples, ..] holds recorded standard normals, another program's, in place of drawn ones: the "
+    "start's first, then those of the sampler in its order")
+      .file()
+      .when("moments", {"sampled"});
   p("labels", labels,
     "what a conditional network is told: data, the labels of as many draws of the data; balanced, sample k is of class k modulo the "
     "classes; none; or one class for all")

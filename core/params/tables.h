@@ -36,7 +36,7 @@ struct SampleOptions {
   void params(Params& p);
   std::int64_t count = 1000, group = 1, max_nfe = 100000, trace = 0, step = 0;
   double ema = 0.999;
-  std::string moments = "sampled";
+  std::string moments = "sampled", noise;
   NumberOrWord labels = "data";
   /// Holds an Initial, a class that the front end does not know.
   struct InitialSlot final : SlotBase {

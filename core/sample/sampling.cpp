@@ -36,8 +36,28 @@ void with_start(const Sampling& s, std::int64_t rows, const std::function<void(c
   s.call ? s.call(*initial, body) : body();
 }
 
+/// What the start or the sampler draws: normals of its own, or a recording's from draw `begin` on. Rows that a recording does not have,
+/// which fill up a call, are 0.
+Noise noise_of(const Sampling& s, const std::string& stream, std::int64_t first, std::int64_t begin) {
+  if (!s.recorded.defined()) return {s.seed, stream, first};
+  auto next = std::make_shared<std::int64_t>(begin);
+  return Noise::scripted([all = s.recorded, first, next](const at::Tensor& like, Noise::Law law, std::string_view, std::int64_t) {
+    if (law != Noise::Law::normal) throw Error("sample.noise holds normals, and this draw is of another law; remove `noise`");
+    if (*next == all.size(0))
+      throw Error(
+          fmt::format("sample.noise holds {} draws, that of the start among them, and here is one more; record more, or take fewer "
+                      "steps",
+                      all.size(0)));
+    const at::Tensor z = all[(*next)++];
+    const std::int64_t known = std::clamp<std::int64_t>(z.size(0) - first, 0, like.size(0));
+    at::Tensor out = at::zeros_like(like);
+    out.narrow(0, 0, known).copy_(z.narrow(0, first, known));
+    return out;
+  });
+}
+
 at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows) {
-  Noise noise(s.seed, s.stream + "/initial", first);
+  Noise noise = noise_of(s, s.stream + "/initial", first, 0);
   at::Tensor x;
   with_start(s, rows, [&](const Initial& initial, const Start& start) {
     x = initial.draw(start, noise);
@@ -117,7 +137,7 @@ at::Tensor one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise n
 }
 
 at::Tensor one_call(const Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe) {
-  return one_call(s, first, initial(s, first, rows), Noise(s.seed, s.stream, first), observe);
+  return one_call(s, first, initial(s, first, rows), noise_of(s, s.stream, first, 1), observe);
 }
 
 /// Sets what a probe changes in the model, and sets it back.
@@ -170,7 +190,7 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const auto data_units = [&](const at::Tensor& y) { return ((y.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(); };
   const at::Tensor start = initial(s, first, rows);
   if (s.trace) s.trace(s.model->scheduler->t_max(), data_units(start));
-  at::Tensor x = one_call(s, first, start, Noise(s.seed, s.stream, first), [&](const Times& t, const at::Tensor& now) {
+  at::Tensor x = one_call(s, first, start, noise_of(s, s.stream, first, 1), [&](const Times& t, const at::Tensor& now) {
     if (s.model->stop && s.model->stop->load()) throw Stopped();
     if (s.observe) s.observe(t, now);
     if (s.trace) s.trace(t, data_units(now));

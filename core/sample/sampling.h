@@ -23,6 +23,7 @@ struct Sampling {
   std::uint64_t seed = 0;
   at::TensorOptions tensors;
   std::string stream = "sample";
+  at::Tensor recorded = {};  ///< [draws, samples, ..] what is drawn, the start's first; undefined: fresh normals
   std::function<void(const Component&, const std::function<void()>&)> call;  ///< runs a slot's plugin, naming it
   std::function<void(const Times&, const at::Tensor&)> observe;
   std::function<void(const Times&, const at::Tensor&)> trace;  ///< x in data units, from the start to the last step

@@ -9,7 +9,8 @@ using namespace scorelab;
 
 /// EDM's stochastic sampler: Karras et al. 2022, algorithm 2, in y = x/alpha and rho = sigma/alpha, where every process is theirs: noise is
 /// added up to a larger rho, then Heun's step of dy/drho = eps goes down; Euler's at the end, so that n steps cost 2n - 1 evaluations.
-/// Noise is never added beyond the process's own end, where a network was not trained.
+/// Noise is never added beyond the process's own end, where a network was not trained. With ever more steps churn is Langevin diffusion of
+/// rate S_churn beside the ODE (their equation 6): a step's draw is the increment of its path.
 class EdmHeun final : public Sampler {
  public:
   void params(Params& p) override {
@@ -32,7 +33,7 @@ class EdmHeun final : public Sampler {
       if (const double r = rho(t); gamma > 0 && r >= low_ && r <= high_) {
         const double more = std::min(r * (1 + gamma), top);
         now = more < top ? q.t_of(-std::log(more)) : q.t_max();
-        y = y + std::sqrt(std::max(0.0, more * more - r * r)) * noise_ * run.noise.normal(x);
+        y = y + std::sqrt(std::max(0.0, more * more - r * r)) * noise_ * run.increments(t, s).normal(x);
       }
       const double h = rho(s) - rho(now);
       const at::Tensor first = run.model(q.alpha(now) * y, now).eps();
@@ -49,4 +50,4 @@ class EdmHeun final : public Sampler {
   double churn_ = 0, low_ = 0, high_ = 1e9, noise_ = 1;
 };
 }  // namespace
-SCORELAB_PLUGIN(EdmHeun, sampler, "edm-heun", "1.0.0", "EDM's second-order sampler, with churn")
+SCORELAB_PLUGIN(EdmHeun, sampler, "edm-heun", "1.0.1", "EDM's second-order sampler, with churn")

@@ -10,12 +10,15 @@ namespace {
 using namespace scorelab;
 
 constexpr std::string_view fault = FAULT;
+constexpr bool asked = fault.ends_with("when-asked") || fault == "says-fresh-noise";  // deterministic by default
 
 class Faulty final : public Sampler {
  public:
   void params(Params& p) override {
     grid_.params(p);
     p("scale", scale_, fault == "no-text" ? "" : "multiplies the noise").range(0.5, fault == "default-out-of-bounds" ? 0.9 : 2);
+    if (asked) p("eta", eta_, "how much noise is added; 0: none, the probability flow").range(0, 1);
+    if (fault == "says-fresh-noise") p.gives("fresh-noise").above("eta", 0);
     p.needs("path", "it integrates an SDE");
   }
   at::Tensor sample(Run& run, at::Tensor x) const override {
@@ -36,6 +39,12 @@ class Faulty final : public Sampler {
         if (fault != "swallows-stop") throw;
         score = at::zeros_like(x);  // and on it goes
       }
+      if (asked) {  // of the family of reverse processes with the same marginals
+        x = x - dt * (f * x - (0.5 + 0.5 * eta_ * eta_) * g2 * score);
+        if (eta_ > 0) x = x + eta_ * sqrt(g2 * dt) * noise(run, x, t, s, constant);
+        run.observe(s, x);
+        continue;
+      }
       const at::Tensor z = noise(run, x, t, s, constant);
       x = x - dt * (f * x - (fault == "sigma-for-its-square" ? sqrt(g2) : g2) * score) +
           (scale * (fault == "noise-scale"   ? sqrt(g2) * dt
@@ -52,7 +61,7 @@ class Faulty final : public Sampler {
 
  private:
   at::Tensor noise(Run& run, const at::Tensor& x, double t, double s, std::mt19937& constant) const {
-    if (fault == "off-the-path") return run.noise.normal(x);
+    if (fault.starts_with("off-the-path") || fault == "says-fresh-noise") return run.noise.normal(x);
     if (fault == "stream-for-each-step") return run.noise.stream("step", std::lround(t / (t - s))).normal(x);
     if (fault == "default-generator") return at::randn_like(x);
     if (fault == "own-generator" || fault == "constant-generator") {
@@ -67,7 +76,7 @@ class Faulty final : public Sampler {
   }
 
   Grid grid_;
-  double scale_ = 1;
+  double scale_ = 1, eta_ = 0;
   mutable int calls_ = 0;
 };
 }  // namespace

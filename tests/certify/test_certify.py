@@ -37,6 +37,7 @@ FAULTS = {
     "noise-grows": "strong",
     "off-the-path": "strong",
     "stream-for-each-step": "strong",
+    "off-the-path-when-asked": "strong",
 }
 # The same of the other kinds: faulty_KIND.cpp.
 FAULTS_OF = {
@@ -170,6 +171,28 @@ def test_a_costly_sampler_is_shortened_and_the_certificate_says_so():
 
 def test_a_sampler_without_a_grid_that_costs_little_is_checked_as_it_is():
     assert "; with" not in certify("adaptive-sde", "--only", "finite")["checks"][0]["detail"]
+
+
+@pytest.mark.parametrize("name, settings", [
+    (FAULTY / "on-the-path-when-asked.so", {"eta = 0.5": (0.9, 1.1)}), ("ddim", {"eta = 0.5": (0.75, 1.1), 'sigma = "hat"': (0.9, 1.1)}),
+    ("dpm-solver-pp", {"sde = true": (0.9, 2)}), ("edm-heun", {"S_churn = 3.0": (0.45, 1)})], ids=["on-the-path", "ddim", "dpm-solver-pp", "edm-heun"])
+def test_the_strong_order_is_measured_where_a_parameter_brings_the_noise(name, settings):
+    """1, as g does not depend on x: Euler and Maruyama's method is Milstein's then (Kloeden & Platen 1992, 10.3). Churn has 1/2: it stops at
+    the process's end, so that the first step lacks its noise, which is of the size of the step's root."""
+    found = certify(name, "--only", "strong")["checks"][0]["strong_order"]
+    assert found.keys() == {f"{process} with {setting}" for process in ("vp", "ve", "sub-vp") for setting in settings}
+    for key, p in found.items():
+        low, high = settings[key.split(" with ")[1]]
+        assert low < p < high, key
+
+
+def test_noise_of_no_path_has_no_strong_order():
+    check = certify(FAULTY / "says-fresh-noise.so", "--only", "strong")["checks"][0]
+    assert (check["outcome"], check["detail"]) == ("skip", "by its `fresh-noise` its draws follow no path with eta = 0.5")
+
+
+def test_a_sampler_that_draws_nothing_has_no_strong_order():
+    assert certify("unipc", "--only", "strong")["checks"][0]["detail"] == "it draws nothing: deterministic, see `order`"
 
 
 def test_a_certificate_with_its_figure(tmp_path):

@@ -60,6 +60,32 @@ def predictor():
     return Noise(SEED, "sample").stream("predictor")
 
 
+class Replayed:
+    def __init__(self, draws):
+        self.draws = iter(draws)
+
+    def normal(self, *shape):
+        return next(self.draws)
+
+
+def test_recorded_noise_is_replayed(tmp_path):
+    """NumPy's normals: the first are the start, each later one a step's, in any chunks."""
+    z = np.random.default_rng(5).standard_normal((T + 1, 100, 3))
+    with h5py.File(tmp_path / "theirs.h5", "w") as f:
+        f["noise"] = z
+    lab = Lab(tmp_path, MANIFEST)
+    lab.run(*settings('sample.noise="theirs.h5"'))
+    np.testing.assert_allclose(read(lab, "samples/x"), ancestral(z[0], Replayed(z[1:]))[-1], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("draws, samples, dim, said", [
+    (T, 100, 3, "sample.noise holds 100 draws"), (T + 1, 99, 3, "[101, 99, 3]; expected floats [draws, 100 samples or more, 3]"), (T + 1, 100, 2, "[101, 100, 2]")])
+def test_a_recording_that_does_not_fit_is_refused(tmp_path, draws, samples, dim, said):
+    with h5py.File(tmp_path / "theirs.h5", "w") as f:
+        f["noise"] = np.zeros((draws, samples, dim))
+    assert said in Lab(tmp_path, MANIFEST).run(*settings('sample.noise="theirs.h5"'), code=1).stderr
+
+
 def prior(n):
     return Noise(SEED, "sample/initial").normal(n, 3)
 

@@ -5,26 +5,9 @@ import shutil
 import subprocess
 
 import pytest
+from projects import sh
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = pathlib.Path(os.environ.get("SCORELAB", HERE.parents[1] / "build/bin/scorelab")).absolute()
-
-
-def sh(*command, **options):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=600, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory):
-    """An installed tree: the program's own, or its build tree installed."""
-    root = PROGRAM.parents[1]
-    if (root / "lib/scorelab/plugins").exists():
-        return root
-    out = tmp_path_factory.mktemp("installed")
-    sh("cmake", "--install", root, "--prefix", out)
-    return out
 
 
 def build(source, folder, prefix, *arguments):
@@ -112,27 +95,32 @@ def test_runs_from_a_manifest(built, scorelab, tmp_path):
     assert abs(ours - exact).max() < 1e-3
 
 
-def test_a_missing_symbol_is_a_link_error(source, prefix, tmp_path):
-    broken = tmp_path / "source"
-    shutil.copytree(source, broken)
+def copied(source, folder, plugin):
+    """The project again, whose plugin's file is PLUGIN.so."""
+    shutil.copytree(source, folder)
+    lists = folder / "CMakeLists.txt"
+    lists.write_text(lists.read_text().replace("(midpoint ", f"({plugin} "))
+    return folder
+
+
+def test_a_missing_symbol_is_a_link_error(source, together, tmp_path):
+    broken = copied(source, tmp_path / "source", "broken")
     text = (broken / "midpoint.cpp").read_text()
     (broken / "midpoint.cpp").write_text(text.replace("namespace {", "double undefined_half();\nnamespace {", 1).replace("half * h", "undefined_half() * h"))
-    sh("cmake", "-S", broken, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    done = subprocess.run(["cmake", "--build", tmp_path / "build"], capture_output=True, text=True)
+    done = together.build(broken, "broken")
     assert done.returncode != 0 and "undefined_half" in done.stdout + done.stderr
 
 
-def test_an_edited_header_is_another_source(source, prefix, tmp_path):
-    project = tmp_path / "source"
-    shutil.copytree(source, project)
-    first = stamp(build(project, tmp_path / "build", prefix) / "midpoint.so")
+def test_an_edited_header_is_another_source(source, together, tmp_path):
+    project = copied(source, tmp_path / "source", "edited")
+    first = stamp(together.built(project, "edited"))
     (project / "half.h").write_text("#pragma once\nconstexpr double half = 0.25;\n")
-    assert stamp(build(project, tmp_path / "build", prefix) / "midpoint.so") != first
+    assert stamp(together.built(project, "edited")) != first
 
 
-def test_a_built_in_sampler_is_a_starting_point(prefix, tmp_path):
+def test_a_built_in_sampler_is_a_starting_point(together, tmp_path):
     project = tmp_path / "source"
     project.mkdir()
     shutil.copy(HERE.parents[1] / "plugins/samplers/euler-maruyama.cpp", project / "mine.cpp")
     (project / "CMakeLists.txt").write_text((HERE / "CMakeLists.txt").read_text().replace("midpoint", "mine"))
-    build(project, tmp_path / "build", prefix)
+    together.built(project, "mine")

@@ -4,8 +4,7 @@ import re
 import subprocess
 
 import pytest
-
-from test_consumer import prefix, sh  # noqa: F401: the installed tree
+from projects import sh
 
 TUTORIAL = pathlib.Path(__file__).resolve().parents[2] / "docs/tutorial.md"
 KINDS = ["sampler", "step", "scheduler", "network", "objective", "guide", "initial", "dataset", "metric"]
@@ -15,7 +14,7 @@ def blocks():
     return re.findall(r"^```(sh|cpp)\n(.*?)^```$", TUTORIAL.read_text(), re.M | re.S)
 
 
-def test_the_tutorial(prefix, tmp_path):  # noqa: F811
+def test_the_tutorial(prefix, tmp_path):
     here, said = tmp_path, ""
     for kind, text in blocks():
         if kind == "cpp":
@@ -32,19 +31,18 @@ def test_the_tutorial(prefix, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_builds_runs_and_is_certified(prefix, tmp_path, kind):  # noqa: F811
-    program = prefix / "bin/scorelab"
-    sh(program, "new", kind, "my-own", tmp_path / "p")
-    files = [tmp_path / "p" / f for f in ("CMakeLists.txt", "my-own.cpp", "my-own.toml")]
+def test_every_kind_builds_runs_and_is_certified(prefix, together, tmp_path, kind):
+    program, name, project = prefix / "bin/scorelab", f"my-{kind}", tmp_path / "p"
+    sh(program, "new", kind, name, project)
+    files = [project / f for f in ("CMakeLists.txt", f"{name}.cpp", f"{name}.toml")]
     assert sum(len(f.read_text().splitlines()) for f in files) <= 60 and "emplate" not in "".join(f.read_text() for f in files)
-    sh("cmake", "-S", tmp_path / "p", "-B", tmp_path / "p/build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
-    sh("cmake", "--build", tmp_path / "p/build")
-    sh(program, "run", "my-own.toml", "-s", "seeds=1", cwd=tmp_path / "p")
+    together.built(project, name)
+    sh(program, "run", f"{name}.toml", "-s", "seeds=1", cwd=project)
     if kind not in ("sampler", "step"):  # the tutorial certifies these
-        sh(program, "certify", "build/my-own.so", cwd=tmp_path / "p")
+        sh(program, "certify", f"build/{name}.so", cwd=project)
 
 
-def test_mistakes_of_new(prefix, tmp_path):  # noqa: F811
+def test_mistakes_of_new(prefix, tmp_path):
     def said(*arguments):
         done = subprocess.run([prefix / "bin/scorelab", "new", *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 2

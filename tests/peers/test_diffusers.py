@@ -11,13 +11,15 @@ What differs on purpose, and is set aside here:
 - DPM-Solver++(3M): they have half of the quadratic term, which makes it of order 2; see the component.
 - DEIS: theirs is polynomial in log(rho), ours (rho-AB) in rho; they agree at order 1.
   Theirs ends at the first level, not at 0.
-- Score SDE, VP: their times end at t_min, yet each step is 1/n long, so that the last one leaves the process; ours are (1 - t_min)/n.
+- Score SDE, VP: their times end at t_min, yet each step is 1/n long, so that the last one leaves the process; ours are (1 - t_min)/n, unless
+  `dt` says 1/n.
 - Score SDE, VE: the last step to 0 adds noise that their pipeline takes off again; ours adds none. The model is told the level of the step,
   as ours is; their pipeline tells it a sigma above, whose t ends at 1e-5 instead of 0.
 """
 import math
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -110,6 +112,28 @@ def test_ddpm(tmp_path, monkeypatch, variance):
     monkeypatch.setattr(module, "randn_tensor", lambda shape, **_: next(z))
     scheduler = exactly(diffusers.DDPMScheduler(**TRAILING, clip_sample=False, variance_type=f"fixed_{variance}"))
     agree(x, walked(scheduler, x[0]), 1e-9, STEPS + 1 if variance == "small" else STEPS)  # they clamp the last variance at 1e-20
+
+
+@pytest.mark.parametrize("chunk", [ROWS, 5])
+def test_ddpm_with_the_noise_that_they_drew(tmp_path, monkeypatch, chunk):
+    """The other way round: their walk with noise of their own, recorded and replayed through ours."""
+    module = __import__("diffusers.schedulers.scheduling_ddpm", fromlist=["x"])
+    drawn, generator = [], torch.Generator().manual_seed(11)
+
+    def randn(shape, **_):
+        drawn.append(torch.randn(shape, generator=generator, dtype=torch.float64))
+        return drawn[-1]
+
+    monkeypatch.setattr(module, "randn_tensor", randn)
+    scheduler = exactly(diffusers.DDPMScheduler(**TRAILING, clip_sample=False, variance_type="fixed_small"))
+    path = walked(scheduler, randn((ROWS, 3)))
+    with h5py.File(tmp_path / "theirs.h5", "w") as f:
+        f["noise"] = torch.stack(drawn).numpy()
+    _, x = ours(tmp_path / "lab", f'sampler={{ plugin = "ancestral", variance = "small", steps = {STEPS} }}', f'sample.noise="{tmp_path / "theirs.h5"}"',
+                f"sample.trace={chunk}", f"run.chunk={chunk}")
+    agree(x, [now[:chunk] for now in path], 1e-9)
+    with h5py.File(tmp_path / "lab/results/peers/run.h5") as f:
+        np.testing.assert_allclose(f["samples/x"][()], path[-1], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name, beta_start, beta_end, theirs", [
@@ -246,6 +270,21 @@ def test_score_sde_vp(tmp_path, monkeypatch, doubles):
         alpha = torch.exp(-u * (0.05 + 4.975 * u))
         path.append(scheduler.step_pred(eps_of(path[-1], alpha, (1 - alpha**2).sqrt()), path[-1], u)[0])
     agree(x, path, 1e-10)
+
+
+def test_score_sde_vp_by_its_own_steps(tmp_path, monkeypatch, doubles):
+    """`dt` = 1/n: all of their walk on their own times, the last step from t_min with it; its mean is the result, as in their samplers."""
+    t, x = ours(tmp_path / "lab", 'scheduler="vp"', f'sampler={{ plugin = "euler-maruyama", steps = {STEPS}, dt = {1 / STEPS} }}')
+    scheduler = ScoreSdeVpScheduler()
+    drawn_for(ScoreSdeVpScheduler, monkeypatch, "predictor")
+    scheduler.set_timesteps(STEPS)
+    np.testing.assert_allclose(t[:-1], scheduler.timesteps.numpy(), rtol=1e-12)
+    path = [x[0]]
+    for u in scheduler.timesteps:
+        alpha = torch.exp(-u * (0.05 + 4.975 * u))
+        now, mean = scheduler.step_pred(eps_of(path[-1], alpha, (1 - alpha**2).sqrt()), path[-1], u)
+        path.append(now)
+    agree(x, [*path[:-1], mean], 1e-10)
 
 
 def test_score_sde_vp_steps_as_long_as_the_process_has_room(tmp_path, monkeypatch, doubles):

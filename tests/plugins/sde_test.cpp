@@ -72,6 +72,53 @@ TEST(EulerMaruyama, HasWeakOrderOneOnAGaussian) {  // papers.md, O11: 1.02, 1.01
   EXPECT_NEAR(order(errors[1], errors[2]), 1.01, 0.01);
 }
 
+/// The score-SDE code's times: linspace(1, 1e-3, N), and 0 for the step that leaves the last.
+std::vector<double> linspace_and_0(int N) {
+  std::vector<double> times = uniform_times(1, 1e-3, N - 1);
+  times.back() = 1e-3;  // rounding must not leave the process
+  times.push_back(0);
+  return times;
+}
+
+TEST(EulerMaruyama, TakesTheStepsOfTheScoreSdeCode) {  // papers.md, O11 at lam = 1: c = 1 + h(beta/2 - beta/v), V' = c^2 V + h beta
+  const Coordinate d{0.7, 0.5};
+  const World w = exact(plugin("scheduler", "vp"), gaussian({d.m}, {d.c}));
+  for (const int N : {20, 1000}) {
+    const double h = 1.0 / N;
+    const auto step = host::make_as<Step>(plugin("step", "euler-maruyama", {{"dt", h}}));
+    const std::vector<double> times = linspace_and_0(N);
+    double V = d.variance(vp(1)), ours = V;
+    for (int k = 0; k < N; ++k) {
+      const double t = times[k], beta = vp_beta(t), c = 1 + h * (beta / 2 - beta / d.variance(vp(t)));
+      V = c * c * V + (k == N - 1 ? 0 : h * beta);  // the mean of the last step
+      const Map map = measured(w, *step, t, times[k + 1]);
+      ours = map.A * map.A * ours + map.C * map.C;
+      EXPECT_NEAR(map.A, c, 1e-10);
+    }
+    EXPECT_NEAR(ours, V, 1e-10);
+  }
+}
+
+TEST(EulerMaruyama, WalksTheTimesOfTheScoreSdeCode) {
+  const int N = 50;
+  World w = exact(plugin("scheduler", "vp"), law);
+  std::vector<double> asked;
+  w.state->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.one()); };
+  const at::Tensor x = w.prior(5), got = w.sample(plugin("step", "euler-maruyama", {{"steps", N}, {"dt", 1.0 / N}}), x);
+  const std::vector<double> times = linspace_and_0(N);
+  ASSERT_EQ(asked.size(), static_cast<std::size_t>(N));
+  at::Tensor y = x;
+  Noise noise = w.noise().stream("predictor");
+  for (int k = 0; k < N; ++k) {
+    EXPECT_NEAR(asked[k], times[k], 1e-12);
+    const double t = times[k], h = 1.0 / N, last = k == N - 1 ? 0 : 1;
+    y = each(data, y, noise.normal(y), [&](const Coordinate& d, double x, double z) {
+      return x - (vp_f(t) * x - vp_beta(t) * d.score(vp(t), x)) * h + last * std::sqrt(vp_beta(t) * h) * z;
+    });
+  }
+  expect_close(got, y);
+}
+
 /// Song et al. 2021, appendix E, equations 46 and 47 with F: (2 - sqrt(1 - beta)) x + beta score, noise beta, none in the last step.
 at::Tensor reverse_ddpm(const Ddpm& process, int T, bool ode, at::Tensor x, Noise noise) {
   for (int i = T; i >= 1; --i) {
