@@ -128,6 +128,7 @@ Json moments(const Json& request) {
     if (!exact) throw Skipped("it is not affine in x and its draws");
     const std::int64_t count = affordable(rig, steps(request, 20), 2000);
     Sampling s = rig.sampling(steps(request, 20), count);
+    s.options.group = w.chunk;  // exact moments take the population's norms
     const at::Tensor x = rig.draw(s, count).to(at::kDouble);
     double worst = 0;
     const Found drawn = found_in(x.mean(0), x.var(0));

@@ -133,23 +133,33 @@ TEST(ExactMoments, OfPredictorAndCorrectorAreThoseOfBothRecursions) {
                  });
 }
 
-TEST(ExactMoments, OfTheSignalToNoiseRuleTakeThePopulationsNorms) {  // papers.md, O12: e = 2 r^2 E|z|^2/E|g|^2, here over three coordinates
-  const World w = exact(plugin("scheduler", "one-level", {{"sigma", 0.3}, {"prior_std", 3.0}}), law);
-  const double r = 0.2;
-  std::vector<Two> all(3, Two{0, 9});
-  const Json config = plugin("step", "langevin", {{"snr", r}, {"alpha", "one"}, {"steps", 25}});
+TEST(ExactMoments, OfTheSignalToNoiseRuleTakeThePopulationsNorms) {  // e = 2 r^2 (E|z| / E|g|)^2; |g| of one Gaussian is folded normal
+  const Coordinate d{0.7, 0.5};
+  const World w = exact(plugin("scheduler", "one-level", {{"sigma", 0.3}, {"prior_std", 3.0}}), gaussian({d.m}, {d.c}));
+  const double r = 0.2, v = d.variance({1, 0.3});
+  Two now{0, 9};
   for (int k = 0; k < 25; ++k) {
-    double g2 = 0;
-    for (std::size_t d = 0; d < 3; ++d) {
-      const double v = data[d].c * data[d].c + 0.09, m = (all[d].mean - data[d].m) / v;
-      g2 += m * m + all[d].variance / (v * v);
-    }
-    const double e = 2 * r * r * 3 / g2;
-    for (std::size_t d = 0; d < 3; ++d)
-      all[d] = all[d].after([&](double x, double z) { return x + e * data[d].score({1, 0.3}, x) + std::sqrt(2 * e) * z; });
+    const double m = (d.m - now.mean) / v, s = std::sqrt(now.variance) / v;
+    const double g = s * std::sqrt(2 / M_PI) * std::exp(-m * m / (2 * s * s)) + m * std::erf(m / (s * std::sqrt(2.0)));
+    const double e = 2 * r * r * (2 / M_PI) / (g * g);
+    now = now.after([&](double x, double z) { return x + e * d.score({1, 0.3}, x) + std::sqrt(2 * e) * z; });
   }
-  std::size_t d = 0;
-  expect_moments(sampling(w, law, config), 3, 25, [&](const Coordinate&, const Two&) { return all[d++]; });
+  Sampling one = sampling(w, gaussian({d.m}, {d.c}), plugin("step", "langevin", {{"snr", r}, {"alpha", "one"}, {"steps", 25}}));
+  const ExactMoments got = exact_moments(one);
+  EXPECT_NEAR(got.moments.mean.item<double>(), now.mean, 1e-10);
+  EXPECT_NEAR(got.moments.variance.item<double>(), now.variance, 1e-10);
+}
+
+TEST(ExactMoments, OfTheSignalToNoiseRuleAreTheLimitOfLargeGroups) {
+  World w = exact(plugin("scheduler", "vp"), law);
+  const Json config = predictor_corrector(plugin("step", "euler-maruyama"), plugin("step", "langevin", {{"snr", 0.3}}), 10);
+  Sampling s = sampling(w, law, config);
+  const ExactMoments got = exact_moments(s);
+  s.options.group = 20000;
+  const at::Tensor x = draw_samples(s, 0, 20000).x;
+  const double n = 20000;
+  EXPECT_LT(((x.mean(0) - got.moments.mean).abs() / (got.moments.variance / n).sqrt()).max().item<double>(), 4.5);
+  EXPECT_LT(((x.var(0) / got.moments.variance - 1).abs() * std::sqrt(n / 2)).max().item<double>(), 4.5);
 }
 
 TEST(ExactMoments, FromTheDiffusedDataInDataUnitsOnAnImage) {  // model = 2 data - 1; shape [3, 1, 1]

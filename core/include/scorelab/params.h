@@ -82,7 +82,8 @@ class Params {
   /// Names in use: levels, path, finite-snr (alpha stays above 0), noise (schedulers); gaussian-law, mixture-law, density, bounds, images,
   /// items (a finite set), labels (data sets); trains, exact, second-order, conditional, variance, classifies (networks);
   /// learned-variance (output); teaches-variance (objectives); unconditional (train); trace (sample); one-level (schedulers);
-  /// exact-moments (metrics, initials, guides that are affine); on-model (metrics: said by OnModel).
+  /// exact-moments (metrics, initials, guides that are affine); on-model (metrics: said by OnModel); fresh-noise (samplers and steps whose
+  /// draws are no increments of a path).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
 

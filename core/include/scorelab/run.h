@@ -29,7 +29,8 @@ class Run {
   /// This run's noise for one step from t down to s of a sampler that owns its loop: with run.noise = "path" its normals are increments of
   /// one Brownian path over sqrt(t - s), otherwise fresh ones. (Steps that `step` runs have it as run.noise.)
   Noise increments(const Times& t, const Times& s) const;
-  /// The 2-norm of each sample, [B, 1, .., 1]; of its group where the manifest sets sample.group.
+  /// The 2-norm of each sample, [B, 1, .., 1]; of its group where the manifest sets sample.group; the
+  /// population's mean with sample.moments = "exact".
   at::Tensor norm(const at::Tensor& x) const;
   /// The same over the square root of the number of elements.
   at::Tensor rms(const at::Tensor& x) const;
