@@ -101,9 +101,11 @@ void add_export(CLI::App& app, int& code) {
     code = done;
     if (*json) return std::cout << Json{{"schema", 1}, {"runs", runs}}.dump(1) << "\n", void();
     std::vector<std::string> columns;
-    for (const auto& r : runs)
-      for (const auto& [key, value] : flat(r).items())
+    for (const auto& r : runs) {
+      const Json line = flat(r);  // items() refers to it
+      for (const auto& [key, value] : line.items())
         if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
+    }
     for (std::size_t i = 0; i < columns.size(); ++i) std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
     std::cout << "\n";
     for (const auto& r : runs) {
