@@ -103,6 +103,13 @@ def test_csv_has_every_number(done):
     assert one["paper"] == "" and one["baseline"] == "euler S=4"
 
 
+def test_export_has_every_run_with_what_was_measured(done):
+    runs = list(csv.DictReader(io.StringIO(done.call("export", "cmp").stdout)))
+    assert sorted((r["variant"], r["S"], r["seed"]) for r in runs) == [(v, S, k) for v in ("euler", "heun") for S in "24" for k in "012"]
+    euler = [float(r["moments.covariance"]) for r in runs if (r["variant"], r["S"]) == ("euler", "2")]
+    assert sorted(euler) == sorted(row(done, "euler", "2")["values"])
+
+
 def test_claims_in_json(done):
     claims = {c["name"]: c for c in done.compared()["claims"]}
     assert claims["good"]["outcome"] == "pass" and len(claims["good"]["instances"]) == 4
