@@ -12,6 +12,12 @@ at::Tensor per_sample(const at::Tensor& x) { return row_dot(x, at::ones_like(x))
 }  // namespace
 
 void Bound::prepare(const Setting& setting) {
+  if (variance_ == "analytic") {
+    const Law* law = setting.law;
+    if (!law || law->weights.size(0) != 1 || law->bases.defined())
+      throw Error("`variance = \"analytic\"` knows independent Gaussians only; the data have another law");
+    of_data_ = law->variances[0].view(setting.shape).to(setting.options);
+  }
   const Grey grey = setting.data ? setting.data->grey() : Grey{};
   if (grey.levels == 0 || grey.dequantised) return;
   const Affine map = setting.data->to_model();
@@ -22,9 +28,17 @@ at::Tensor Bound::term(const Prediction& p, const at::Tensor& x0, const Times& s
   const Scheduler& q = p.scheduler();
   const Times& t = p.t();
   const PerRow beta = q.kernel(s, t).sigma2, small = q.posterior_variance(s, t);
-  const at::Tensor log_variance =
-      variance_ == "learned" ? p.log_variance(s) : log(variance_ == "large" ? beta : small).column(x0).expand_as(x0);
   const PerRow A = q.alpha(s) * beta / square(q.sigma(t));  // of x_0 in the posterior's mean; of x_t there is the same in both means
+  at::Tensor log_variance;
+  if (variance_ == "learned") {
+    log_variance = p.log_variance(s);
+  } else if (variance_ == "analytic") {  // the posterior's, and what is unknown of x_0
+    const PerRow own = beta * square(q.sigma(s) / q.sigma(t));
+    const at::Tensor seen = square(q.alpha(t)) * of_data_ + square(q.sigma(t)).column(x0);
+    log_variance = ((square(A) * square(q.sigma(t))).column(x0) * of_data_ / seen + own.column(x0)).log();
+  } else {
+    log_variance = log(variance_ == "large" ? beta : small).column(x0).expand_as(x0);
+  }
   const at::Tensor mean = p.x0(), off = A * (x0 - mean);
   const at::Tensor log_ratio = log_variance - log(small).column(x0);
   const at::Tensor kl = 0.5 * per_sample(log_ratio - 1 + (-log_ratio).exp() + off.square() * (-log_variance).exp());

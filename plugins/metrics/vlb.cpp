@@ -19,8 +19,9 @@ class Vlb final : public Metric {
     on_model_.params(p);
     p("variance", variance_,
       "of a reverse step. auto: what the network says, where it says one, otherwise large; large: the forward kernel's (beta); small: the "
-      "posterior's")
-        .one_of({"auto", "large", "small"});
+      "posterior's; analytic: the best one, of data that are independent Gaussians")
+        .one_of({"auto", "large", "small", "analytic"});
+    p.needs("gaussian-law", "the best variance is found from the data's law").when("variance", {"analytic"});
     p.needs("levels", "the bound sums over the steps of a discrete process");
     p.needs("path", "the bound sums over the steps of a discrete process");
   }

@@ -276,5 +276,48 @@ TEST(Vlb, IsTheEntropyAndTheGapForAnExactModel) {
   for (std::size_t i = 1; i < 10; ++i) EXPECT_GE(terms.values[i], 0) << "a divergence";
 }
 
+/// papers.md, O9 and O21: with the true variance of x_s given x_t the bound is the entropy, whatever T, and the bits sent until x_t is
+/// known are its mutual information with x_0, ln(v/b^2)/2; the prediction's mean square is s^2 b^2/v. Elements differ, so that their
+/// variances may not be mixed up.
+TEST(ProgressiveCoding, IsTheRateDistortionCurveOfAGaussian) {
+  const int T = 20;
+  const std::vector<double> s{0.2, 1.5};
+  const Ddpm process(T, 5e-3, 0.6);
+  const Law law = gaussian({0.3, -0.1}, s);
+  const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", T}, {"beta_start", 5e-3}, {"beta_end", 0.6}}), law);
+  const std::int64_t rows = 16000;
+  const at::Tensor y =
+      at::tensor({0.3, -0.1}, at::kDouble) + at::tensor(s, at::kDouble) * Noise(7, "data").normal(at::empty({rows, 2}, at::kDouble));
+  const auto measured = [&](const Json& config) {
+    const auto metric = host::make_as<Metric>(config);
+    host::prepare(metric, config, w.setting(&law));
+    Noise noise(8, "metric");
+    Model model = w.model();
+    const c10::NoGradGuard guard;
+    w.state->counts.reset(rows);
+    return metric->measure({{}, y, &law, noise, nullptr, &model});
+  };
+  const auto got = measured(plugin("metric", "progressive-coding", {{"variance", "analytic"}, {"after", 15}}));
+  const auto &rate = *got[2].array, &rmse = *got[3].array;
+  for (int i = 1; i <= T; ++i) {
+    double bits = 0, square = 0;
+    for (const double c : s) {
+      const double b2 = 1 - process.abar[i], v = process.abar[i] * c * c + b2;
+      bits += 0.5 * std::log2(v / b2) / 2;
+      square += c * c * b2 / v / 2;
+    }
+    EXPECT_NEAR(rate.values[i - 1], bits, 0.015) << i;  // several standard errors
+    EXPECT_NEAR(rmse.values[i - 1], std::sqrt(square), 0.02 * std::sqrt(square)) << i;
+  }
+  EXPECT_EQ(got[0].value, rate.values[5]) << "x_6 is known after 15 of 20 steps";
+  EXPECT_EQ(got[1].value, rmse.values[5]);
+  const double aT = std::sqrt(process.abar[T]), bT2 = 1 - process.abar[T];
+  const double KL = kl(aT * 0.3, aT * aT * s[0] * s[0] + bT2, 0, 1) + kl(aT * -0.1, aT * aT * s[1] * s[1] + bT2, 0, 1);
+  double entropy = 0;
+  for (const double c : s) entropy += 0.5 * std::log(2 * M_PI * std::exp(1.0) * c * c);
+  EXPECT_NEAR(measured(plugin("metric", "vlb", {{"variance", "analytic"}}))[0].value, entropy + KL, 0.03);
+  EXPECT_GT(measured(plugin("metric", "vlb"))[0].value, entropy + KL + 0.1) << "no gap to see";
+}
+
 }  // namespace
 }  // namespace scorelab::test

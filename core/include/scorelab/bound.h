@@ -10,7 +10,8 @@ namespace scorelab {
 /// equation 5. In nats, summed over the dimensions, [B] each; in the model's units.
 class Bound {
  public:
-  /// variance of a reverse step: "large" is the forward kernel's, "small" the posterior's, "learned" what the network says.
+  /// variance of a reverse step: "large" is the forward kernel's, "small" the posterior's, "learned" what the network says; "analytic" that
+  /// of x_s given x_t where the data are independent Gaussians, as their law says.
   explicit Bound(std::string variance) : variance_(std::move(variance)) {}
   /// For grey levels that are not dequantised the last term is that of a discretised Gaussian (Ho et al. 2020, equation 13); otherwise it
   /// is its density.
@@ -25,6 +26,7 @@ class Bound {
   at::Tensor decoder(const at::Tensor& x0, const at::Tensor& mean, const at::Tensor& log_variance) const;
 
   std::string variance_;
+  at::Tensor of_data_;                   // variances of the data's elements, in their shape; of "analytic"
   double bin_ = 0, low_ = 0, high_ = 0;  // a grey level's width, black and white
 };
 

@@ -1,0 +1,71 @@
+#include <ATen/ATen.h>
+#include <scorelab/bound.h>
+#include <scorelab/dataset.h>
+#include <scorelab/metric.h>
+#include <scorelab/plugin.h>
+
+#include <cmath>
+#include <limits>
+
+namespace {
+using namespace scorelab;
+
+/// Progressive coding: Ho et al. 2020, section 4.3 and table 4. A receiver who has been sent x_T, x_{T-1}, .. x_t has got the bits of those
+/// terms of the variational bound, and predicts x_0 from x_t.
+class ProgressiveCoding final : public Metric {
+ public:
+  void params(Params& p) override {
+    on_model_.params(p);
+    p("variance", variance_,
+      "of a reverse step. auto: what the network says, where it says one, otherwise large; large: the forward kernel's (beta); small: the "
+      "posterior's; analytic: the best one, of data that are independent Gaussians")
+        .one_of({"auto", "large", "small", "analytic"});
+    p("after", after_, "rate and rmse are those after so many reverse steps, T - t + 1 of T; 0: after all but the last, at t = 1")
+        .range(0, 1e6);
+    p.needs("levels", "the bound sums over the steps of a discrete process");
+    p.needs("path", "the bound sums over the steps of a discrete process");
+    p.needs("gaussian-law", "the best variance is found from the data's law").when("variance", {"analytic"});
+  }
+  void prepare(const Setting& setting) override {
+    options_ = setting.options;
+    bound_ = Bound(variance_ != "auto" ? variance_ : setting.parts == 2 ? "learned" : "large");
+    bound_.prepare(setting);
+    if (after_ > setting.scheduler.levels())
+      throw Error("`after` is " + std::to_string(after_) + ", and this process has " + std::to_string(setting.scheduler.levels()) +
+                  " steps");
+  }
+  std::vector<Measurement> measure(const Measured& m) const override {
+    Model& model = *m.model;
+    const auto& q = model.scheduler();
+    const at::Tensor x0 = (m.reference * m.to_model.scale + m.to_model.shift).to(options_);
+    const double bits = std::log(2.0) * static_cast<double>(x0.numel() / x0.size(0));
+    const auto mean = [](const at::Tensor& x) { return x.to(at::kDouble).mean().item<double>(); };
+    const std::int64_t n = q.levels();
+    std::vector<double> t(n), rate(n), rmse(n);
+    double sent = mean(Bound::prior(q, x0)) / bits;
+    for (std::int64_t i = n; i >= 1; --i) {
+      t[i - 1] = static_cast<double>(i) / static_cast<double>(n);
+      Noise noise = m.noise.stream("eps", i);
+      const at::Tensor x = q.alpha(t[i - 1]) * x0 + q.sigma(t[i - 1]) * noise.normal(x0);
+      const Prediction p = model(x, t[i - 1]);
+      rate[i - 1] = sent;  // of x_t, which the terms before it have described
+      rmse[i - 1] = std::sqrt(mean((p.x0() - x0).square())) / m.to_model.scale;
+      sent += mean(bound_.term(p, x0, q.level_below(t[i - 1]))) / bits;
+    }
+    const std::size_t at = after_ == 0 ? 0 : n - after_;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    return {{"rate", rate[at], "bit/dim", "none", "bits sent so far"},
+            {"rmse", rmse[at], "data", "min", "root of the mean square of x0 less its prediction"},
+            {"rates", nan, "bit/dim", "none", "bits sent until x_t is known", Measurement::Array{"t", t, rate}},
+            {"rmses", nan, "data", "min", "root of the mean square of x0 less its prediction from x_t", Measurement::Array{"t", t, rmse}}};
+  }
+
+ private:
+  at::TensorOptions options_;
+  OnModel on_model_;
+  Bound bound_{"large"};
+  std::string variance_ = "auto";
+  std::int64_t after_ = 0;
+};
+}  // namespace
+SCORELAB_PLUGIN(ProgressiveCoding, metric, "progressive-coding", "1.0.0", "rate and distortion of data sent step by step")
