@@ -112,14 +112,14 @@ report::Sources sources_of(const Launched& l) {
 }
 
 double seconds_of(const Launched& l) {
-  std::set<std::string> seen;
-  double out = 0;
+  std::set<std::string> keys(l.searched.begin(), l.searched.end());
   for (const auto& r : l.replicates)
-    for (const auto& s : r.stages)
-      if (seen.insert(s.key).second) {
-        const Json done = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
-        if (!done.is_null()) out += done.value("seconds", 0.0);
-      }
+    for (const auto& s : r.stages) keys.insert(s.key);
+  double out = 0;
+  for (const auto& key : keys) {
+    const Json done = record::read_json(record::stage_folder(l.results, key) / "stage.json");
+    if (!done.is_null()) out += done.value("seconds", 0.0);
+  }
   return out;
 }
 

@@ -151,7 +151,7 @@ std::string line(const Loaded& loaded, const RunArguments& a, int code, double s
   std::string claims = fmt::format("{} passed", counts[0]);
   if (counts[1]) claims += fmt::format(", {} failed", counts[1]);
   if (counts[2]) claims += fmt::format(", {} undecided", counts[2]);
-  return fmt::format("{:<28} {:>8}  {}\n", loaded.comparison.name, duration(seconds),
+  return fmt::format("{:<32} {:>8}  {}\n", loaded.comparison.name, duration(seconds),
                      counts[0] + counts[1] + counts[2] > 0 ? claims
                      : code == done                        ? "done"
                                                            : fmt::format("exit code {}", code));
