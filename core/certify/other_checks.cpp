@@ -213,6 +213,7 @@ Json metric(const std::string& check, const Json& request) {
   const bool of_model = has(schema.gives, "on-model"), of_paths = has(schema.needs, "trace");
   Json instead = Json::object();
   if (has(schema.needs, "items")) instead = {{"dataset", own(request, "dataset", "digits")}, {"network", own(request, "network", "mlp")}};
+  if (has(schema.needs, "levels")) instead["scheduler"] = own(request, "scheduler", "ddpm-linear", {{"T", 20}, {"beta_end", 0.5}});
   const Around a(request, instead);
   const auto one = a.make<Metric>(request["component"]);
   const auto state = a.setup.model(a.spec, a.stop);

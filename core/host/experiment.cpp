@@ -16,10 +16,15 @@
 namespace scorelab::host {
 namespace {
 
-/// A frozen model of the manifest: its own network, scheduler and output, with the weights of its training.
-std::shared_ptr<Model> load_model(const Json& spec, at::Device device, const std::filesystem::path& results) {
+/// A frozen model of the manifest: its own network, scheduler and output, with the weights of its training. It is asked in the units of the
+/// experiment's model, `map` from those of the data.
+std::shared_ptr<Model> load_model(const std::string& name, const Json& spec, const Affine& map, at::Device device,
+                                  const std::filesystem::path& results) {
   static const std::atomic<bool> never{false};
   const Setup setup(spec, device, true);
+  if (const Affine own = setup.data->to_model(); own.scale != map.scale || own.shift != map.shift)
+    throw Error(fmt::format("the model `{}` takes {} x + {} of its data, and the experiment's {} x + {}; give both data sets one `range`",
+                            name, own.scale, own.shift, map.scale, map.shift));
   if (spec.at("trained") != "")
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")), [](const std::string&) {});
   const auto state = setup.model(spec, never);
@@ -49,7 +54,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   law = data->exact();
   if (const Affine map = data->to_model(); law) law = law->mapped(map.scale, map.shift);
   if (spec.contains("models"))
-    for (const auto& [name, model] : spec["models"].items()) models[name] = load_model(model, device, results);
+    for (const auto& [name, model] : spec["models"].items()) models[name] = load_model(name, model, data->to_model(), device, results);
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
@@ -101,6 +106,7 @@ Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& s
   const auto cost = [&](std::int64_t steps) -> std::optional<std::int64_t> {
     out["params"]["steps"] = steps;
     Sampling s = sampling(out, sample, spec, stop);
+    s.recorded = at::Tensor();  // a probe counts evaluations; a recording may be too short for it
     std::optional<std::int64_t> spent;
     try {
       call(title(sampler), [&] { spent = dry_run(s, nfe); });

@@ -81,7 +81,7 @@ class Matcher {
     if (e_.sample["moments"] != "exact") return;
     for (const auto& p : parts_) {
       if (p.role != "metric" && p.role != "initial" && p.role != "guide") continue;
-      if (!p.declares("exact-moments") && !p.declares("on-model"))
+      if (!p.has("exact-moments") && !p.has("on-model"))
         problem(p.at, fmt::format("{} `{}` does not go with sample.moments = \"exact\"", p.role, schema::text(p.component)),
                 p.role == "metric"  ? "it measures samples, and there are none"
                 : p.role == "guide" ? "it is not affine, or does not say so"
@@ -274,8 +274,7 @@ class Matcher {
   bool gives(const std::string& provider, const std::string& capability) const {
     for (const auto& part : parts_) {
       if (part.role != provider) continue;
-      for (const auto& g : part.schema.gives)
-        if (g.name == capability && schema::holds(g.whens, part.component["params"])) return true;
+      if (part.has(capability)) return true;
     }
     return false;
   }
@@ -293,6 +292,11 @@ class Matcher {
 };
 
 }  // namespace
+
+bool Part::has(const std::string& capability) const {
+  return std::any_of(schema.gives.begin(), schema.gives.end(),
+                     [&](const auto& g) { return g.name == capability && schema::holds(g.whens, component["params"]); });
+}
 
 bool Part::declares(const std::string& capability) const {
   return std::any_of(schema.gives.begin(), schema.gives.end(), [&](const auto& g) { return g.name == capability; });

@@ -12,6 +12,8 @@ struct Part {
   Position at;
   schema::Schema schema;
   std::string role;
+  /// Whether it has a capability, with its parameters.
+  bool has(const std::string& capability) const;
   /// Whether it may have a capability, under some parameters.
   bool declares(const std::string& capability) const;
   /// Whether it may need one.

@@ -121,7 +121,7 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
     return false;
   }
   out = n.string;
-  if (p.file) {
+  if (p.file && n.string != p.initial) {  // the default may name none
     const auto path = std::filesystem::path(findings_.sources.folder(n.at)) / n.string;
     if (!std::filesystem::is_regular_file(path))
       return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
@@ -171,9 +171,11 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     out.values[p.name] = std::move(value);
     if (!key.is_null() && !p.reporting) keys[p.name] = std::move(key);
   }
+  const Json given = out.values;  // what is active is decided by all of them
   for (const auto& p : schema.params) {
-    const bool active = schema::holds(p.whens, out.values);
+    const bool active = schema::holds(p.whens, given);
     if (active && keys.contains(p.name)) out.key[p.name] = keys[p.name];
+    if (!active && p.type != "slot") out.values[p.name] = p.initial;  // it is no part of the key, so that it must not reach the component
     if (!table) continue;
     const auto m = std::find_if(table->members.begin(), table->members.end(), [&](const auto& x) { return x.key == p.name; });
     if (m == table->members.end()) continue;
@@ -183,9 +185,9 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     }
     std::vector<std::string> now;
     for (const auto& w : p.whens)
-      if (out.values.contains(w.key))
-        now.push_back(fmt::format(
-            "{} = {}", w.key, out.values[w.key].is_object() ? "\"" + schema::text(out.values[w.key]) + "\"" : out.values[w.key].dump()));
+      if (given.contains(w.key))
+        now.push_back(
+            fmt::format("{} = {}", w.key, given[w.key].is_object() ? "\"" + schema::text(given[w.key]) + "\"" : given[w.key].dump()));
     leave_out(*m, "it has no effect in " + owner,
               {m->key_at,
                fmt::format("`{}` has no effect in {}", p.name, owner),

@@ -183,12 +183,14 @@ Classified Model::classify(const at::Tensor& x, const Times& t) {
   const auto body = [&] {
     for (std::int64_t begin = 0; begin < rows; begin += size) {
       const std::int64_t n = std::min(size, rows - begin);
-      Classified part = m.network->classify(input(m, x.narrow(0, begin, n), slice(t, begin, n, n), no_labels));
-      if (part.logits.size(0) != n || part.logits.dim() != 2 || part.features.size(0) != n || part.features.dim() != 2)
+      const at::Tensor own = x.narrow(0, begin, n), last = own.narrow(0, n - 1, 1);
+      const at::Tensor in = n == size ? own : at::cat({own, last.repeat_interleave(size - n, 0)});
+      const Classified part = m.network->classify(input(m, in, slice(t, begin, n, size), no_labels));
+      if (part.logits.size(0) != size || part.logits.dim() != 2 || part.features.size(0) != size || part.features.dim() != 2)
         throw Error(c10::str("it returned logits of shape ", part.logits.sizes(), " and features of shape ", part.features.sizes(), " for ",
-                             n, " rows; expected [B, classes] and [B, F]"));
+                             size, " rows; expected [B, classes] and [B, F]"));
       if (m.look) m.look(x, t, part.logits);
-      logits.push_back(std::move(part.logits)), features.push_back(std::move(part.features));
+      logits.push_back(part.logits.narrow(0, 0, n)), features.push_back(part.features.narrow(0, 0, n));
     }
   };
   m.call ? m.call(*m.network, body) : body();

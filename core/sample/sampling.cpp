@@ -36,11 +36,13 @@ void with_start(const Sampling& s, std::int64_t rows, const std::function<void(c
   s.call ? s.call(*initial, body) : body();
 }
 
-/// What the start or the sampler draws: normals of its own, or a recording's from draw `begin` on. Rows that a recording does not have,
-/// which fill up a call, are 0.
-Noise noise_of(const Sampling& s, const std::string& stream, std::int64_t first, std::int64_t begin) {
+/// How many draws of a recording a call has taken: the start's come first, then the sampler's.
+using Taken = std::shared_ptr<std::int64_t>;
+
+/// What the start or the sampler draws: normals of its own, or a recording's. Rows that a recording does not have, which fill up a call,
+/// are 0.
+Noise noise_of(const Sampling& s, const std::string& stream, std::int64_t first, const Taken& next) {
   if (!s.recorded.defined()) return {s.seed, stream, first};
-  auto next = std::make_shared<std::int64_t>(begin);
   return Noise::scripted([all = s.recorded, first, next](const at::Tensor& like, Noise::Law law, std::string_view, std::int64_t) {
     if (law != Noise::Law::normal) throw Error("sample.noise holds normals, and this draw is of another law; remove `noise`");
     if (*next == all.size(0))
@@ -56,8 +58,8 @@ Noise noise_of(const Sampling& s, const std::string& stream, std::int64_t first,
   });
 }
 
-at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows) {
-  Noise noise = noise_of(s, s.stream + "/initial", first, 0);
+at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows, const Taken& taken) {
+  Noise noise = noise_of(s, s.stream + "/initial", first, taken);
   at::Tensor x;
   with_start(s, rows, [&](const Initial& initial, const Start& start) {
     x = initial.draw(start, noise);
@@ -137,7 +139,9 @@ at::Tensor one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise n
 }
 
 at::Tensor one_call(const Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe) {
-  return one_call(s, first, initial(s, first, rows), noise_of(s, s.stream, first, 1), observe);
+  const auto taken = std::make_shared<std::int64_t>(0);
+  at::Tensor start = initial(s, first, rows, taken);
+  return one_call(s, first, std::move(start), noise_of(s, s.stream, first, taken), observe);
 }
 
 /// Sets what a probe changes in the model, and sets it back.
@@ -188,9 +192,10 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const std::int64_t rows = s.rows();
   const Affine map = s.data->to_model();
   const auto data_units = [&](const at::Tensor& y) { return ((y.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(); };
-  const at::Tensor start = initial(s, first, rows);
+  const auto taken = std::make_shared<std::int64_t>(0);
+  const at::Tensor start = initial(s, first, rows, taken);
   if (s.trace) s.trace(s.model->scheduler->t_max(), data_units(start));
-  at::Tensor x = one_call(s, first, start, noise_of(s, s.stream, first, 1), [&](const Times& t, const at::Tensor& now) {
+  at::Tensor x = one_call(s, first, start, noise_of(s, s.stream, first, taken), [&](const Times& t, const at::Tensor& now) {
     if (s.model->stop && s.model->stop->load()) throw Stopped();
     if (s.observe) s.observe(t, now);
     if (s.trace) s.trace(t, data_units(now));

@@ -10,7 +10,7 @@ using namespace scorelab;
 
 /// Whether samples are copies of training data. A sample counts as memorised where its nearest item is closer than a third of the distance
 /// to the next (Yoon et al. 2023). Beside it the mean distance to the nearest item, over that of the items among themselves: 1 for fresh
-/// data, 0 for copies.
+/// data, 0 for copies. Items are as the data set gives them: with `flip` or `dequantise` each is one draw of what it may be.
 class NearestNeighbour final : public Metric {
  public:
   void params(Params& p) override {

@@ -15,7 +15,11 @@ class ReconstructionError final : public Metric {
     grid_.params(p);
     p.needs("path", "it walks from data to noise and back");
   }
-  void prepare(const Setting& setting) override { options_ = setting.options; }
+  void prepare(const Setting& setting) override {
+    options_ = setting.options;
+    if (grid_.steps(setting.scheduler, true).back().s != 0)
+      throw Error("the walk up begins at clean data, and `to` ends the walk down before it; remove `to`");
+  }
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const Scheduler& q = model.scheduler();

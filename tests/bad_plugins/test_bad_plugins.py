@@ -15,7 +15,7 @@ UNLOADABLE = {
     "truncated": ["is truncated", "the file at 9000", "build or copy it again"],
     "no-stamp": ["it has no stamp", "SCORELAB_PLUGIN"],
     "nameless": ["a stamp without kind or name", "build it again"],
-    "other-api": ["was built for plugin API 99", "this scorelab has 4", "cmake --build"],
+    "other-api": ["was built for plugin API 99", "this scorelab has 5", "cmake --build"],
     "other-torch": ["was built for LibTorch 2.10.1", "this scorelab uses 2.11.0", "cmake --build"],
     "other-cxx-abi": ["was built for C++ ABI 1/1002", "cmake --build"],
     "no-create": ["will not load", "undefined symbol: scorelab_create"],

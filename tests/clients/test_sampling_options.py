@@ -78,6 +78,23 @@ def test_recorded_noise_is_replayed(tmp_path):
     np.testing.assert_allclose(read(lab, "samples/x"), ancestral(z[0], Replayed(z[1:]))[-1], rtol=0, atol=1e-10)
 
 
+def test_a_start_may_take_several_recorded_draws(tmp_path):
+    """x_T of the data's own marginal is made of two: the sampler's first is the third."""
+    z = np.random.default_rng(5).standard_normal((T + 2, 100, 3))
+    with h5py.File(tmp_path / "theirs.h5", "w") as f:
+        f["noise"] = z
+    lab = Lab(tmp_path, MANIFEST)
+    lab.run(*settings('sample.noise="theirs.h5"', "sample.initial=marginal"))
+    start = np.sqrt(ABAR[T]) * (MEAN + STD * z[0]) + np.sqrt(1 - ABAR[T]) * z[1]
+    np.testing.assert_allclose(read(lab, "samples/x"), ancestral(start, Replayed(z[2:]))[-1], rtol=0, atol=1e-10)
+
+
+def test_a_budget_is_not_what_a_recording_holds(tmp_path):
+    with h5py.File(tmp_path / "theirs.h5", "w") as f:
+        f["noise"] = np.zeros((10, 100, 3))
+    assert "sample.noise holds 10 draws" in Lab(tmp_path, MANIFEST).run(*settings('sample.noise="theirs.h5"', "sampler.nfe=20"), code=1).stderr
+
+
 @pytest.mark.parametrize("draws, samples, dim, said", [
     (T, 100, 3, "sample.noise holds 100 draws"), (T + 1, 99, 3, "[101, 99, 3]; expected floats [draws, 100 samples or more, 3]"), (T + 1, 100, 2, "[101, 100, 2]")])
 def test_a_recording_that_does_not_fit_is_refused(tmp_path, draws, samples, dim, said):
@@ -376,7 +393,6 @@ def test_exact_moments_are_those_of_the_samples(tmp_path, name):
 
 
 REFUSED = {
-    "snr": (1, [*VP, *settings('sampler={ plugin = "predictor-corrector", steps = 5, corrector = "langevin" }')], "affine"),
     "rk45": (1, [*VP, *settings('sampler={ plugin = "pf-ode", solver = "rk45" }')], "affine"),
     "group": (1, [*VP, *settings("sample.group=2")], "sample.group"),
     "mixture": (2, settings('dataset={ plugin = "gaussian-mixture", modes = 2 }', "network=exact-gaussian-mixture"), "Gaussian"),

@@ -1,4 +1,6 @@
 """What a comparison's plan counts, what makes a stage another one, and what does not."""
+import json
+
 import pytest
 
 from comparing import EXACT, SOLVERS, TRAINED
@@ -214,3 +216,11 @@ def test_averages_and_checkpoints_are_gathered_upstream(lab):
     after = lab.made()
     assert sum(after[k] != before[k] for k in before) == 1, "the training alone was made again"
     assert lab.plan(TRAINED + axes).to_do() == {}, "and it kept what had been asked for before"
+
+
+def test_what_has_no_effect_reaches_no_plugin(lab):
+    """It is no part of the key: a stage that two cells share must not depend on which of them comes first."""
+    text = TRAINED.replace('"denoising-score-matching"', '{ plugin = "denoising-score-matching", times_mean = -0.5 }')
+    lab.run(text + '[variants]\nuniform = {}\nnormal = { objective = { times = "log-normal" } }\n')
+    specs = [json.loads(f.read_text()) for f in lab.results.glob(".stages/*/spec.json")]
+    assert {s["objective"]["params"]["times"]: s["objective"]["params"]["times_mean"] for s in specs if s["stage"] == "train"} == {"uniform": -1.2, "log-normal": -0.5}
