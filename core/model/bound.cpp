@@ -11,7 +11,18 @@ at::Tensor per_sample(const at::Tensor& x) { return row_dot(x, at::ones_like(x))
 
 }  // namespace
 
+void Bound::params(Params& p) {
+  p("variance", variance_,
+    "of a reverse step. auto: what the network says, where it says one, otherwise large; large: the forward kernel's (beta); small: the "
+    "posterior's; analytic: the best one, of data that are independent Gaussians")
+      .one_of({"auto", "large", "small", "analytic"});
+  p.needs("gaussian-law", "the best variance is found from the data's law").when("variance", {"analytic"});
+  p.needs("levels", "the bound sums over the steps of a discrete process");
+  p.needs("path", "the bound sums over the steps of a discrete process");
+}
+
 void Bound::prepare(const Setting& setting) {
+  if (variance_ == "auto") variance_ = setting.parts == 2 ? "learned" : "large";
   if (variance_ == "analytic") {
     const Law* law = setting.law;
     if (!law || law->weights.size(0) != 1 || law->bases.defined())

@@ -16,19 +16,12 @@ class ProgressiveCoding final : public Metric {
  public:
   void params(Params& p) override {
     on_model_.params(p);
-    p("variance", variance_,
-      "of a reverse step. auto: what the network says, where it says one, otherwise large; large: the forward kernel's (beta); small: the "
-      "posterior's; analytic: the best one, of data that are independent Gaussians")
-        .one_of({"auto", "large", "small", "analytic"});
+    bound_.params(p);
     p("after", after_, "rate and rmse are those after so many reverse steps, T - t + 1 of T; 0: after all but the last, at t = 1")
         .range(0, 1e6);
-    p.needs("levels", "the bound sums over the steps of a discrete process");
-    p.needs("path", "the bound sums over the steps of a discrete process");
-    p.needs("gaussian-law", "the best variance is found from the data's law").when("variance", {"analytic"});
   }
   void prepare(const Setting& setting) override {
     options_ = setting.options;
-    bound_ = Bound(variance_ != "auto" ? variance_ : setting.parts == 2 ? "learned" : "large");
     bound_.prepare(setting);
     if (after_ > setting.scheduler.levels())
       throw Error("`after` is " + std::to_string(after_) + ", and this process has " + std::to_string(setting.scheduler.levels()) +
@@ -63,8 +56,7 @@ class ProgressiveCoding final : public Metric {
  private:
   at::TensorOptions options_;
   OnModel on_model_;
-  Bound bound_{"large"};
-  std::string variance_ = "auto";
+  Bound bound_;
   std::int64_t after_ = 0;
 };
 }  // namespace

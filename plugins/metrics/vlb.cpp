@@ -17,17 +17,10 @@ class Vlb final : public Metric {
  public:
   void params(Params& p) override {
     on_model_.params(p);
-    p("variance", variance_,
-      "of a reverse step. auto: what the network says, where it says one, otherwise large; large: the forward kernel's (beta); small: the "
-      "posterior's; analytic: the best one, of data that are independent Gaussians")
-        .one_of({"auto", "large", "small", "analytic"});
-    p.needs("gaussian-law", "the best variance is found from the data's law").when("variance", {"analytic"});
-    p.needs("levels", "the bound sums over the steps of a discrete process");
-    p.needs("path", "the bound sums over the steps of a discrete process");
+    bound_.params(p);
   }
   void prepare(const Setting& setting) override {
     options_ = setting.options;
-    bound_ = Bound(variance_ != "auto" ? variance_ : setting.parts == 2 ? "learned" : "large");
     bound_.prepare(setting);
   }
   std::vector<Measurement> measure(const Measured& m) const override {
@@ -62,8 +55,7 @@ class Vlb final : public Metric {
  private:
   at::TensorOptions options_;
   OnModel on_model_;
-  Bound bound_{"large"};
-  std::string variance_ = "auto";
+  Bound bound_;
 };
 }  // namespace
 SCORELAB_PLUGIN(Vlb, metric, "vlb", "1.0.0", "the variational bound on the negative log-likelihood, and its terms")

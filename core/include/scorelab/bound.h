@@ -10,9 +10,12 @@ namespace scorelab {
 /// equation 5. In nats, summed over the dimensions, [B] each; in the model's units.
 class Bound {
  public:
-  /// variance of a reverse step: "large" is the forward kernel's, "small" the posterior's, "learned" what the network says; "analytic" that
-  /// of x_s given x_t where the data are independent Gaussians, as their law says.
-  explicit Bound(std::string variance) : variance_(std::move(variance)) {}
+  /// `variance` as a parameter, for metrics of the bound, and what the bound needs: `bound_.params(p)`.
+  void params(Params& p);
+  /// variance of a reverse step: "auto" is "learned" where the network says one, otherwise "large"; "large" is the forward kernel's,
+  /// "small" the posterior's, "learned" what the network says; "analytic" that of x_s given x_t where the data are independent Gaussians,
+  /// as their law says.
+  explicit Bound(std::string variance = "auto") : variance_(std::move(variance)) {}
   /// For grey levels that are not dequantised the last term is that of a discretised Gaussian (Ho et al. 2020, equation 13); otherwise it
   /// is its density.
   void prepare(const Setting& setting);
