@@ -145,7 +145,7 @@ Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& da
     for (std::size_t i = 0; i < x.size(); ++i) sides[i].push_back(x[i]);
     for (std::size_t i = 0; i + 1 < x.size(); ++i) margins[i].push_back(margin(f.relations[i], x[i], x[i + 1]));
   }
-  for (const auto& side : sides) out.sides.push_back(mean(side));
+  for (const auto& side : sides) out.sides.push_back(claim.decide == "median" ? median(side) : mean(side));
   const std::size_t n = margins[0].size(), planned = data.units_planned();
   if (n < planned) {
     out.why = n == 0 ? "nothing is measured yet" : fmt::format("{} of {} {} are missing", planned - n, planned, data.units_are());

@@ -11,7 +11,7 @@ std::string word(Outcome outcome);
 struct Instance {
   Coordinates at;
   Outcome outcome = Outcome::undecided;
-  std::vector<double> sides;    ///< the mean of each side over the units
+  std::vector<double> sides;    ///< the mean of each side over the units; with decide = "median", the median
   std::vector<double> margins;  ///< by how much the tightest relation holds, one a unit; negative: it does not
   double margin = 0;            ///< mean or median of these, as the claim decides
   Interval interval{0, 0};      ///< 95 % of the tightest relation's margin

@@ -56,6 +56,8 @@ TEST_F(Verdicts, AnIntervalThatHoldsZeroIsUndecided) {
 TEST_F(Verdicts, MedianEverySeedAndValueDecideBySigns) {
   both("10", {1, 1, 1}, {1.1, 1.2, -5});  // the median says a < b, the mean and the third seed b < a
   both("20", {1, 1, 1}, {1.1, 1.2, -5});
+  EXPECT_EQ(judged("mmd[a] < mmd[b]", "median").instances[0].sides, (std::vector<double>{1, 1.1}));
+  EXPECT_NEAR(judged("mmd[a] < mmd[b]", "value").instances[0].sides[1], -0.9, 1e-12);
   EXPECT_EQ(outcome("mmd[a] < mmd[b]", "median"), Outcome::pass);
   EXPECT_EQ(outcome("mmd[a] < mmd[b]", "value"), Outcome::fail);
   EXPECT_EQ(outcome("mmd[a] < mmd[b]", "every-seed"), Outcome::fail);
