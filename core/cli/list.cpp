@@ -69,7 +69,10 @@ std::string markdown(const schema::Schema& s) {
 int list(const std::string& what, const std::vector<std::string>& folders, bool json, bool md) {
   auto catalog = open_catalog({folders.begin(), folders.end()});
   const auto slash = what.find('/');
-  const std::string kind = what.substr(0, slash), name = slash == what.npos ? "" : what.substr(slash + 1);
+  std::string kind = what.substr(0, slash), name = slash == what.npos ? "" : what.substr(slash + 1);
+  const auto& all_of = catalog.entries();
+  if (slash == what.npos && std::any_of(all_of.begin(), all_of.end(), [&](const auto& e) { return e.stamp.name == what; }))
+    name = std::exchange(kind, "");
   for (const auto& [table, schema] : tables) {
     if (kind != table) continue;
     if (json)
@@ -136,7 +139,7 @@ void add_list(CLI::App& app, int& code) {
   auto what = std::make_shared<std::string>();
   auto folders = std::make_shared<std::vector<std::string>>();
   auto json = std::make_shared<bool>(false), md = std::make_shared<bool>(false);
-  verb->add_option("what", *what, "KIND, KIND/NAME, or a table of a manifest: output, train, sample, run");
+  verb->add_option("what", *what, "KIND, NAME, KIND/NAME, or a table of a manifest: output, train, sample, run");
   verb->add_option("--plugins", *folders, "a further folder of plugins")->allow_extra_args(false);
   verb->add_flag("--json", *json, "with all parameters, as JSON");
   verb->add_flag("--markdown", *md, "with all parameters, as Markdown: docs/reference.md");

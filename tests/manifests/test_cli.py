@@ -47,7 +47,7 @@ def test_exit_0(ran):
 
 
 @pytest.mark.parametrize("arguments, code", [
-    (["check", "good/one-level.toml"], 0), (["--help"], 0), (["--version"], 0), (["check", "--help"], 0), (["list"], 0), (["list", "sampler/pf-ode"], 0), (["list", "train"], 0),
+    (["check", "good/one-level.toml"], 0), (["--help"], 0), (["--version"], 0), (["check", "--help"], 0), (["list"], 0), (["list", "sampler/pf-ode"], 0), (["list", "pf-ode"], 0), (["list", "train"], 0),
     (["check", "bad/key-run.toml"], 2), (["run", "bad/key-run.toml"], 2), ([], 2), (["chek"], 2), (["check"], 2), (["check", "good/one-level.toml", "--jso"], 2), (["list", "nothing"], 2),
     (["list", "sampler/nothing"], 5), (["ls", "--results", "/nonexistent"], 5), (["show", "nothing", "--results", "/nonexistent"], 5)])
 def test_exit_codes(arguments, code):
