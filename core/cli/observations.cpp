@@ -22,7 +22,8 @@ void costs_of(const std::string& kind, const Json& done, std::map<std::string, d
     take("sampling_seconds", "sample.seconds");
     take("peak_memory", "sample.peak_memory");
   } else if (kind == "train") {
-    for (const char* field : {"seconds", "steps", "parameters", "peak_memory", "evaluations", "vjps", "jvps"})
+    for (const char* field :
+         {"seconds", "steps", "parameters", "peak_memory", "evaluations", "vjps", "jvps", "loss", "loss_spread", "first_loss"})
       take(field, std::string("train.") + field);
   }
 }

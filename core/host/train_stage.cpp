@@ -42,6 +42,8 @@ class Port final : public TrainPort {
     });
     if (!found && damaged) run_.journal.event("restart", 0, "no checkpoint is whole: training starts again");
     if (!found) return;
+    if (!found->groups.contains("losses"))
+      return run_.journal.event("restart", 0, "the checkpoint is of an older release: training starts again");
     for (const auto& [rate, average] : trainer_.averages)
       if (!found->groups.contains(group_of(rate)))
         return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
@@ -57,6 +59,9 @@ class Port final : public TrainPort {
     trainer_.loss_sum = sums.as<double>()[0], trainer_.norm_sum = sums.as<double>()[1];
     trainer_.rows_since = static_cast<std::int64_t>(sums.as<double>()[2]);
     trainer_.reports_owed = sums.as<double>()[3] != 0;
+    const auto& losses = found->groups["losses"].front().second;
+    trainer_.losses = {losses.as<double>()[0], losses.as<double>()[1], losses.as<double>()[2],
+                       static_cast<std::int64_t>(losses.as<double>()[3])};
     trainer_.step = found->step;
     before_ = found->wall;
     run_.journal.event("resume", found->step, fmt::format("from the checkpoint of step {}", found->step));
@@ -91,6 +96,9 @@ class Port final : public TrainPort {
     c.groups["since_last_row"] = {{"loss_norm_count_owed", record::Array::of(std::vector<double>{trainer_.loss_sum, trainer_.norm_sum,
                                                                                                  static_cast<double>(trainer_.rows_since),
                                                                                                  trainer_.reports_owed ? 1.0 : 0.0})}};
+    const auto& l = trainer_.losses;
+    c.groups["losses"] = {
+        {"first_sum_squares_count", record::Array::of(std::vector<double>{l.first, l.sum, l.squares, static_cast<double>(l.count)})}};
     run_.journal.sync();
     if (trainer_.keep.contains(c.step)) {
       std::filesystem::create_directories(kept(c.step));
@@ -181,7 +189,10 @@ Json run_train(StageRun& run) {
           {"vjps", c.vjps * trainer.step},
           {"jvps", c.jvps * trainer.step},
           {"steps", trainer.step},
-          {"parameters", trainer.arena.count()}};
+          {"parameters", trainer.arena.count()},
+          {"loss", trainer.losses.mean()},
+          {"loss_spread", trainer.losses.spread()},
+          {"first_loss", trainer.losses.first}};
 }
 
 }  // namespace scorelab::host

@@ -74,6 +74,11 @@ at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
   return loss.mean();
 }
 
+double Trainer::Losses::spread() const {
+  const auto n = static_cast<double>(count);
+  return count < 2 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(std::max(0.0, (squares - sum * sum / n) / (n - 1)));
+}
+
 double Trainer::learning_rate(std::int64_t n) const {
   double lr = options_.lr;
   if (n < options_.warmup) lr *= static_cast<double>(n) / static_cast<double>(options_.warmup);
@@ -115,6 +120,9 @@ void Trainer::update(std::int64_t n) {
     average.lerp_(arena.values, 1 - decay);
   }
   loss_sum += value, norm_sum += norm, ++rows_since;
+  if (n == 1) losses.first = value;
+  if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10))
+    losses.sum += value, losses.squares += value * value, ++losses.count;
   const auto sum = [](const std::vector<std::int64_t>& rows) { return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}); };
   const Counts& c = model_->counts;
   cost = {sum(c.evaluations), sum(c.vjps), sum(c.jvps)};
@@ -207,6 +215,7 @@ double Trainer::rehearse(std::int64_t steps) {
   const c10::AutoGradMode no_grad(false);
   const at::Tensor values = arena.values.clone(), m = moment1.clone(), v = moment2.clone();
   const auto kept = averages;
+  const Losses so_far = losses;
   const at::Tensor history = objective_->times.history.defined() ? objective_->times.history.clone() : at::Tensor();
   for (auto& [rate, average] : averages) average = average.clone();
   const auto begin = std::chrono::steady_clock::now();
@@ -215,6 +224,7 @@ double Trainer::rehearse(std::int64_t steps) {
   arena.values.copy_(values), moment1.copy_(m), moment2.copy_(v);
   averages = kept;
   objective_->times.history = history;
+  losses = so_far;
   loss_sum = norm_sum = 0, rows_since = 0;
   return seconds;
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -48,6 +49,15 @@ class Trainer {
   std::map<double, at::Tensor> averages;
   double loss_sum = 0, norm_sum = 0;  ///< since the last row of `train`
   std::int64_t rows_since = 0;
+  /// What a training says of its losses when it has ended.
+  struct Losses {
+    double first = std::numeric_limits<double>::quiet_NaN();  ///< before the first update
+    double sum = 0, squares = 0;                              ///< over the last tenth of the steps
+    std::int64_t count = 0;
+    double mean() const { return sum / static_cast<double>(count); }
+    double spread() const;  ///< standard deviation
+  };
+  Losses losses;
   /// Of the last update, rows counted one by one; the gradient's own sweep is not among them.
   struct Cost {
     std::int64_t evaluations = 0, vjps = 0, jvps = 0;

@@ -386,3 +386,14 @@ def test_a_figure_of_samples_is_refused_where_there_are_none(lab, kind):
     figures, said = lab.drawn("model")
     assert not figures and "figure f: " in said and "sampl" in said, said
     assert "figure f" in said and "sampl" in (lab.results / "model/report.html").read_text()
+
+
+def test_what_a_training_says_of_its_losses(lab):
+    lab.run(TRAINED.replace("batch = 8", "batch = 8, log_every = 1").replace("steps = 20", "steps = 40"), "-s", "train.checkpoint_every=37")
+    with h5py.File(lab.results / "trained/run.h5") as f:
+        losses = f["metrics/train/loss"][()]
+    assert len(losses) == 40
+    expected = {"train.first_loss": losses[0], "train.loss": losses[-4:].mean(), "train.loss_spread": losses[-4:].std(ddof=1)}
+    for name, value in expected.items():
+        (measured,), = lab.values(name, "trained", "--metric", name).values()
+        assert measured == pytest.approx(value, rel=1e-9), name
