@@ -13,9 +13,10 @@ bool is_images(const std::vector<std::int64_t>& shape) {
   return shape.size() == 4 && (shape[1] == 1 || shape[1] == 3) && shape[0] > 0 && shape[2] > 1 && shape[3] > 1;
 }
 
-Array grid_of(const Array& images, std::int64_t most) {
+Array grid_of(const Array& images, std::int64_t most, std::int64_t columns) {
   const std::int64_t n = std::min(images.shape[0], most), channels = images.shape[1], height = images.shape[2], width = images.shape[3];
-  const auto columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(n)))), rows = (n + columns - 1) / columns;
+  if (columns == 0) columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(n))));
+  const std::int64_t rows = (n + columns - 1) / columns;
   const std::int64_t scale = std::max<std::int64_t>(1, 48 / std::max(height, width)), gap = 2;
   const std::int64_t w = columns * (width * scale + gap) + gap, h = rows * (height * scale + gap) + gap;
   Array pixels{Array::Type::u8, {h, w, 3}, std::vector<std::byte>(static_cast<std::size_t>(w * h * 3), std::byte{255})};
@@ -38,8 +39,8 @@ Array grid_of(const Array& images, std::int64_t most) {
   return pixels;
 }
 
-void write_grid(const fs::path& file, const Array& images, std::int64_t most) {
-  const Array pixels = grid_of(images, most);
+void write_grid(const fs::path& file, const Array& images, std::int64_t most, std::int64_t columns) {
+  const Array pixels = grid_of(images, most, columns);
   replace_whole(file, [&](const fs::path& temporary) {
     png_image image;
     std::memset(&image, 0, sizeof image);

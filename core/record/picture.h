@@ -8,8 +8,8 @@ namespace scorelab::record {
 /// Whether samples of this shape, [n, C, H, W] with 1 or 3 channels, are images.
 bool is_images(const std::vector<std::int64_t>& shape);
 /// The pixels of write_grid, [height, width, 3] of u8.
-Array grid_of(const Array& images, std::int64_t most = 64);
-/// Up to `most` images of values in [0, 1] (others are clipped) as one PNG, in rows, each pixel enlarged.
-void write_grid(const fs::path& file, const Array& images, std::int64_t most = 64);
+Array grid_of(const Array& images, std::int64_t most = 64, std::int64_t columns = 0);
+/// Up to `most` images of values in [0, 1] (others are clipped) as one PNG, in rows, each pixel enlarged; columns 0: as many as rows.
+void write_grid(const fs::path& file, const Array& images, std::int64_t most = 64, std::int64_t columns = 0);
 
 }  // namespace scorelab::record

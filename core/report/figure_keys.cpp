@@ -13,8 +13,8 @@ namespace {
 using schema::Json;
 
 const std::vector<std::string> kinds{"line", "bars", "curve", "array", "samples", "density", "score", "trajectories", "grid"};
-const std::vector<std::string> keys{"kind",   "says", "x",     "y",     "color", "panels", "scale", "xscale",
-                                    "yscale", "at",   "range", "count", "with",  "over",   "t"};
+const std::vector<std::string> keys{"kind",   "says", "x",     "y",     "color",   "panels", "scale", "xscale",
+                                    "yscale", "at",   "range", "count", "columns", "with",   "over",  "t"};
 
 }  // namespace
 
@@ -81,6 +81,8 @@ void check_figures(const manifest::Comparison& c, const std::vector<std::string>
       problem("`t` is wrong", "the time of a score field, above 0");
     if (f.options.contains("count") && (!f.options["count"].is_number_integer() || f.options["count"] < 1))
       problem("`count` is wrong", "a number above 0");
+    if (f.options.contains("columns") && (!f.options["columns"].is_number_integer() || f.options["columns"] < 1 || kind != "grid"))
+      problem("`columns` is wrong", "a number above 0, how many images of a grid are in a row");
   }
 }
 

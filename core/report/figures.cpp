@@ -365,14 +365,14 @@ Plot arrays(const Data& data, const Figure& f, const Sources& sources) {
 
 Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
   Drawn out{f.name, word(f, "says"), true, 0, {}};
-  const std::int64_t most = f.options.contains("count") ? f.options["count"].get<std::int64_t>() : 36;
+  const std::int64_t most = f.options.value<std::int64_t>("count", 36), columns = f.options.value<std::int64_t>("columns", 0);
   for (const auto i : first_of_cells(data, f, 24)) {
     const auto x = sources.samples(i);
     if (!x || !record::is_images(x->shape)) continue;
     const std::string title = manifest::text(data.cells[data.observations[i].cell]);
     const auto file = folder / fmt::format("{}-{}.png", f.name, out.images.size());
     std::filesystem::create_directories(folder);
-    record::write_grid(file, *x, most);
+    record::write_grid(file, *x, most, columns);
     out.images.emplace_back(title, file.string());
   }
   if (out.images.empty()) throw Error("there are no images to show");

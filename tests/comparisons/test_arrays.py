@@ -1,6 +1,7 @@
 """Arrays that metrics measure: in run.h5, in figures, in words; and exact paths beside a sampler's."""
 import json
 import math
+import struct
 import subprocess
 
 import h5py
@@ -230,3 +231,28 @@ def test_the_host_gives_the_whole_path(lab):
     np.testing.assert_allclose(path[0], x[0, :3], rtol=1e-12)
     lab.run(PATHS.replace('"cmp"', '"half"').replace('solver = "euler", steps = 20', f'solver = "rk4", steps = 500, to = {float(times[10, 0])!r}'))
     np.testing.assert_allclose(path[10], sampled(lab, "half")[:3], atol=1e-7)
+
+
+# --- images
+
+DIGITS = """\
+name      = "images"
+dataset   = "digits"
+scheduler = "vp"
+network   = { plugin = "mlp", width = 8, depth = 1 }
+objective = "denoising-score-matching"
+train     = { steps = 1, batch = 8 }
+sampler   = { plugin = "pf-ode", steps = 1 }
+sample    = { count = 12, initial = { plugin = "interpolation", points = 4 } }
+run       = { device = "cpu", threads = 1, chunk = 5 }
+"""
+
+
+def test_a_grid_has_the_columns_that_it_is_asked_for(lab):
+    lab.run(DIGITS + '[figures.pairs]\nkind = "grid"\ncount = 11\ncolumns = 4\n')
+    assert lab.call("report", "images").returncode == 0
+    picture, = lab.results.glob("images/**/pairs-0.png")
+    size = struct.unpack(">II", picture.read_bytes()[16:24])
+    assert size == (4 * (6 * 8 + 2) + 2, 3 * (6 * 8 + 2) + 2)  # a pixel is 6 wide, a gap 2
+    for wrong in ('kind = "grid"\ncolumns = 0', 'kind = "grid"\ncolumns = "4"', 'kind = "samples"\ncolumns = 4'):
+        assert "`columns` is wrong" in lab.wrong(DIGITS + f"[figures.pairs]\n{wrong}\n")
