@@ -131,6 +131,8 @@ Json guide(const std::string& check, const Json& request) {
 Json initial(const std::string& check, const Json& request) {
   const Around a(request);
   const auto one = a.make<Initial>(request["component"]);
+  const auto& q = *a.setup.scheduler;
+  double t = q.t_max();
   const auto draw = [&](std::int64_t first, std::int64_t rows) {
     Noise noise(1, "initial", first);
     const at::Tensor like = at::empty({rows, 2}, at::kDouble);
@@ -138,7 +140,7 @@ Json initial(const std::string& check, const Json& request) {
       Condition condition;
       return a.setup.data->get(std::vector<std::int64_t>(rows, 0), own, condition);
     };
-    return one->draw({*a.setup.scheduler, like, clean, a.setup.data->to_model()}, noise);
+    return one->draw({q, t, first, like, clean, a.setup.data->to_model()}, noise);
   };
   const host::KeepGenerator keep;
   const at::Tensor x = draw(0, 20);
@@ -152,7 +154,8 @@ Json initial(const std::string& check, const Json& request) {
     return same(at::cat({draw(0, 7), draw(7, 13)}).equal(x), "rows see each other, or draws are not the noise's"),
            Json{{"detail", "7 and 13 of 20"}};
   const at::Tensor like = at::empty({1, 2}, at::kDouble);
-  const auto stated = one->moments({*a.setup.scheduler, like, nullptr, a.setup.data->to_model()});
+  t = (q.t_min() + q.t_max()) / 2;  // as of a sampler that starts below t_max
+  const auto stated = one->moments({q, t, 0, like, nullptr, a.setup.data->to_model()});
   if (!stated) throw Skipped("it states none");
   const at::Tensor many = draw(0, 20000);
   const double n = 20000;

@@ -67,6 +67,8 @@ std::vector<double> spaced(const Scheduler& q, const std::string& spacing, doubl
 
 }  // namespace
 
+double Grid::first(const Scheduler& q, bool reaches_zero) const { return steps(q, reaches_zero).front().t; }
+
 std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
   const double from = start(q), to = end(q, reaches_zero), low = std::max(to, q.t_min());
   if (nfe_ > 0) throw Error("a budget of network evaluations is turned into steps by dry runs, before the sampler is used");

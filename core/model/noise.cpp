@@ -87,10 +87,10 @@ Noise::Noise(Noise&&) noexcept = default;
 Noise& Noise::operator=(Noise&&) noexcept = default;
 Noise::~Noise() = default;
 
-Noise Noise::stream(std::string_view name, std::int64_t index) const {
+Noise Noise::stream(std::string_view name, std::int64_t index, std::optional<std::int64_t> first) const {
   std::string path = state_->path + "/" + std::string(name) + "#" + std::to_string(index);
   if (!state_->opened.insert(path).second) throw Error("the noise stream \"" + path + "\" was opened twice");
-  Noise out(state_->seed, path, state_->first);
+  Noise out(state_->seed, path, first.value_or(state_->first));
   out.state_->script = state_->script;
   return out;
 }

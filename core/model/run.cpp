@@ -8,6 +8,7 @@ namespace scorelab {
 Step::~Step() = default;
 bool Step::reaches_zero() const { return true; }
 Sampler::~Sampler() = default;
+double Sampler::start(const Scheduler& scheduler) const { return scheduler.t_max(); }
 
 Run::Run(Model model, const Scheduler& scheduler, Noise noise, std::shared_ptr<State> state)
     : model(std::move(model)), scheduler(scheduler), noise(std::move(noise)), state_(std::move(state)) {}

@@ -14,8 +14,10 @@ void StepSampler::params(Params& p) {
 void StepSampler::check() const { step_->check(); }
 void StepSampler::prepare(const Setting& setting) { step_->prepare(setting); }
 
+double StepSampler::start(const Scheduler& scheduler) const { return grid_.first(scheduler, step_->reaches_zero()); }
+
 at::Tensor StepSampler::sample(Run& run, at::Tensor x) const {
-  double now = grid_.start(run.scheduler);
+  double now = start(run.scheduler);
   for (const auto& [i, t, s] : grid_.steps(run.scheduler, step_->reaches_zero())) {
     x = run.step(step_, x, t, s);
     run.observe(now = s, x);

@@ -11,6 +11,7 @@ class StepSampler final : public Sampler {
   void params(Params& p) override;
   void check() const override;
   void prepare(const Setting& setting) override;
+  double start(const Scheduler& scheduler) const override;
   at::Tensor sample(Run& run, at::Tensor x) const override;
 
  private:

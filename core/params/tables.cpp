@@ -51,7 +51,7 @@ void SampleOptions::params(Params& p) {
   p("count", count, "number of samples; more go on where fewer are stored").range(1, 1e9).reporting();
   p("ema", ema, "which average of the weights is sampled; 0: the weights themselves").range(0, 0.9999999);
   p("step", step, "which checkpoint of the training is sampled, by its step; 0: the last").range(0, 1e9);
-  p("initial", *initial, "what the sampler starts from at t_max");
+  p("initial", *initial, "what the sampler starts from");
   p("moments", moments,
     "sampled: samples are drawn; exact: mean and variance of the result, without Monte Carlo, by probing a sampler that is affine in x and "
     "its draws, on a Gaussian with independent elements; norms are the population's")

@@ -23,8 +23,16 @@ at::Tensor batch_of(const Sampling& s, std::int64_t rows) {
   return at::empty(shape, s.tensors);
 }
 
+void called(const Sampling& s, const Component& component, const std::function<void()>& body) { s.call ? s.call(component, body) : body(); }
+
+double start_of(const Sampling& s) {
+  double t = 0;
+  called(s, *s.sampler, [&] { t = s.sampler->start(*s.model->scheduler); });
+  return t;
+}
+
 /// Does `f` with the initial distribution and what surrounds it.
-void with_start(const Sampling& s, std::int64_t rows, const std::function<void(const Initial&, const Start&)>& f) {
+void with_start(const Sampling& s, std::int64_t first, std::int64_t rows, const std::function<void(const Initial&, const Start&)>& f) {
   const auto initial = std::dynamic_pointer_cast<Initial>(s.options.initial->component());
   if (!initial) throw Error("sample.initial names no distribution");
   const at::Tensor like = batch_of(s, rows);
@@ -32,8 +40,8 @@ void with_start(const Sampling& s, std::int64_t rows, const std::function<void(c
     Condition condition;
     return draw_data(*s.data, rows, noise, s.tensors, condition);
   };
-  const auto body = [&] { f(*initial, {*s.model->scheduler, like, clean, s.data->to_model()}); };
-  s.call ? s.call(*initial, body) : body();
+  const Start start{*s.model->scheduler, start_of(s), first, like, clean, s.data->to_model()};
+  called(s, *initial, [&] { f(*initial, start); });
 }
 
 /// How many draws of a recording a call has taken: the start's come first, then the sampler's.
@@ -61,7 +69,7 @@ Noise noise_of(const Sampling& s, const std::string& stream, std::int64_t first,
 at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows, const Taken& taken) {
   Noise noise = noise_of(s, s.stream + "/initial", first, taken);
   at::Tensor x;
-  with_start(s, rows, [&](const Initial& initial, const Start& start) {
+  with_start(s, first, rows, [&](const Initial& initial, const Start& start) {
     x = initial.draw(start, noise);
     if (!x.defined() || x.sizes() != start.like.sizes() || x.scalar_type() != start.like.scalar_type())
       throw Error(c10::str("it returned shape ", x.defined() ? x.sizes() : at::IntArrayRef(), "; expected ", start.like.sizes(), " of ",
@@ -159,7 +167,7 @@ struct Probing {
 [[noreturn]] void find_non_finite(Sampling& s, std::int64_t first, std::int64_t rows) {
   std::int64_t step = 1;
   const auto finite = [](const at::Tensor& x) { return x.isfinite().all().item<bool>(); };
-  double last = s.model->scheduler->t_max();
+  double last = start_of(s);
   const std::string samples = fmt::format("samples {} to {} hold values that are not finite", first, first + rows - 1);
   s.model->look = [&](const at::Tensor& x, const Times& t, const at::Tensor& out) {
     if (finite(x) && !finite(out))
@@ -194,7 +202,7 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const auto data_units = [&](const at::Tensor& y) { return ((y.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(); };
   const auto taken = std::make_shared<std::int64_t>(0);
   const at::Tensor start = initial(s, first, rows, taken);
-  if (s.trace) s.trace(s.model->scheduler->t_max(), data_units(start));
+  if (s.trace) s.trace(start_of(s), data_units(start));
   at::Tensor x = one_call(s, first, start, noise_of(s, s.stream, first, taken), [&](const Times& t, const at::Tensor& now) {
     if (s.model->stop && s.model->stop->load()) throw Stopped();
     if (s.observe) s.observe(t, now);
@@ -284,7 +292,7 @@ ExactMoments exact_moments(Sampling& s) {
   const c10::AutoGradMode no_grad(false);
   const Probing probing(*s.model, 0);
   std::optional<Moments> start;
-  with_start(s, 1, [&](const Initial& initial, const Start& about) { start = initial.moments(about); });
+  with_start(s, 0, 1, [&](const Initial& initial, const Start& about) { start = initial.moments(about); });
   if (!start) throw Error("sample.moments = \"exact\" needs a start whose elements are independent Gaussians; this one states no moments");
   if (s.options.group > 1) throw Error("sample.moments = \"exact\" knows no groups; remove sample.group");
   const at::Tensor like = batch_of(s, 1);

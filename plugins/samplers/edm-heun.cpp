@@ -22,6 +22,7 @@ class EdmHeun final : public Sampler {
     p.needs("path", "it walks from noise to data");
     p.needs("finite-snr", "sigma/alpha is infinite where alpha is 0");
   }
+  double start(const Scheduler& q) const override { return grid_.first(q, true); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     const auto& q = run.scheduler;
     const auto rho = [&q](double t) { return (q.sigma(t) / q.alpha(t)).one(); };

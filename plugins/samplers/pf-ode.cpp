@@ -21,9 +21,10 @@ class PfOde final : public Sampler {
     p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation");
     p.needs("path", "it integrates an ODE from noise to data");
   }
+  double start(const Scheduler& q) const override { return adapts() ? q.t_max() : grid_.first(q, false); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     double end = run.scheduler.t_min();
-    if (solver_ == "rk45" || solver_ == "dopri5") {
+    if (adapts()) {
       x = adaptive(run, x);
     } else {
       for (const auto& [i, t, s] : grid_.steps(run.scheduler, false)) {
@@ -35,6 +36,7 @@ class PfOde final : public Sampler {
   }
 
  private:
+  bool adapts() const { return solver_ == "rk45" || solver_ == "dopri5"; }
   /// A step to s = 0, where there is no velocity, is Euler's.
   at::Tensor step(Run& run, const at::Tensor& x, double t, double s) const {
     const double h = s - t;

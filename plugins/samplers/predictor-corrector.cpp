@@ -19,9 +19,10 @@ class PredictorCorrector final : public Sampler {
   void check() const override {
     if (!predictor_ && !corrector_) throw Error("predictor and corrector are both \"none\": nothing would move");
   }
+  double start(const Scheduler& q) const override { return grid_.first(q, reaches_zero()); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
-    double now = grid_.start(run.scheduler);
-    for (const auto& [i, t, s] : grid_.steps(run.scheduler, predictor_ && predictor_->reaches_zero())) {
+    double now = start(run.scheduler);
+    for (const auto& [i, t, s] : grid_.steps(run.scheduler, reaches_zero())) {
       if (order_ == "correct-first") x = run.step(corrector_, x, t, t);
       x = run.step(predictor_, x, t, s);
       if (order_ == "predict-first" && s > 0) x = run.step(corrector_, x, s, s);
@@ -31,6 +32,7 @@ class PredictorCorrector final : public Sampler {
   }
 
  private:
+  bool reaches_zero() const { return predictor_ && predictor_->reaches_zero(); }
   Grid grid_;
   Slot<Step> predictor_{"euler-maruyama"}, corrector_{"langevin"};
   std::string order_ = "predict-first";

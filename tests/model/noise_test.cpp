@@ -128,6 +128,13 @@ TEST(Noise, TheSamePathGivesTheSameDraws) {
   EXPECT_TRUE(at::equal(Noise(7, "root").stream("a", 3).normal(rows(5)), Noise(7, "root").stream("a", 3).normal(rows(5))));
 }
 
+TEST(Noise, AStreamOfOtherSamplesHasTheirDraws) {
+  const at::Tensor all = Noise(7, "root").stream("a", 3).normal(rows(9));
+  const Noise later(7, "root", 100);
+  EXPECT_TRUE(at::equal(later.stream("a", 3, 4).normal(rows(5)), all.narrow(0, 4, 5)));
+  EXPECT_TRUE(at::equal(later.stream("b").normal(rows(5)), Noise(7, "root").stream("b").normal(rows(105)).narrow(0, 100, 5)));
+}
+
 TEST(Noise, OpeningAStreamTwiceThrows) {
   const Noise root(7, "root");
   root.stream("a");

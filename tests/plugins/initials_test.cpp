@@ -54,6 +54,69 @@ TEST(Initials, MarginalIsTheDataDiffusedToTMax) {
   }
 }
 
+TEST(Initials, MarginalIsThatOfTheTimeWhereTheSamplerStarts) {
+  const World w = exact(plugin("scheduler", "ve", {{"sigma_max", 3.0}}), law);
+  const Json grid{{"steps", 1}, {"from", 0.5}};
+  for (const Json& sampler :
+       {plugin("step", "ancestral", grid), plugin("sampler", "pf-ode", grid), plugin("sampler", "edm-heun", grid),
+        plugin("sampler", "predictor-corrector", {{"steps", 1}, {"from", 0.5}, {"predictor", plugin("step", "ancestral")}})}) {
+    Sampling s = sampling(w, law, sampler, plugin("initial", "marginal"));
+    const at::Tensor x = start_of(s, 0, n);
+    const double sigma = 0.01 * std::pow(300.0, 0.5);  // VE from 0.01 to 3, halfway
+    for (int d = 0; d < 3; ++d) expect_normal(x, d, data[d].m, std::sqrt(data[d].c * data[d].c + sigma * sigma));
+    double t = -1;
+    s.trace = [&](const Times& now, const at::Tensor&) { t = t < 0 ? now.one() : t; };
+    draw_samples(s, 0, 1);
+    EXPECT_EQ(t, 0.5) << sampler["name"];
+  }
+}
+
+TEST(Initials, MarginalOfLeadingLevelsIsThatOfTheFirst) {
+  const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 10}, {"beta_start", 0.02}, {"beta_end", 0.2}}), law);
+  Sampling s = sampling(w, law, plugin("step", "ddim", {{"steps", 2}, {"spacing", "leading"}}), plugin("initial", "marginal"));
+  double alpha_bar = 1;
+  for (int i = 0; i < 6; ++i) alpha_bar *= 1 - (0.02 + 0.02 * i);  // leading strides of 5 over ten levels: 1 and 6
+  const at::Tensor x = start_of(s, 0, n);
+  for (int d = 0; d < 3; ++d)
+    expect_normal(x, d, std::sqrt(alpha_bar) * data[d].m, std::sqrt(alpha_bar * data[d].c * data[d].c + 1 - alpha_bar));
+}
+
+at::Tensor between(const World& w, Json params, double from, std::int64_t rows) {
+  return start_of(
+      sampling(w, law, plugin("sampler", "pf-ode", {{"steps", 1}, {"from", from}}), plugin("initial", "interpolation", std::move(params))),
+      0, rows);
+}
+
+TEST(Initials, InterpolationGoesStraightBetweenTwoDiffusedDraws) {
+  const World w = exact(plugin("scheduler", "ve", {{"sigma_max", 3.0}}), law);
+  const std::int64_t points = 5, pairs = 6000;
+  const at::Tensor x = between(w, {{"points", points}}, 0.5, points * pairs).view({pairs, points, 3});
+  const at::Tensor a = x.select(1, 0), b = x.select(1, 4);
+  for (std::int64_t k = 1; k < 4; ++k)
+    EXPECT_LT((x.select(1, k) - (a * (4.0 - static_cast<double>(k)) + b * static_cast<double>(k)) / 4.0).abs().max().item<double>(), 1e-12);
+  const double sigma = 0.01 * std::pow(300.0, 0.5);
+  for (int d = 0; d < 3; ++d) {
+    const double std = std::sqrt(data[d].c * data[d].c + sigma * sigma);
+    expect_normal(a, d, data[d].m, std), expect_normal(b, d, data[d].m, std);
+    EXPECT_LT(std::abs(correlation(a.select(1, d) - data[d].m, b.select(1, d) - data[d].m)), 5 / std::sqrt(pairs));
+    const at::Tensor own = a.select(1, d) - data[d].m;
+    EXPECT_LT(std::abs(correlation(own.narrow(0, 0, pairs - 1), own.narrow(0, 1, pairs - 1))), 5 / std::sqrt(pairs));
+  }
+}
+
+TEST(Initials, InterpolationAlongTheSphereKeepsThePriorsLength) {
+  const World w = exact(plugin("scheduler", "ve", {{"sigma_max", 3.0}}), law);
+  const std::int64_t points = 3, pairs = 6000;
+  const at::Tensor x =
+      between(w, {{"points", points}, {"between", "prior"}, {"path", "spherical"}}, 1.0, points * pairs).view({pairs, points, 3});
+  const at::Tensor a = x.select(1, 0), m = x.select(1, 1), b = x.select(1, 2);
+  for (int d = 0; d < 3; ++d) expect_normal(a, d, 0, 3), expect_normal(b, d, 0, 3);
+  // halfway: sin(t/2)/sin t = 1/(2 cos(t/2)), and cos(t/2) = sqrt((1 + cos t)/2)
+  const at::Tensor cosine = (a * b).sum(1) / (a.norm(2, 1) * b.norm(2, 1));
+  const at::Tensor expected = (a + b) / (2 * ((1 + cosine) / 2).sqrt()).unsqueeze(1);
+  EXPECT_LT(((m - expected).abs() / (1 + expected.abs())).max().item<double>(), 1e-6);
+}
+
 TEST(Initials, DataAreCleanDraws) {
   const World w = exact(plugin("scheduler", "ve"), law);
   for (const Affine map : {Affine{}, twice}) {
@@ -78,7 +141,7 @@ TEST(Initials, UniformIsABoxInDataUnits) {
 
 TEST(Initials, HaveTheSameBitsWhateverTheChunkAndAFunctionOfTheSeed) {
   for (const auto dtype : {at::kDouble, at::kFloat})
-    for (const char* name : {"prior", "marginal", "data", "uniform"}) {
+    for (const char* name : {"prior", "marginal", "data", "uniform", "interpolation"}) {
       World w = exact(plugin("scheduler", "vp"), law, {}, dtype);
       const Sampling s = from(w, name);
       const at::Tensor all = start_of(s, 0, 70);
@@ -98,7 +161,7 @@ TEST(Initials, StateTheMomentsOfWhatTheyDraw) {
   const at::Tensor like = at::empty({1, 3}, at::kDouble);
   for (const auto& [name, shifted, added] : std::vector<std::tuple<const char*, double, double>>{{"prior", 0, 0}, {"marginal", 1, 1}}) {
     const Sampling s = from(w, name);
-    const auto moments = std::dynamic_pointer_cast<Initial>(s.options.initial->component())->moments({*w.q, like, {}, {}});
+    const auto moments = std::dynamic_pointer_cast<Initial>(s.options.initial->component())->moments({*w.q, w.q->t_max(), 0, like, {}, {}});
     ASSERT_TRUE(moments);
     for (int d = 0; d < 3; ++d) {
       EXPECT_NEAR(moments->mean[d].item<double>(), shifted * data[d].m, 1e-12);

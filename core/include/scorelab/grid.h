@@ -27,9 +27,11 @@ class Grid {
   std::vector<Interval> steps(const Scheduler& scheduler, bool reaches_zero) const;
   /// The time where it ends: 0, t_min or the number given.
   double end(const Scheduler& scheduler, bool reaches_zero) const;
-  double start(const Scheduler& scheduler) const;
+  /// The time where it begins, for Sampler::start: of the first step, which lies below `from` where spacing = "leading".
+  double first(const Scheduler& scheduler, bool reaches_zero) const;
 
  private:
+  double start(const Scheduler& scheduler) const;
   std::int64_t steps_ = 0, nfe_ = 0, refine_ = 1;
   std::string spacing_ = "uniform";
   double rho_ = 7;

@@ -13,12 +13,14 @@ struct Moments {
 /// What surrounds the start of a sampling call.
 struct Start {
   const Scheduler& scheduler;
+  double t;                                       ///< where the sampler starts: t_max, or its `from`
+  std::int64_t first;                             ///< the samples are first, first + 1, ..
   const at::Tensor& like;                         ///< [B, ..] of the samples' dtype and device
   std::function<at::Tensor(Noise& noise)> clean;  ///< B draws of the data, in the model's units
   Affine to_model;                                ///< from data units
 };
 
-/// What a sampler starts from: the distribution of x at t_max.
+/// What a sampler starts from: the distribution of x at start.t.
 class Initial : public Component {
  public:
   static constexpr const char* kind = "initial";

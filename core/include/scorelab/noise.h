@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 namespace scorelab {
@@ -31,8 +32,9 @@ class Noise {
   /// of the step, so that runs with other step counts follow the same paths. Rows with t = s draw as usual.
   Noise along(const Times& t, const Times& s) const;
 
-  /// An independent stream; opening the same (name, index) twice throws.
-  Noise stream(std::string_view name, std::int64_t index = 0) const;
+  /// An independent stream; opening the same (name, index) twice throws. Its rows are the samples first, first + 1, .., where `first` is
+  /// given: for draws that several samples share.
+  Noise stream(std::string_view name, std::int64_t index = 0, std::optional<std::int64_t> first = std::nullopt) const;
   /// This stream for the rows that are not 0: the others draw 0 and keep their count. Counts are shared with this one.
   Noise rows(const PerRow& active) const;
 

@@ -9,7 +9,9 @@ class Sampler : public Component {
  public:
   static constexpr const char* kind = "sampler";
   ~Sampler() override;
-  /// x: [B, ..], distributed as the prior at t_max; returns samples of the data.
+  /// The time of the x that it is given: t_max, or where its grid begins. `sample.initial` draws for it, and paths are recorded from it.
+  virtual double start(const Scheduler& scheduler) const;
+  /// x: [B, ..], distributed as the process at start(); returns samples of the data.
   virtual at::Tensor sample(Run& run, at::Tensor x) const = 0;
 };
 
