@@ -13,6 +13,7 @@ class OneLevel final : public Scheduler {
     p.gives("levels");
     p.gives("one-level");
     p.gives("noise").above("sigma", 0);
+    p.gives("finite-snr");
   }
   Marginal at(Dual) const override { return {1, sigma_}; }
   std::int64_t levels() const override { return 1; }
