@@ -1,5 +1,6 @@
 """What a plugin can do wrong: each failure has its own message (what, where, what to do) and exit code, and ends nothing but its stage."""
 import json
+import pathlib
 import re
 import shutil
 
@@ -7,6 +8,8 @@ import pytest
 from tiny import bare
 
 UNAVAILABLE, FAILED, USAGE = 4, 1, 2
+VERSION = pathlib.Path(__file__).resolve().parents[2] / "core/include/scorelab/version.h"
+API = re.search(r"SCORELAB_API_VERSION (\d+)", VERSION.read_text())[1]
 
 # name -> words that its message must have
 UNLOADABLE = {
@@ -15,7 +18,7 @@ UNLOADABLE = {
     "truncated": ["is truncated", "the file at 9000", "build or copy it again"],
     "no-stamp": ["it has no stamp", "SCORELAB_PLUGIN"],
     "nameless": ["a stamp without kind or name", "build it again"],
-    "other-api": ["was built for plugin API 99", "this scorelab has 5", "cmake --build"],
+    "other-api": ["was built for plugin API 99", f"this scorelab has {API}", "cmake --build"],
     "other-torch": ["was built for LibTorch 2.10.1", "this scorelab uses 2.11.0", "cmake --build"],
     "other-cxx-abi": ["was built for C++ ABI 1/1002", "cmake --build"],
     "no-create": ["will not load", "undefined symbol: scorelab_create"],
