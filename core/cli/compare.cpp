@@ -3,6 +3,7 @@
 #include <scorelab/error.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "cli/command.h"
@@ -19,12 +20,14 @@ std::string verdicts_text(const std::vector<compare::Verdict>& verdicts, int fd)
     const std::string outcome = compare::word(v.outcome);
     out += fmt::format("claim {:<12} {:<9} {}\n", v.claim->name, v.outcome == compare::Outcome::fail ? red(outcome, fd) : outcome,
                        v.claim->says.empty() ? v.claim->holds.text : v.claim->says + ": " + v.claim->holds.text);
+    // Of many places that all pass, the one that passes most narrowly.
+    const bool one = v.outcome == compare::Outcome::pass && v.instances.size() > 1 &&
+                     std::all_of(v.instances.begin(), v.instances.end(), [](const auto& i) { return i.paper.empty(); });
     for (const auto& i : v.instances) {
-      if (v.instances.size() > 1 && i.outcome == compare::Outcome::pass && v.outcome == compare::Outcome::pass && i.paper.empty()) continue;
-      std::string sides;
-      for (const double s : i.sides) sides += (sides.empty() ? "" : ", ") + compare::digits(s);
-      out += fmt::format("  {:<10} {}{}{}{}\n", compare::word(i.outcome), i.at.empty() ? "" : manifest::text(i.at) + ": ", sides,
-                         i.why.empty() ? "" : "; " + i.why, i.paper.empty() ? "" : "; the paper: " + i.paper);
+      if (one && &i != compare::most_telling(v)) continue;
+      out += fmt::format("  {:<10} {}{}{}{}{}\n", compare::word(i.outcome), i.at.empty() ? "" : manifest::text(i.at) + ": ",
+                         compare::numbers(v, i), i.why.empty() ? "" : "; " + i.why, i.paper.empty() ? "" : "; the paper: " + i.paper,
+                         one ? fmt::format("; the narrowest of {} places", v.instances.size()) : "");
     }
   }
   return out;

@@ -170,6 +170,26 @@ Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& da
 
 std::string word(Outcome o) { return o == Outcome::pass ? "pass" : o == Outcome::fail ? "fail" : "undecided"; }
 
+const Instance* most_telling(const Verdict& v) {
+  const auto tightness = [](const Instance& i) {
+    double size = 1e-300;
+    for (const double s : i.sides) size = std::max(size, std::abs(s));
+    return i.margin / size;
+  };
+  const Instance* out = nullptr;
+  for (const auto& i : v.instances)
+    if (!out || (i.outcome != Outcome::pass && out->outcome == Outcome::pass) ||
+        ((i.outcome == Outcome::pass) == (out->outcome == Outcome::pass) && tightness(i) < tightness(*out)))
+      out = &i;
+  return out;
+}
+
+std::string numbers(const Verdict& v, const Instance& instance) {
+  std::string out;
+  for (std::size_t i = 0; i < instance.sides.size(); ++i) out += (i ? " " + v.relations[i - 1] + " " : "") + number(instance.sides[i]);
+  return out;
+}
+
 std::vector<Verdict> judge(const Data& data) {
   std::vector<Verdict> out;
   Names names{&data.comparison, {}};

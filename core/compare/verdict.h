@@ -27,6 +27,11 @@ struct Verdict {
   std::vector<std::string> relations = {};  ///< of the formula, between an instance's sides
 };
 
+/// The instance that says most: one that fails, else the one whose margin is tightest for its size; null where there is none.
+const Instance* most_telling(const Verdict& verdict);
+/// An instance's sides with the relations between them: "0.1 < 0.2 < 0.3".
+std::string numbers(const Verdict& verdict, const Instance& instance);
+
 /// Each relation is decided by the difference of its sides, unit by unit: `interval`: its 95 % interval is on one side of 0; `median`,
 /// `value` (the mean): their sign; `every-seed`: the sign of all. `=` holds within a relative 1e-9. A claim passes where every instance
 /// does, and fails where one does.

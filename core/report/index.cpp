@@ -18,22 +18,10 @@ struct Numbers {
   std::string ours, paper, at;
 };
 
-/// Of a claim's places the one that says most: one that fails, else the one whose margin is tightest for its size.
 Numbers numbers(const compare::Verdict& v) {
-  const compare::Instance* shown = nullptr;
-  const auto tightness = [](const compare::Instance& i) {
-    double size = 1e-300;
-    for (const double s : i.sides) size = std::max(size, std::abs(s));
-    return i.margin / size;
-  };
-  for (const auto& i : v.instances)
-    if (!shown || (i.outcome != Outcome::pass && shown->outcome == Outcome::pass) ||
-        ((i.outcome == Outcome::pass) == (shown->outcome == Outcome::pass) && tightness(i) < tightness(*shown)))
-      shown = &i;
+  const compare::Instance* shown = compare::most_telling(v);
   if (!shown) return {};
-  Numbers out{"", shown->paper, v.instances.size() > 1 ? manifest::text(shown->at) : ""};
-  for (std::size_t i = 0; i < shown->sides.size(); ++i)
-    out.ours += (i ? " " + v.relations[i - 1] + " " : "") + compare::digits(shown->sides[i]);
+  Numbers out{compare::numbers(v, *shown), shown->paper, v.instances.size() > 1 ? manifest::text(shown->at) : ""};
   if (v.instances.size() > 1) out.at = fmt::format("{}of {} places", out.at.empty() ? "" : out.at + ", ", v.instances.size());
   return out;
 }
