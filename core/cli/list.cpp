@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/terminal.h"
@@ -70,9 +71,6 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
   auto catalog = open_catalog({folders.begin(), folders.end()});
   const auto slash = what.find('/');
   std::string kind = what.substr(0, slash), name = slash == what.npos ? "" : what.substr(slash + 1);
-  const auto& all_of = catalog.entries();
-  if (slash == what.npos && std::any_of(all_of.begin(), all_of.end(), [&](const auto& e) { return e.stamp.name == what; }))
-    name = std::exchange(kind, "");
   for (const auto& [table, schema] : tables) {
     if (kind != table) continue;
     if (json)
@@ -82,12 +80,17 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
     return done;
   }
   if (!kind.empty() && std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-    std::vector<std::string> all = kinds;
+    std::vector<std::string> all = kinds, names;
     for (const auto& t : tables) all.push_back(t.first);
-    const std::string near = manifest::nearest(kind, all);
-    std::cerr << fmt::format("error: there is no kind `{}`{}; kinds: {}\n", kind,
-                             near.empty() ? "" : fmt::format("; did you mean `{}`?", near), fmt::join(all, ", "));
-    return usage;
+    for (const auto& e : catalog.entries()) names.push_back(e.stamp.name);
+    if (slash != what.npos || std::find(names.begin(), names.end(), what) == names.end()) {
+      names.insert(names.end(), all.begin(), all.end());
+      const std::string near = manifest::nearest(kind, names);
+      std::cerr << fmt::format("error: there is no kind or plugin `{}`{}; kinds: {}\n", kind,
+                               near.empty() ? "" : fmt::format("; did you mean `{}`?", near), fmt::join(all, ", "));
+      return usage;
+    }
+    name = std::exchange(kind, "");
   }
   std::vector<const catalog::Entry*> entries;
   for (const auto& k : kinds)

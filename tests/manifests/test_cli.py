@@ -285,3 +285,9 @@ def test_a_check_loads_no_cuda(cache, tmp_path):
         assert len(files) == 1 and "libtorch" not in loaded, "one process, without LibTorch"
     else:
         assert "libtorch_cpu" in loaded, "the host was seen too"
+
+
+def test_a_plugin_is_listed_by_its_name():
+    assert scorelab("list", "pf-ode").stdout == scorelab("list", "sampler/pf-ode").stdout != ""
+    assert "did you mean `pf-ode`?" in scorelab("list", "pf-od").stderr
+    assert scorelab("list", "train").stdout.startswith("[train]")
