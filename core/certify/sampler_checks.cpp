@@ -160,9 +160,29 @@ Json seeds(const Json& request) {
   return {{"detail", "differ"}};
 }
 
+/// Where it says that it starts is where it asks first, also from the middle of the process.
+void starts(const Json& request, const World& w) {
+  for (const bool middle : {false, true}) {
+    if (middle && !declares(request, "from")) continue;
+    Rig rig(request, w);
+    Json params = steps(request, 6);
+    if (middle) params["from"] = (rig.scheduler().t_min() + rig.scheduler().t_max()) / 2;
+    Sampling s = rig.sampling(params);
+    std::vector<double> asked;
+    s.model->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
+    rig.draw(s, 4);
+    if (asked.empty()) throw Failed("it never asked the model");
+    const double said = s.sampler->start(rig.scheduler());
+    if (std::abs(asked.front() - said) > 1e-9 * said)
+      throw Failed(fmt::format("{}: its first evaluation is at t = {}, and start() says {}: it returns the grid's, grid_.first(..)",
+                               name(w), asked.front(), said));
+  }
+}
+
 Json grid(const Json& request) {
   const bool has_steps = declares(request, "steps");
   for (const auto& w : worlds(request, "gaussian")) {
+    if (walks(request)) starts(request, w);
     Rig rig(request, w);
     Sampling s = rig.sampling(steps(request, 6));
     std::vector<double> told, asked;

@@ -16,6 +16,7 @@ bool is_images(const std::vector<std::int64_t>& shape) {
 Array grid_of(const Array& images, std::int64_t most, std::int64_t columns) {
   const std::int64_t n = std::min(images.shape[0], most), channels = images.shape[1], height = images.shape[2], width = images.shape[3];
   if (columns == 0) columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(n))));
+  columns = std::clamp<std::int64_t>(columns, 1, std::max<std::int64_t>(1, n));
   const std::int64_t rows = (n + columns - 1) / columns;
   const std::int64_t scale = std::max<std::int64_t>(1, 48 / std::max(height, width)), gap = 2;
   const std::int64_t w = columns * (width * scale + gap) + gap, h = rows * (height * scale + gap) + gap;

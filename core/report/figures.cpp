@@ -366,6 +366,8 @@ Plot arrays(const Data& data, const Figure& f, const Sources& sources) {
 Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
   Drawn out{f.name, word(f, "says"), true, 0, {}};
   const std::int64_t most = f.options.value<std::int64_t>("count", 36), columns = f.options.value<std::int64_t>("columns", 0);
+  const std::size_t cells = first_of_cells(data, f, data.observations.size()).size();
+  if (cells > 24) out.title += fmt::format("{}The first 24 of {} cells; `at` chooses.", out.title.empty() ? "" : ". ", cells);
   for (const auto i : first_of_cells(data, f, 24)) {
     const auto x = sources.samples(i);
     if (!x || !record::is_images(x->shape)) continue;

@@ -9,7 +9,7 @@ using namespace scorelab;
 
 /// Rows of samples between two ends: sample k is point k mod `points` of its row. The ends are two draws of the data, each diffused by its
 /// own noise to where the sampler starts (Ho, Jain & Abbeel 2020, section 4.3, who go straight from one to the other), or two draws of the
-/// prior (Song, Meng & Ermon 2021, appendix D.5, who go along the sphere).
+/// prior (Song, Meng & Ermon 2021, appendix D.5, who go along the sphere; straight where the ends are parallel, as two numbers are).
 class Interpolation final : public Initial {
  public:
   void params(Params& p) override {
@@ -32,8 +32,9 @@ class Interpolation final : public Initial {
     const at::Tensor u = (sample.remainder(points_).to(at::kDouble) / static_cast<double>(points_ - 1)).view(shape);
     if (path_ == "linear") return ((1 - u) * x + u * y).to(start.like.scalar_type());
     const at::Tensor p = x.to(at::kDouble), q = y.to(at::kDouble), norms = (row_dot(p, p) * row_dot(q, q)).sqrt();
-    const at::Tensor a = (row_dot(p, q) / norms).clamp(-1, 1).acos().view(shape);
-    return (((1 - u) * a).sin() / a.sin() * p + (u * a).sin() / a.sin() * q).to(start.like.scalar_type());
+    const at::Tensor a = (row_dot(p, q) / norms).clamp(-1, 1).acos().view(shape), sine = a.sin();
+    const auto weight = [&](const at::Tensor& v) { return at::where(sine > 1e-6, (v * a).sin() / sine, v); };
+    return (weight(1 - u) * p + weight(u) * q).to(start.like.scalar_type());
   }
 
  private:

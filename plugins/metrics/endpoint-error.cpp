@@ -62,4 +62,4 @@ class EndpointError final : public Metric {
   const Scheduler* scheduler_ = nullptr;
 };
 }  // namespace
-SCORELAB_PLUGIN(EndpointError, metric, "endpoint-error", "1.0.0", "distance to the ends of the exact probability-flow ODE")
+SCORELAB_PLUGIN(EndpointError, metric, "endpoint-error", "1.1.0", "distance to the ends of the exact probability-flow ODE")

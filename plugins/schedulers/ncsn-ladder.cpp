@@ -32,7 +32,7 @@ class NcsnLadder final : public Scheduler {
     p.gives("levels");
     p.gives("noise");
     p.gives("path").above("L", 1);
-    p.gives("finite-snr").above("L", 1);
+    p.gives("finite-snr");
     p.gives("one-level").when("L", {"1"});
   }
   void check() const override {

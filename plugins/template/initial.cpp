@@ -4,7 +4,7 @@
 namespace {
 using namespace scorelab;
 
-/// Where a sampler starts at t_max: the prior, wider or narrower.
+/// Where a sampler starts: the prior, wider or narrower.
 class Template final : public Initial {
  public:
   void params(Params& p) override { p("width", width_, "multiplies the prior's standard deviation").range(0.01, 100); }

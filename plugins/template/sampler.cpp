@@ -12,6 +12,7 @@ class Template final : public Sampler {
     p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation");
     p.needs("path", "it integrates an ODE from noise to data");
   }
+  double start(const Scheduler& q) const override { return grid_.first(q, false); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     double end = run.scheduler.t_max();
     for (const auto& [i, t, s] : grid_.steps(run.scheduler, false)) {

@@ -21,6 +21,7 @@ class Faulty final : public Sampler {
     if (fault == "says-fresh-noise") p.gives("fresh-noise").above("eta", 0);
     p.needs("path", "it integrates an SDE");
   }
+  double start(const Scheduler& q) const override { return fault == "starts-elsewhere" ? q.t_max() : grid_.first(q, false); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     const auto& q = run.scheduler;
     auto steps = grid_.steps(q, false);

@@ -18,6 +18,7 @@ FAULTS = {
     "skips-the-last": "grid",
     "asks-at-the-end": "grid",
     "tells-nothing": "grid",
+    "starts-elsewhere": "grid",
     "noise-scale": "gaussian",
     "sigma-for-its-square": "gaussian",
     "ignored-parameter": "effect",

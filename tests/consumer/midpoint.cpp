@@ -14,6 +14,7 @@ class Midpoint final : public Sampler {
     grid_.params(p);
     p.needs("path", "it integrates an ODE from noise to data");
   }
+  double start(const Scheduler& q) const override { return grid_.first(q, false); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     for (const auto& [i, t, s] : grid_.steps(run.scheduler, false)) {
       const double h = s - t;

@@ -104,17 +104,41 @@ TEST(Initials, InterpolationGoesStraightBetweenTwoDiffusedDraws) {
   }
 }
 
-TEST(Initials, InterpolationAlongTheSphereKeepsThePriorsLength) {
+TEST(Initials, InterpolationAlongTheSphereTurnsAtOneRate) {
   const World w = exact(plugin("scheduler", "ve", {{"sigma_max", 3.0}}), law);
-  const std::int64_t points = 3, pairs = 6000;
+  const std::int64_t points = 5, pairs = 6000;
   const at::Tensor x =
       between(w, {{"points", points}, {"between", "prior"}, {"path", "spherical"}}, 1.0, points * pairs).view({pairs, points, 3});
-  const at::Tensor a = x.select(1, 0), m = x.select(1, 1), b = x.select(1, 2);
+  const auto angle = [](const at::Tensor& p, const at::Tensor& q) { return at::cross(p, q, 1).norm(2, 1).atan2((p * q).sum(1)); };
+  const at::Tensor a = x.select(1, 0), b = x.select(1, 4), whole = angle(a, b);
   for (int d = 0; d < 3; ++d) expect_normal(a, d, 0, 3), expect_normal(b, d, 0, 3);
-  // halfway: sin(t/2)/sin t = 1/(2 cos(t/2)), and cos(t/2) = sqrt((1 + cos t)/2)
-  const at::Tensor cosine = (a * b).sum(1) / (a.norm(2, 1) * b.norm(2, 1));
-  const at::Tensor expected = (a + b) / (2 * ((1 + cosine) / 2).sqrt()).unsqueeze(1);
-  EXPECT_LT(((m - expected).abs() / (1 + expected.abs())).max().item<double>(), 1e-6);
+  const auto length = [](const at::Tensor& p) { return p.norm(2, 1, true); };
+  const at::Tensor e = a / length(a), up = b / length(b) - (b / length(b) * e).sum(1, true) * e, f = up / length(up);
+  for (std::int64_t k = 1; k < 4;
+       ++k) {  // of unit ends the point at the share u is cos(u t) e + sin(u t) f; the ends' lengths scale their parts
+    const double u = static_cast<double>(k) / 4;
+    const at::Tensor t = whole.unsqueeze(1), unit_b = e * t.cos() + f * t.sin();
+    const at::Tensor on_unit = e * (u * t).cos() + f * (u * t).sin();  // = p e + q unit_b
+    const at::Tensor q = (on_unit * f).sum(1, true) / (unit_b * f).sum(1, true),
+                     p = (on_unit * e).sum(1, true) - q * (unit_b * e).sum(1, true);
+    const at::Tensor expected = p * a + q * b;
+    EXPECT_LT(((x.select(1, k) - expected).abs() / (1 + expected.abs())).max().item<double>(), 1e-6) << u;
+  }
+}
+
+TEST(Initials, InterpolationOfNumbersIsStraight) {
+  const Law one = gaussian({0.0}, {1.0});
+  const World w = exact(plugin("scheduler", "ve", {{"sigma_max", 3.0}}), one);
+  const Json spherical = plugin("initial", "interpolation", {{"points", 3}, {"between", "prior"}, {"path", "spherical"}});
+  const at::Tensor x = start_of(sampling(w, one, plugin("step", "ancestral", {{"steps", 1}}), spherical), 0, 300).view({100, 3});
+  EXPECT_LT((x.select(1, 1) - (x.select(1, 0) + x.select(1, 2)) / 2).abs().max().item<double>(), 1e-12);
+}
+
+TEST(Initials, InterpolationTakesNoRecordedNoise) {
+  const World w = exact(plugin("scheduler", "ve"), law);
+  Sampling s = from(w, "interpolation", {{"between", "prior"}});
+  s.recorded = at::zeros({9, 4, 3}, at::kDouble);
+  EXPECT_THROW(start_of(s, 0, 4), Error);
 }
 
 TEST(Initials, DataAreCleanDraws) {

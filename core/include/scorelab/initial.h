@@ -13,7 +13,7 @@ struct Moments {
 /// What surrounds the start of a sampling call.
 struct Start {
   const Scheduler& scheduler;
-  double t;                                       ///< where the sampler starts: t_max, or its `from`
+  double t;                                       ///< where the sampler starts, Sampler::start: t_max, or where its grid begins
   std::int64_t first;                             ///< the samples are first, first + 1, ..
   const at::Tensor& like;                         ///< [B, ..] of the samples' dtype and device
   std::function<at::Tensor(Noise& noise)> clean;  ///< B draws of the data, in the model's units

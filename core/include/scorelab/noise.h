@@ -33,7 +33,7 @@ class Noise {
   Noise along(const Times& t, const Times& s) const;
 
   /// An independent stream; opening the same (name, index) twice throws. Its rows are the samples first, first + 1, .., where `first` is
-  /// given: for draws that several samples share.
+  /// given: for draws that several samples share. Scripted noise, which is of its samples, throws then.
   Noise stream(std::string_view name, std::int64_t index = 0, std::optional<std::int64_t> first = std::nullopt) const;
   /// This stream for the rows that are not 0: the others draw 0 and keep their count. Counts are shared with this one.
   Noise rows(const PerRow& active) const;
