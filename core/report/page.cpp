@@ -43,13 +43,11 @@ std::string claims(const Report& r) {
         outcome, html(v.claim->says.empty() ? v.claim->name : v.claim->says), html(v.claim->holds.text), v.claim->decide, v.n);
     std::string lines;
     for (const auto& i : v.instances) {
-      std::vector<std::string> sides;
-      for (const double s : i.sides) sides.push_back(digits(s));
       lines += fmt::format(
           "<tr><td>{}</td><td class=\"text\"><span class=\"{}\">{}</span></td><td>{}</td><td>{} <small>{}</small></td><td class=\"text "
           "paper\">{}</td><td class=\"text\">{}</td></tr>",
-          html(manifest::text(i.at)), compare::word(i.outcome), compare::word(i.outcome), html(fmt::format("{}", fmt::join(sides, ", "))),
-          digits(i.margin), span(i.interval), html(i.paper), html(i.why));
+          html(manifest::text(i.at)), compare::word(i.outcome), compare::word(i.outcome), html(compare::numbers(v, i)), digits(i.margin),
+          span(i.interval), html(i.paper), html(i.why));
     }
     if (!lines.empty())
       out += fmt::format(

@@ -252,6 +252,10 @@ def test_a_grid_has_the_columns_that_it_is_asked_for(lab):
     lab.run(DIGITS + '[figures.pairs]\nkind = "grid"\ncount = 11\ncolumns = 2\n')
     assert lab.call("report", "images").returncode == 0
     picture, = lab.results.glob("images/**/pairs-0.png")
+    left_over = picture.with_name("pairs-1.png")
+    left_over.write_bytes(picture.read_bytes())
+    lab.call("report", "images")
+    assert not left_over.exists()
     size = struct.unpack(">II", picture.read_bytes()[16:24])
     assert size == (2 * (6 * 8 + 2) + 2, 6 * (6 * 8 + 2) + 2)  # a pixel is 6 wide, a gap 2
     for wrong in ('kind = "grid"\ncolumns = 0', 'kind = "grid"\ncolumns = "4"', 'kind = "samples"\ncolumns = 4'):
