@@ -67,7 +67,7 @@ TEST(Initials, MarginalIsThatOfTheTimeWhereTheSamplerStarts) {
     double t = -1;
     s.trace = [&](const Times& now, const at::Tensor&) { t = t < 0 ? now.one() : t; };
     draw_samples(s, 0, 1);
-    EXPECT_EQ(t, 0.5) << sampler["name"];
+    EXPECT_EQ(t, 0.5) << sampler["plugin"];
   }
 }
 
@@ -181,16 +181,19 @@ TEST(Initials, HaveTheSameBitsWhateverTheChunkAndAFunctionOfTheSeed) {
 }
 
 TEST(Initials, StateTheMomentsOfWhatTheyDraw) {
-  const World w = exact(plugin("scheduler", "ve", {{"sigma_max", 3.0}}), law);
+  const World w = exact(plugin("scheduler", "vp", {{"beta_max", 2.0}}), law);
   const at::Tensor like = at::empty({1, 3}, at::kDouble);
-  for (const auto& [name, shifted, added] : std::vector<std::tuple<const char*, double, double>>{{"prior", 0, 0}, {"marginal", 1, 1}}) {
+  const double t = 0.5, a2 = std::exp(-0.1 * t - 0.95 * t * t);  // VP with beta from 0.1 to 2, halfway
+  const auto stated = [&](const char* name) {
     const Sampling s = from(w, name);
-    const auto moments = std::dynamic_pointer_cast<Initial>(s.options.initial->component())->moments({*w.q, w.q->t_max(), 0, like, {}, {}});
-    ASSERT_TRUE(moments);
-    for (int d = 0; d < 3; ++d) {
-      EXPECT_NEAR(moments->mean[d].item<double>(), shifted * data[d].m, 1e-12);
-      EXPECT_NEAR(moments->variance[d].item<double>(), 9 + added * data[d].c * data[d].c, 1e-12);
-    }
+    return std::dynamic_pointer_cast<Initial>(s.options.initial->component())->moments({*w.q, t, 0, like, {}, {}}).value();
+  };
+  const Moments prior = stated("prior"), marginal = stated("marginal");
+  for (int d = 0; d < 3; ++d) {
+    EXPECT_EQ(prior.mean[d].item<double>(), 0);
+    EXPECT_NEAR(prior.variance[d].item<double>(), 1, 1e-12);
+    EXPECT_NEAR(marginal.mean[d].item<double>(), std::sqrt(a2) * data[d].m, 1e-12);
+    EXPECT_NEAR(marginal.variance[d].item<double>(), a2 * data[d].c * data[d].c + 1 - a2, 1e-12);
   }
 }
 
