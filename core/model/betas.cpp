@@ -8,6 +8,18 @@
 namespace scorelab {
 
 BetaProcess::~BetaProcess() = default;
+RootLinearBetas::~RootLinearBetas() = default;
+
+void RootLinearBetas::params(Params& p) {
+  BetaProcess::params(p);
+  p("beta_start", start_, "beta of the first level").range(1e-12, 0.999);
+  p("beta_end", end_, "beta of the last level").range(1e-12, 0.999);
+}
+
+double RootLinearBetas::beta(std::int64_t i, std::int64_t T) const {
+  const double u = static_cast<double>(i - 1) / static_cast<double>(T - 1), a = std::sqrt(start_), b = std::sqrt(end_);
+  return std::pow(a + (b - a) * u, 2);
+}
 
 void BetaProcess::params(Params& p) {
   p("T", T_, "number of levels").range(2, 1e6);

@@ -35,6 +35,8 @@ at::Tensor FeatureSpace::operator()(const at::Tensor& x, const Affine& to_model)
   return features_->classify(in, features_->scheduler().t_min()).features.to(at::kCPU, at::kDouble);
 }
 
+Images::~Images() = default;
+
 void Images::params(Params& p) {
   p("range", range_, "what black and white are for the model; samples and metrics are in data units, [0, 1]");
   p("flip", flip_, "mirrors half of the training images left to right");

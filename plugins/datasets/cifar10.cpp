@@ -13,23 +13,13 @@ using namespace scorelab;
 
 /// CIFAR-10 in its binary version: records of one label byte and 3 x 32 x 32 bytes. Reads every data_batch_*.bin (the whole set, or parts
 /// of it) or test_batch.bin.
-class Cifar10 final : public DataSet {
+class Cifar10 final : public Images {
  public:
   void params(Params& p) override {
-    images_.params(p);
+    Images::params(p);
     p.gives("labels");
     p("split", split_, "train: every data_batch_*.bin in the folder cifar10; test: test_batch.bin").one_of({"train", "test"});
   }
-  void check() const override { images_.check(); }
-  std::int64_t size() const override { return images_.size(); }
-  std::vector<std::int64_t> shape() const override { return images_.shape(); }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {
-    return images_.get(index, noise, condition);
-  }
-  Affine to_model() const override { return images_.to_model(); }
-  std::int64_t classes() const override { return images_.classes(); }
-  Grey grey() const override { return images_.grey(); }
-
   void prepare(const Setting&) override {
     std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(find_data("cifar10"))) {
@@ -51,12 +41,11 @@ class Cifar10 final : public DataSet {
     std::memcpy(records.data_ptr(), all.data(), all.size());
     std::vector<std::int64_t> labels;
     for (std::int64_t i = 0; i < n; ++i) labels.push_back(static_cast<unsigned char>(all[static_cast<std::size_t>(i) * 3073]));
-    images_.store(records.narrow(1, 1, 3072).reshape({n, 3, 32, 32}).contiguous(), labels, 255);
+    store(records.narrow(1, 1, 3072).reshape({n, 3, 32, 32}).contiguous(), labels, 255);
   }
 
  private:
   std::string split_ = "train";
-  Images images_;
 };
 }  // namespace
 SCORELAB_PLUGIN(Cifar10, dataset, "cifar10", "1.0.0", "CIFAR-10, binary version")

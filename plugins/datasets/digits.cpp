@@ -13,23 +13,13 @@ using namespace scorelab;
 
 /// Alpaydin & Kaynak's handwritten digits as scikit-learn ships them: 1,797 images, 8 x 8, 17 grey levels. CSV: 64 numbers of 0 .. 16, then
 /// the class.
-class Digits final : public DataSet {
+class Digits final : public Images {
  public:
   void params(Params& p) override {
-    images_.params(p);
+    Images::params(p);
     p.gives("labels");
     p("split", split_, "all 1,797 images; train: the first 1,500; test: the last 297").one_of({"all", "train", "test"});
   }
-  void check() const override { images_.check(); }
-  std::int64_t size() const override { return images_.size(); }
-  std::vector<std::int64_t> shape() const override { return images_.shape(); }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {
-    return images_.get(index, noise, condition);
-  }
-  Affine to_model() const override { return images_.to_model(); }
-  std::int64_t classes() const override { return images_.classes(); }
-  Grey grey() const override { return images_.grey(); }
-
   void prepare(const Setting&) override {
     const auto file = find_data("digits/digits.csv.gz");
     std::stringstream lines(read_bytes(file));
@@ -49,12 +39,11 @@ class Digits final : public DataSet {
     const std::int64_t first = split_ == "test" ? std::min<std::int64_t>(1500, count) : 0,
                        last = split_ == "train" ? std::min<std::int64_t>(1500, count) : count;
     const at::Tensor all = at::tensor(at::ArrayRef<std::uint8_t>(bytes), at::kByte).view({count, 1, 8, 8});
-    images_.store(all.narrow(0, first, last - first).clone(), {labels.begin() + first, labels.begin() + last}, 16);
+    store(all.narrow(0, first, last - first).clone(), {labels.begin() + first, labels.begin() + last}, 16);
   }
 
  private:
   std::string split_ = "all";
-  Images images_;
 };
 }  // namespace
 SCORELAB_PLUGIN(Digits, dataset, "digits", "1.0.0", "1,797 handwritten digits, 8 x 8")

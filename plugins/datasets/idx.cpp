@@ -12,24 +12,14 @@ namespace {
 using namespace scorelab;
 
 /// Images in LeCun's IDX format, plain or gzip: MNIST, Fashion-MNIST. Big-endian header: 2051, count, rows, columns.
-class Idx final : public DataSet {
+class Idx final : public Images {
  public:
   void params(Params& p) override {
-    images_.params(p);
+    Images::params(p);
     p.gives("labels");
     p("set", set_, "the folder in the data path: mnist, fashion-mnist, or your own");
     p("split", split_, "train: train-images-idx3-ubyte; test: t10k-images-idx3-ubyte").one_of({"train", "test"});
   }
-  void check() const override { images_.check(); }
-  std::int64_t size() const override { return images_.size(); }
-  std::vector<std::int64_t> shape() const override { return images_.shape(); }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {
-    return images_.get(index, noise, condition);
-  }
-  Affine to_model() const override { return images_.to_model(); }
-  std::int64_t classes() const override { return images_.classes(); }
-  Grey grey() const override { return images_.grey(); }
-
   void prepare(const Setting&) override {
     const std::string stem = set_ + "/" + (split_ == "train" ? "train" : "t10k");
     const std::string images = read(stem + "-images-idx3-ubyte"), labels = read(stem + "-labels-idx1-ubyte");
@@ -44,7 +34,7 @@ class Idx final : public DataSet {
     std::memcpy(bytes.data_ptr(), images.data() + 16, images.size() - 16);
     std::vector<std::int64_t> classes;
     for (std::size_t i = 8; i < labels.size(); ++i) classes.push_back(static_cast<unsigned char>(labels[i]));
-    images_.store(bytes, classes, 255);
+    store(bytes, classes, 255);
   }
 
  private:
@@ -63,7 +53,6 @@ class Idx final : public DataSet {
   }
 
   std::string set_ = "mnist", split_ = "train";
-  Images images_;
 };
 }  // namespace
 SCORELAB_PLUGIN(Idx, dataset, "idx", "1.0.0", "MNIST and Fashion-MNIST files (IDX)")

@@ -29,6 +29,21 @@ class BetaProcess : public Scheduler {
   std::vector<double> log_alpha_;
 };
 
+/// Betas whose roots are linear in the level, from beta_start to beta_end.
+class RootLinearBetas : public BetaProcess {
+ public:
+  ~RootLinearBetas() override;
+  void params(Params& p) override;
+
+ protected:
+  /// The defaults.
+  RootLinearBetas(double beta_start, double beta_end) : start_(beta_start), end_(beta_end) {}
+  double beta(std::int64_t i, std::int64_t T) const override;
+
+ private:
+  double start_, end_;
+};
+
 /// The betas of a process whose alpha^2 is a function of u = i/T, at most 0.999: Nichol & Dhariwal 2021, section 3.2.
 double beta_of(double alpha2_before, double alpha2);
 

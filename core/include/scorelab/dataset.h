@@ -42,19 +42,21 @@ class DataSet : public Component {
   virtual Grey grey() const;
 };
 
-/// Stored images: a shared group of parameters (range, flip, dequantise) and what they do.
-class Images {
+/// A data set of stored images, with its parameters range, flip and dequantise. One of its own adds parameters in params(), which calls
+/// this one's, and stores its images in prepare().
+class Images : public DataSet {
  public:
-  void params(Params& p);
+  ~Images() override;
+  void params(Params& p) override;
+  void check() const override;
   /// bytes: [N, C, H, W] of 0 .. top.
   void store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top);
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const;
-  std::int64_t size() const { return bytes_.size(0); }
-  std::vector<std::int64_t> shape() const { return bytes_.sizes().slice(1).vec(); }
-  std::int64_t classes() const;  ///< one more than the largest label
-  Affine to_model() const { return {range_[1] - range_[0], range_[0]}; }
-  Grey grey() const { return {top_ + 1, dequantise_}; }
-  void check() const;
+  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override;
+  std::int64_t size() const override { return bytes_.size(0); }
+  std::vector<std::int64_t> shape() const override { return bytes_.sizes().slice(1).vec(); }
+  std::int64_t classes() const override;  ///< one more than the largest label
+  Affine to_model() const override { return {range_[1] - range_[0], range_[0]}; }
+  Grey grey() const override { return {top_ + 1, dequantise_}; }
 
  private:
   std::vector<double> range_{-1, 1};
