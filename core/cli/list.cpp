@@ -80,14 +80,17 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
     return done;
   }
   if (!kind.empty() && std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-    std::vector<std::string> all = kinds, names;
-    for (const auto& t : tables) all.push_back(t.first);
+    std::vector<std::string> all = kinds, tables_named, names;
+    for (const auto& t : tables) tables_named.push_back(t.first);
+    all.insert(all.end(), tables_named.begin(), tables_named.end());
     for (const auto& e : catalog.entries()) names.push_back(e.stamp.name);
-    if (slash != what.npos || std::find(names.begin(), names.end(), what) == names.end()) {
-      names.insert(names.end(), all.begin(), all.end());
-      const std::string near = manifest::nearest(kind, names);
-      std::cerr << fmt::format("error: there is no kind or plugin `{}`{}; kinds: {}\n", kind,
-                               near.empty() ? "" : fmt::format("; did you mean `{}`?", near), fmt::join(all, ", "));
+    const bool alone = slash == what.npos;
+    if (!alone || std::find(names.begin(), names.end(), what) == names.end()) {
+      if (alone) all.insert(all.end(), names.begin(), names.end());
+      const std::string near = manifest::nearest(kind, all);
+      std::cerr << fmt::format("error: there is no kind{} `{}`{}; kinds: {}, {}\n", alone ? " or plugin" : "", kind,
+                               near.empty() ? "" : fmt::format("; did you mean `{}`?", near), fmt::join(kinds, ", "),
+                               fmt::join(tables_named, ", "));
       return usage;
     }
     name = std::exchange(kind, "");
@@ -97,7 +100,14 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
     for (const auto* e : catalog.of_kind(k))
       if ((kind.empty() || k == kind || (kind == "sampler" && k == "step")) && (name.empty() || e->stamp.name == name))
         entries.push_back(e);
-  if (entries.empty()) return std::cerr << fmt::format("error: there is no {}; scorelab list {} shows what there is\n", what, kind), empty;
+  if (entries.empty()) {
+    std::vector<std::string> names;
+    for (const auto* e : catalog.of_kind(kind)) names.push_back(e->stamp.name);
+    const std::string near = manifest::nearest(name, names);
+    std::cerr << fmt::format("error: there is no {}; {}scorelab list {} shows what there is\n", what,
+                             near.empty() ? "" : fmt::format("did you mean {}/{}? ", kind, near), kind);
+    return empty;
+  }
   if (json || md || !name.empty()) catalog.learn(entries);
   Json out = Json::array();
   std::string last;

@@ -174,7 +174,8 @@ const Instance* most_telling(const Verdict& v) {
   const auto tightness = [](const Instance& i) {
     double size = 1e-300;
     for (const double s : i.sides) size = std::max(size, std::abs(s));
-    return i.margin / size;
+    const double relative = i.margin / size;
+    return std::isfinite(relative) ? relative : std::numeric_limits<double>::infinity();
   };
   const Instance* out = nullptr;
   for (const auto& i : v.instances)

@@ -58,7 +58,7 @@ class Matcher {
   void needs() {
     const bool trains = gives("network", "trains");
     for (const auto& p : parts_) {
-      if (!trains && p.role == "output") continue;  // it means nothing to an exact network
+      if ((!trains || gives("network", "classifies")) && p.role == "output") continue;  // it means nothing to them
       for (const auto& need : p.schema.needs) {
         if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
         const auto giver = giver_of.find(need.name);

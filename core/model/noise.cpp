@@ -90,7 +90,8 @@ Noise::~Noise() = default;
 Noise Noise::stream(std::string_view name, std::int64_t index, std::optional<std::int64_t> first) const {
   std::string path = state_->path + "/" + std::string(name) + "#" + std::to_string(index);
   if (!state_->opened.insert(path).second) throw Error("the noise stream \"" + path + "\" was opened twice");
-  if (first && state_->script) throw Error("recorded noise is of its own samples, and \"" + path + "\" is drawn for samples that share it");
+  if (first && state_->script)
+    throw Error("recorded noise is of its own samples, and \"" + path + "\" is drawn for samples that share it; remove sample.noise");
   Noise out(state_->seed, path, first.value_or(state_->first));
   out.state_->script = state_->script;
   return out;

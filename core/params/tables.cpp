@@ -11,8 +11,10 @@ void OutputOptions::params(Params& p) {
     "what the network says beside it of a reverse step's variance. learned-range: where it lies between the posterior's and the forward "
     "kernel's (Nichol & Dhariwal 2021); learned: the logarithm of its ratio to the kernel's (Sohl-Dickstein et al. 2015)")
       .one_of({"none", "learned-range", "learned"});
-  p.needs("finite-snr", "where alpha is 0 it says nothing of x0; predict x0, v or velocity")
+  p.needs("finite-snr", "where alpha is 0 it says nothing of x0; predict x0, v or velocity, or end the process before")
       .when("predict", {"eps", "score", "score-over-sigma"});
+  p.needs("finite-snr", "sigma/alpha is infinite where alpha is 0; predict x0, v or velocity, or end the process before")
+      .when("predict", {"edm"});
   p.needs("variance", "`variance` takes a second answer beside the mean").when("variance", {"learned-range", "learned"});
   p.needs("teaches-variance", "without that the variance stays as random as it began").when("variance", {"learned-range", "learned"});
   p.gives("learned-variance").when("variance", {"learned-range", "learned"});

@@ -367,9 +367,7 @@ Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std
   Drawn out{f.name, word(f, "says"), true, 0, {}};
   const std::int64_t most = f.options.value<std::int64_t>("count", 36), columns = f.options.value<std::int64_t>("columns", 0);
   const std::size_t cells = first_of_cells(data, f, data.observations.size()).size();
-  if (cells > 24) out.title += fmt::format("{}The first 24 of {} cells; `at` chooses.", out.title.empty() ? "" : ". ", cells);
-  for (std::size_t k = 0; std::filesystem::remove(folder / fmt::format("{}-{}.png", f.name, k)); ++k) {  // of a report before
-  }
+  if (cells > 24) out.title = fmt::format("{}. The first 24 of {} cells; `at` chooses.", out.title.empty() ? f.name : out.title, cells);
   for (const auto i : first_of_cells(data, f, 24)) {
     const auto x = sources.samples(i);
     if (!x || !record::is_images(x->shape)) continue;
@@ -380,6 +378,9 @@ Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std
     out.images.emplace_back(title, file.string());
   }
   if (out.images.empty()) throw Error("there are no images to show");
+  for (std::size_t k = out.images.size(); std::filesystem::remove(folder / fmt::format("{}-{}.png", f.name, k));
+       ++k) {  // of a report before
+  }
   return out;
 }
 

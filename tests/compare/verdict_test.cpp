@@ -53,6 +53,24 @@ TEST_F(Verdicts, AnIntervalThatHoldsZeroIsUndecided) {
   EXPECT_EQ(v.instances[1].outcome, Outcome::pass);
 }
 
+TEST_F(Verdicts, TheMostTellingPlaceFailsOrIsTheNarrowest) {
+  both("10", {1, 1, 1}, {1.5, 1.5, 1.5});
+  both("20", {10, 10, 10}, {11, 11, 11});  // the larger margin, and the smaller share
+  Verdict v = judged("mmd[a] < mmd[b]");
+  EXPECT_EQ(most_telling(v), &v.instances[1]);
+  EXPECT_EQ(numbers(v, v.instances[1]), "10 < 11");
+  v = judged("mmd[a] < 1.2 * mmd[b] - 0.5");  // 1 < 1.3 and 10 < 12.7
+  EXPECT_EQ(most_telling(v), &v.instances[1]);
+  v = judged("mmd[a] < mmd[b] - 0.7");
+  EXPECT_EQ(v.instances[0].outcome, Outcome::fail);
+  EXPECT_EQ(most_telling(v), &v.instances[0]);
+  v.instances[0] = v.instances[1];
+  v.instances[0].margin = v.instances[0].sides[1] = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(most_telling(v), &v.instances[1]) << "what is infinite is not narrow";
+  v.instances.clear();
+  EXPECT_EQ(most_telling(v), nullptr);
+}
+
 TEST_F(Verdicts, MedianEverySeedAndValueDecideBySigns) {
   both("10", {1, 1, 1}, {1.1, 1.2, -5});  // the median says a < b, the mean and the third seed b < a
   both("20", {1, 1, 1}, {1.1, 1.2, -5});

@@ -114,8 +114,8 @@ TEST(Initials, InterpolationAlongTheSphereTurnsAtOneRate) {
   for (int d = 0; d < 3; ++d) expect_normal(a, d, 0, 3), expect_normal(b, d, 0, 3);
   const auto length = [](const at::Tensor& p) { return p.norm(2, 1, true); };
   const at::Tensor e = a / length(a), up = b / length(b) - (b / length(b) * e).sum(1, true) * e, f = up / length(up);
-  for (std::int64_t k = 1; k < 4;
-       ++k) {  // of unit ends the point at the share u is cos(u t) e + sin(u t) f; the ends' lengths scale their parts
+  // Of unit ends the point at the share u is cos(u t) e + sin(u t) f; the ends' lengths scale their parts.
+  for (std::int64_t k = 1; k < 4; ++k) {
     const double u = static_cast<double>(k) / 4;
     const at::Tensor t = whole.unsqueeze(1), unit_b = e * t.cos() + f * t.sin();
     const at::Tensor on_unit = e * (u * t).cos() + f * (u * t).sin();  // = p e + q unit_b
