@@ -55,7 +55,7 @@ def test_names_are_those_of_files():
 
 @pytest.mark.parametrize("name", [n for n in ALL if runs_here(n)])
 def test_every_claim_passes(name, results):
-    done = scorelab("run", f"experiments/{name}", "-q", results=results)
+    done = scorelab("run", f"experiments/{name}", "-q", "-j2", results=results)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     verdicts = json.loads(scorelab("compare", ALL[name]["name"], "--json", results=results).stdout)["claims"]
     assert {v["outcome"] for v in verdicts} == {"pass"}
