@@ -378,9 +378,8 @@ Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std
     out.images.emplace_back(title, file.string());
   }
   if (out.images.empty()) throw Error("there are no images to show");
-  for (std::size_t k = out.images.size(); std::filesystem::remove(folder / fmt::format("{}-{}.png", f.name, k));
-       ++k) {  // of a report before
-  }
+  // What a report before has left behind.
+  for (std::size_t k = out.images.size(); std::filesystem::remove(folder / fmt::format("{}-{}.png", f.name, k)); ++k) continue;
   return out;
 }
 
