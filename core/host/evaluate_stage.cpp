@@ -82,7 +82,7 @@ Json measure_model(StageRun& run) {
   state->chunk = read_table<RunOptions>(run.spec["run"]).chunk;
   if (!run.resolved.contains("threads")) {
     run.resolved["threads"] = setup.measure_threads(state);
-    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+    record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);
   state->counts.reset(0);
@@ -115,11 +115,17 @@ Json measure_samples(StageRun& run) {
     return timed(run, *metric, *setup.data, {{}, &moments, nullptr, nullptr, 0});
   }
   const auto folder = record::stage_folder(run.results, run.spec["sampled"]);
-  const auto samples = record::load_samples(folder / "samples", count);
+  record::SampleChunk samples;
   Paths paths;
-  if (const bool traced = run.spec["metric"]["traced"]; traced) {
-    const auto trace = record::load_trace(folder, std::min(run.spec["sample"]["trace"].get<std::int64_t>(), record::traced(folder)));
-    paths = {to_tensor(trace.t).to(at::kDouble), to_tensor(trace.x).to(at::kDouble)};
+  try {
+    samples = record::load_samples(folder / "samples", count);
+    if (const bool traced = run.spec["metric"]["traced"]; traced) {
+      const auto trace = record::load_trace(folder, std::min(run.spec["sample"]["trace"].get<std::int64_t>(), record::traced(folder)));
+      paths = {to_tensor(trace.t).to(at::kDouble), to_tensor(trace.x).to(at::kDouble)};
+    }
+  } catch (const record::Damaged& e) {
+    record::reopen(folder);
+    throw Error(std::string(e.what()) + "; the same command draws again what is damaged");
   }
   return timed(run, *metric, *setup.data,
                {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, paths.t.defined() ? &paths : nullptr, count});

@@ -66,13 +66,13 @@ Json run_sample(StageRun& run) {
   } else if (const Json fitted = setup.within_budget(sampler, sample, run.spec, run.stop); fitted != sampler) {
     run.resolved["sampler"] = {{"steps", fitted["params"]["steps"]}, {"nfe", 0}};
     sampler = fitted;
-    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+    record::write_json(run.folder / "resolved.json", run.resolved);
   }
   Sampling sampling = setup.sampling(sampler, sample, run.spec, run.stop);
   if (!run.resolved.contains("threads")) {
     const c10::AutoGradMode no_grad(false);
     run.resolved["threads"] = setup.measure_threads(sampling.model);
-    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+    record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);
   if (options.moments == "exact") return run_moments(run, sampling);

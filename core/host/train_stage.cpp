@@ -174,7 +174,7 @@ Json run_train(StageRun& run) {
                   run.spec["seed"], setup.tensors, run.stop);
   if (!run.resolved.contains("threads")) {
     run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
-    record::write_whole(run.folder / "resolved.json", run.resolved.dump());
+    record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);
   trainer.keep = run.spec["keep"].get<std::set<std::int64_t>>();

@@ -22,14 +22,16 @@ void load_weights(const std::filesystem::path& results, const Json& spec, Networ
     throw NotReady();
   if (step > 0 && std::find(trained["keep"].begin(), trained["keep"].end(), Json(step)) == trained["keep"].end()) throw NotReady();
   const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
-  const auto found = record::load_checkpoint(folder, damaged);
-  if (!found) throw Error("the training's checkpoint is gone: " + (folder / "checkpoint.h5").string());
-  if (step == 0 && found->step != record::read_json(stage / "spec.json").at("train").at("steps"))
-    throw Error(fmt::format("the training's last checkpoint is damaged (what is left is of step {}); remove {} to train again", found->step,
-                            (stage / "stage.json").string()));
+  auto found = record::load_checkpoint(folder, damaged);
+  const std::int64_t last = step > 0 ? step : trained.at("steps").get<std::int64_t>();
+  if (!found || found->step != last) {
+    record::reopen(stage);
+    throw Error(fmt::format("the training's checkpoint {} is gone or damaged{}; the same command trains on from what is left",
+                            (folder / "checkpoint.h5").string(), found ? fmt::format(" (what is left is of step {})", found->step) : ""));
+  }
   const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
   NamedTensors parameters = network.parameters();
-  const auto& stored = found->groups.at(group);
+  const auto& stored = found->groups[group];
   if (stored.size() != parameters.size()) throw Error("the checkpoint is of another network");
   for (std::size_t i = 0; i < stored.size(); ++i) {
     const at::Tensor value = to_tensor(stored[i].second);

@@ -37,7 +37,7 @@ Json resolve(const fs::path& folder, const Json& spec) {
     known = {{"device", resolve_device(asked).str()}};
     const Json& threads = spec.at("run").at("threads");
     if (threads.is_number()) known["threads"] = threads.get<std::int64_t>();
-    record::write_whole(folder / "resolved.json", known.dump());
+    record::write_json(folder / "resolved.json", known);
   } else {
     resolve_device(known["device"]);
   }
@@ -47,51 +47,78 @@ Json resolve(const fs::path& folder, const Json& spec) {
 
 constexpr int busy = -1, not_ready = -2;
 
+/// What went wrong, for people.
+std::string explained(const std::string& message) {
+  for (const char* mark : {"can't allocate memory", "out of memory", "std::bad_alloc", "bad allocation"})
+    if (message.find(mark) != message.npos)
+      return "out of memory: lower train.batch, run.chunk or sample.count; what was checkpointed before is kept\n  it said: " + message;
+  return message;
+}
+
+/// Keeps the failure beside the stage, where that is possible, and reports it.
+void fail(const fs::path& folder, const std::string& key, const record::Claim& claim, const std::string& what) {
+  std::string message = explained(what);
+  try {
+    if (claim.in_place()) record::write_json(folder / "failure.json", Json{{"message", message}, {"time", record::now()}});
+  } catch (const std::exception& e) {
+    message += fmt::format("\n  and the failure could not be recorded: {}", e.what());
+  }
+  say({{"event", "failed"}, {"stage", key}, {"message", message}, {"exit", 1}});
+}
+
+/// Runs the stage's own work, and stores that it is done.
+Json made(const fs::path& results, const std::string& key, const record::Claim& claim, const std::atomic<bool>& stop) {
+  const auto begin = std::chrono::steady_clock::now();
+  const fs::path folder = record::stage_folder(results, key);
+  record::remove_stale(folder);
+  const Json spec = record::read_json(folder / "spec.json");
+  if (spec.is_null()) throw Error((folder / "spec.json").string() + " was removed; the same command makes it again");
+  say({{"event", "start"}, {"stage", key}});
+  record::Journal journal(folder / "journal.jsonl");
+  StageRun run{results, folder, spec, journal, stop, {}, {}};
+  auto last = begin - std::chrono::hours(1);
+  run.progress = [&](std::int64_t done, std::int64_t total, Json more) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(100) && done < total) return;
+    last = now;
+    more.update({{"event", "progress"}, {"stage", key}, {"done", done}, {"total", total}});
+    say(more);
+  };
+  reset_peak_memory();
+  run.resolved = resolve(folder, spec);
+  const KeepGenerator generator;
+  const std::string kind = spec.at("stage");
+  Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
+  if (generator.changed()) {
+    for (const char* made : {"samples", "previews", "checkpoint.h5", "checkpoint.previous.h5"}) fs::remove_all(folder / made);
+    throw Error(
+        "a plugin drew from LibTorch's default generator, so that this result cannot be made again and was not kept; every draw belongs "
+        "to the Noise that it is handed");
+  }
+  result.update({{"stage", kind},
+                 {"key", key},
+                 {"label", spec.at("label")},
+                 {"finished", record::now()},
+                 {"resolved", run.resolved},
+                 {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
+                 {"peak_memory", peak_memory()}});
+  journal.sync();
+  if (!claim.in_place()) throw Error("its folder was removed while it was at work; the same command makes it again");
+  record::write_json(folder / "stage.json", result);
+  return result;
+}
+
 int run_stage(const fs::path& results, const std::string& key, const std::atomic<bool>& stop) {
   const fs::path folder = record::stage_folder(results, key);
   const record::Claim claim(folder, true);
   if (!claim.held()) return say({{"event", "busy"}, {"stage", key}}), busy;
-  if (const Json other = record::read_json(folder / "stage.json"); !other.is_null()) {  // another host was faster
-    say({{"event", "done"}, {"stage", key}, {"result", other}});
-    return 0;
-  }
-  if (fs::exists(folder / "failure.json")) return busy;  // or failed before this one
-  const auto begin = std::chrono::steady_clock::now();
   try {
-    const Json spec = record::read_json(folder / "spec.json");
-    if (spec.is_null()) throw Error((folder / "spec.json").string() + " is missing");
-    say({{"event", "start"}, {"stage", key}});
-    record::Journal journal(folder / "journal.jsonl");
-    StageRun run{results, folder, spec, journal, stop, {}, {}};
-    auto last = begin - std::chrono::hours(1);
-    run.progress = [&](std::int64_t done, std::int64_t total, Json more) {
-      const auto now = std::chrono::steady_clock::now();
-      if (now - last < std::chrono::milliseconds(100) && done < total) return;
-      last = now;
-      more.update({{"event", "progress"}, {"stage", key}, {"done", done}, {"total", total}});
-      say(more);
-    };
-    reset_peak_memory();
-    run.resolved = resolve(folder, spec);
-    const KeepGenerator generator;
-    const std::string kind = spec.at("stage");
-    Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
-    if (generator.changed()) {
-      for (const char* made : {"samples", "previews", "checkpoint.h5", "checkpoint.previous.h5"}) fs::remove_all(folder / made);
-      throw Error(
-          "a plugin drew from LibTorch's default generator, so that this result cannot be made again and was not kept; every draw belongs "
-          "to the Noise that it is handed");
+    if (const Json other = record::read_json(folder / "stage.json"); !other.is_null()) {  // another host was faster
+      say({{"event", "done"}, {"stage", key}, {"result", other}});
+      return 0;
     }
-    result.update({{"stage", kind},
-                   {"key", key},
-                   {"label", spec.at("label")},
-                   {"finished", record::now()},
-                   {"resolved", run.resolved},
-                   {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
-                   {"peak_memory", peak_memory()}});
-    journal.sync();
-    record::write_whole(folder / "stage.json", result.dump(1));
-    say({{"event", "done"}, {"stage", key}, {"result", result}});
+    if (fs::exists(folder / "failure.json")) return busy;  // or failed before this one
+    say({{"event", "done"}, {"stage", key}, {"result", made(results, key, claim, stop)}});
     return 0;
   } catch (const Stopped&) {
     say({{"event", "stopped"}, {"stage", key}});
@@ -103,11 +130,9 @@ int run_stage(const fs::path& results, const std::string& key, const std::atomic
     say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 4}});
     return 4;
   } catch (const c10::Error& e) {
-    record::write_whole(folder / "failure.json", Json{{"message", e.what_without_backtrace()}, {"time", record::now()}}.dump());
-    say({{"event", "failed"}, {"stage", key}, {"message", e.what_without_backtrace()}, {"exit", 1}});
+    fail(folder, key, claim, e.what_without_backtrace());
   } catch (const std::exception& e) {
-    record::write_whole(folder / "failure.json", Json{{"message", e.what()}, {"time", record::now()}}.dump());
-    say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 1}});
+    fail(folder, key, claim, e.what());
   }
   return 1;
 }
@@ -130,7 +155,12 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
   const fs::path folder = record::stage_folder(results, key);
   if (fs::exists(folder / "stage.json")) return Stand::done;
   if (hopeless.contains(key) || fs::exists(folder / "failure.json")) return hopeless.insert(key), Stand::failed;
-  const Json spec = record::read_json(folder / "spec.json");
+  Json spec;
+  try {
+    spec = record::read_json(folder / "spec.json");
+  } catch (const record::Damaged&) {  // said when it is begun
+    return Stand::ready;
+  }
   for (const std::string& parent : parents_of(spec)) {
     const fs::path stage = record::stage_folder(results, parent);
     if (fs::exists(stage / "stage.json")) continue;
@@ -156,7 +186,12 @@ int work(const fs::path& results, const std::vector<std::string>& keys, std::siz
       if (stand == Stand::done || stand == Stand::failed) over.insert(key);
       waits = waits || stand == Stand::waits;
       if (stand != Stand::ready) continue;
-      const int code = run_stage(results, key, stop);
+      int code = 1;
+      try {
+        code = run_stage(results, key, stop);
+      } catch (const std::exception& e) {  // its folder cannot be claimed
+        say({{"event", "failed"}, {"stage", key}, {"message", e.what()}, {"exit", 1}});
+      }
       if (code == 4 || code == 75) return code;
       progress = progress || code == 0 || code == 1;
       failed += code == 1;

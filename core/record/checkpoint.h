@@ -16,12 +16,11 @@ struct Checkpoint {
   std::map<std::string, NamedArrays> groups;  ///< "parameters", "ema/0.999", "optimizer/exp_avg", ..
 };
 
-/// Writes `folder`/checkpoint.h5 whole and keeps the one before as checkpoint.previous.h5. The SHA-256 of the HDF5 part stands in the
-/// file's user block (its first 512 bytes, which HDF5 readers skip).
+/// Writes `folder`/checkpoint.h5 whole, verified before it takes its name, and keeps the one before as checkpoint.previous.h5.
 void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint);
 
-/// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not
-/// used; that one is renamed to NAME.damaged.
+/// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not used; that one is
+/// renamed to NAME.damaged.
 std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string& why)>& damaged);
 
 }  // namespace scorelab::record

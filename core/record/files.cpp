@@ -3,43 +3,84 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <scorelab/error.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <vector>
+
+#include "catalog/sha256.h"
 
 namespace scorelab::record {
 namespace {
 
-[[noreturn]] void fail(const std::string& what, const fs::path& file) {
-  throw Error(fmt::format("cannot {} {}: {}", what, file.string(), std::strerror(errno)));
-}
+const char* const checksum = "checksum";
+
+struct Descriptor {
+  Descriptor(const fs::path& file, int flags) : fd(open(file.c_str(), flags | O_CLOEXEC, 0666)) {}
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+  int fd;
+};
 
 void sync(const fs::path& path, int flags) {
-  const int fd = open(path.c_str(), flags | O_CLOEXEC);
-  if (fd < 0 || fsync(fd) != 0) {
-    if (fd >= 0) close(fd);
-    fail("sync", path);
+  const Descriptor file(path, flags);
+  if (file.fd < 0 || fsync(file.fd) != 0) throw io_error("sync", path, errno);
+}
+
+void write_bytes(const fs::path& file, const std::string& bytes) {
+  Descriptor out(file, O_WRONLY | O_CREAT | O_TRUNC);
+  if (out.fd < 0) throw io_error("create", file, errno);
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = write(out.fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno != EINTR) throw io_error("write", file, errno);
+    if (n > 0) done += static_cast<std::size_t>(n);
   }
-  close(fd);
+  if (close(std::exchange(out.fd, -1)) != 0) throw io_error("write", file, errno);
+}
+
+std::string checksum_of(const Json& object) { return sha256(object.dump(-1, ' ', false, Json::error_handler_t::replace)).substr(0, 32); }
+
+bool hexadecimal(const std::string& text, std::size_t size) {
+  return text.size() == size && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
 }  // namespace
 
+Damaged::Damaged(const fs::path& file, const std::string& why)
+    : Error(why.find(file.string()) == 0 ? why : fmt::format("{} is damaged: {}", file.string(), why)) {}
+
+Error io_error(const std::string& what, const fs::path& file, int error) {
+  const char* advice = error == ENOSPC || error == EDQUOT   ? "free some space there, or choose another folder with --results"
+                       : error == EFBIG                     ? "raise the limit of a file's size (ulimit -f)"
+                       : error == EMFILE || error == ENFILE ? "raise the limit of open files (ulimit -n)"
+                       : error == EACCES || error == EPERM  ? "see to its owner and permissions"
+                       : error == EROFS                     ? "the file system is read-only; choose another folder with --results"
+                       : error == EIO                       ? "the disk or the connection to it fails; see the system's log"
+                       : error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS
+                           ? "this file system has no locks (flock); choose a folder on another one with --results"
+                           : "";
+  return Error(fmt::format("cannot {} {}: {}{}{}", what, file.string(), std::strerror(error), *advice ? "; " : "", advice));
+}
+
 void replace_whole(const fs::path& file, const std::function<void(const fs::path&)>& write) {
   fs::create_directories(file.parent_path());
   const fs::path temporary = file.parent_path() / fmt::format(".{}.{}.tmp", file.filename().string(), getpid());
-  write(temporary);
-  sync(temporary, O_RDONLY);
-  if (rename(temporary.c_str(), file.c_str()) != 0) fail("rename a file to", file);
+  try {
+    write(temporary);
+    sync(temporary, O_RDONLY);
+    if (rename(temporary.c_str(), file.c_str()) != 0) throw io_error("rename a file to", file, errno);
+  } catch (...) {
+    unlink(temporary.c_str());
+    throw;
+  }
   sync(file.parent_path(), O_RDONLY | O_DIRECTORY);
 }
 
@@ -56,12 +97,26 @@ void remove_stale(const fs::path& folder) {
   for (const auto& file : stale) fs::remove(file, none);
 }
 
+std::string read_whole(const fs::path& file, std::size_t limit) {
+  const Descriptor in(file, O_RDONLY);
+  if (in.fd < 0) throw io_error("open", file, errno);
+  std::string out;
+  char buffer[1 << 16];
+  while (true) {
+    const ssize_t n = read(in.fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw io_error("read", file, errno);
+    if (n == 0) return out;
+    out.append(buffer, static_cast<std::size_t>(n));
+    if (out.size() > limit) throw Error(fmt::format("{} is longer than {} bytes, the most that is read of such a file", file.string(), limit));
+  }
+}
+
 void write_whole(const fs::path& file, const std::string& bytes) {
   replace_whole(file, [&](const fs::path& temporary) {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) fail("write", temporary);
+    write_bytes(temporary, bytes);
+    if (read_whole(temporary, bytes.size()) != bytes)
+      throw Error(fmt::format("cannot write {}: it was read back otherwise than it was written", file.string()));
   });
 }
 
@@ -72,28 +127,100 @@ double number_of(const Json& v) {
   return word == "inf" ? inf : word == "-inf" ? -inf : std::numeric_limits<double>::quiet_NaN();
 }
 
+void write_json(const fs::path& file, Json object) {
+  object.erase(checksum);
+  object[checksum] = checksum_of(object);
+  write_whole(file, object.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 Json read_json(const fs::path& file) {
-  std::ifstream in(file);
-  if (!in) return {};
-  Json out = Json::parse(in, nullptr, false);
-  if (out.is_discarded()) throw Error(file.string() + " is damaged: it is no JSON; remove it to make its stage again");
+  if (!fs::exists(file)) return {};
+  const std::string text = read_whole(file, std::size_t{1} << 30);
+  int depth = 0;
+  const auto shallow = [&depth](int, Json::parse_event_t event, Json&) {
+    depth += event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+    depth -= event == Json::parse_event_t::object_end || event == Json::parse_event_t::array_end;
+    if (depth > 100) throw Error("it is nested more than 100 deep");
+    return true;
+  };
+  Json out;
+  try {
+    out = Json::parse(text, shallow, false);
+  } catch (const Error& e) {
+    throw Damaged(file, e.what());
+  }
+  if (!out.is_object()) throw Damaged(file, "it is no JSON object; remove it to make again what it records");
+  const Json stated = out.value(checksum, Json());
+  out.erase(checksum);
+  if (stated != checksum_of(out)) throw Damaged(file, "its checksum does not hold; remove it to make again what it records");
   return out;
 }
 
 fs::path stage_folder(const fs::path& results, const std::string& key) { return results / ".stages" / key.substr(0, 24); }
 
-Claim::Claim(const fs::path& folder, bool patient) {
+std::string stage_of(const fs::path& folder) {
+  for (fs::path at = folder; at.has_relative_path(); at = at.parent_path())
+    if (at.parent_path().filename() == ".stages") return at.filename().string();
+  return "";
+}
+
+bool is_stage_name(const std::string& name) { return hexadecimal(name, 24); }
+bool is_key(const std::string& text) { return hexadecimal(text, 64); }
+
+Claim::Claim(const fs::path& folder, bool patient) : file_(folder / "lock") {
   fs::create_directories(folder);
-  fd_ = open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail("open", folder / "lock");
+  fd_ = open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0) throw io_error("open", file_, errno);
   for (int tries = patient ? 20 : 1; tries > 0 && !held_; --tries) {
     held_ = flock(fd_, LOCK_EX | LOCK_NB) == 0;
+    if (!held_ && errno != EWOULDBLOCK && errno != EINTR) {
+      const int error = errno;
+      close(fd_);
+      throw io_error("lock", file_, error);
+    }
     const timespec pause{0, 10000000};
     if (!held_ && patient) nanosleep(&pause, nullptr);
   }
 }
 Claim::~Claim() {
   if (fd_ >= 0) close(fd_);
+}
+
+bool Claim::in_place() const {
+  struct stat ours {}, there {};
+  return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+bool is_claimed(const fs::path& folder) {
+  const Descriptor lock(folder / "lock", O_RDONLY | O_NOFOLLOW);
+  return lock.fd >= 0 && flock(lock.fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+ResultsLock::ResultsLock(const fs::path& results, Mode mode) {
+  fs::create_directories(results);
+  const fs::path file = results / ".lock";
+  fd_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0) throw io_error("open", file, errno);
+  while (flock(fd_, mode == Mode::plan ? LOCK_SH : LOCK_EX) != 0) {
+    if (errno == EINTR) continue;
+    const int error = errno;
+    close(fd_);
+    throw io_error("lock", file, error);
+  }
+}
+ResultsLock::~ResultsLock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void reopen(const fs::path& folder) {
+  const Claim claim(folder, true);
+  if (claim.held()) fs::remove(folder / "stage.json");
+}
+
+void open_standard_descriptors() {
+  int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = dup(fd);
+  if (fd > STDERR_FILENO) close(fd);
 }
 
 std::string now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }

@@ -1,16 +1,24 @@
 #include "hdf5.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <hdf5_hl.h>
 #include <scorelab/error.h>
 
 #include <cstring>
 
+#include "catalog/sha256.h"
+#include "record/hdf5_contents.h"
+
 namespace scorelab::record {
 namespace {
 
+/// What is being written, and whether a handle of it failed to close: destructors cannot throw.
+thread_local Contents* writing = nullptr;
+thread_local bool failed_to_close = false;
+
 void good(herr_t status, const std::string& what) {
-  if (status < 0) throw Error("HDF5 failed to " + what);
+  if (status < 0) throw Error(hdf5_failure(what));
 }
 
 hid_t stored(Array::Type type) {
@@ -40,14 +48,40 @@ Handle text_type() {
   return type;
 }
 
-void scalar(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type, const void* value) {
-  const Handle space(H5Screate(H5S_SCALAR), H5Sclose, "make a data space");
-  const Handle a(H5Acreate2(object, name.c_str(), file_type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "create the attribute " + name);
-  good(H5Awrite(a, memory_type, value), "write the attribute " + name);
+std::string path_of(hid_t object) {
+  std::string out(static_cast<std::size_t>(std::max<ssize_t>(0, H5Iget_name(object, nullptr, 0))), '\0');
+  H5Iget_name(object, out.data(), out.size() + 1);
+  return out == "/" ? "" : out;
 }
 
-/// No error stack on stderr: failures are thrown.
-const herr_t quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+void note(hid_t parent, const std::string& name, const std::string& line) {
+  if (writing) writing->add(path_of(parent) + "/" + name, line);
+}
+
+/// One value, or a list of them.
+void put(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type, const void* values, const std::vector<std::int64_t>& shape,
+         const std::string& line) {
+  const Handle space = space_of(shape);
+  const Handle a(H5Acreate2(object, name.c_str(), file_type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "create the attribute " + name);
+  good(H5Awrite(a, memory_type, values), "write the attribute " + name);
+  if (writing) writing->add(path_of(object) + "@" + name, line);
+}
+
+template <class T>
+void numbers(hid_t object, const std::string& name, const std::vector<T>& values, hid_t type, const std::vector<std::int64_t>& shape) {
+  put(object, name, type, type, values.data(), shape, line_of(values.data(), values.size()));
+}
+
+/// No error stack on stderr: failures are thrown. No filter is loaded from a plugin folder because a file asks for it.
+const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
+
+Handle create_file(const fs::path& file) {
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make access properties");
+  good(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "set the format");
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "make creation properties");
+  good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "track the order");
+  return {H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, "create " + file.string()};
+}
 
 }  // namespace
 
@@ -68,7 +102,7 @@ Array Array::of(const std::vector<std::int64_t>& v) {
 }
 
 Handle::Handle(hid_t id, herr_t (*close)(hid_t), const std::string& what) : id_(id), close_(close) {
-  if (id < 0) throw Error("HDF5 failed to " + what);
+  if (id < 0) throw Error(hdf5_failure(what));
 }
 Handle::Handle(Handle&& o) noexcept : id_(std::exchange(o.id_, -1)), close_(o.close_) {}
 Handle& Handle::operator=(Handle&& o) noexcept {
@@ -76,40 +110,41 @@ Handle& Handle::operator=(Handle&& o) noexcept {
   return *this;
 }
 Handle::~Handle() {
-  if (id_ >= 0) close_(id_);
+  if (id_ >= 0 && close_(id_) < 0) failed_to_close = true;
 }
 
-Handle create_file(const fs::path& file, std::size_t user_block) {
-  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make access properties");
-  good(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "set the format");
-  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "make creation properties");
-  good(H5Pset_userblock(creation, user_block), "set the user block");
-  good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "track the order");
-  return {H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, "create " + file.string()};
+void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
+  Contents contents;
+  struct Writing {
+    explicit Writing(Contents& c) { writing = &c, failed_to_close = false; }
+    ~Writing() { writing = nullptr; }
+  };
+  {
+    const Writing now(contents);
+    {
+      const Handle h5 = create_file(file);
+      write(h5);
+      writing = nullptr;
+      attribute(h5, digest_name, contents.digest());
+      good(H5Fflush(h5, H5F_SCOPE_GLOBAL), "flush " + file.string());
+    }
+    if (failed_to_close) throw Error(hdf5_failure("close " + file.string()));
+  }
+  const std::string other = contents.differs(contents_of(file));
+  if (!other.empty())
+    throw Error(fmt::format("cannot write {}: {} was read back otherwise than it was written; what was there before is kept",
+                            file.string(), other));
 }
 
-Handle open_file(const fs::path& file) { return {H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, "open " + file.string()}; }
+void write_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
+  replace_whole(file, [&](const fs::path& temporary) { make_hdf5(temporary, write); });
+}
 
 Handle create_group(hid_t parent, const std::string& name) {
   const Handle creation(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "make creation properties");
   good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "track the order");
   good(H5Pset_attr_phase_change(creation, 0, 0), "allow large attributes");
   return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose, "create the group " + name};
-}
-
-Handle open_group(hid_t parent, const std::string& name) {
-  return {H5Gopen2(parent, name.c_str(), H5P_DEFAULT), H5Gclose, "open the group " + name};
-}
-bool exists(hid_t parent, const std::string& name) { return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0; }
-
-std::vector<std::string> names(hid_t group) {
-  std::vector<std::string> out;
-  const auto add = [](hid_t, const char* name, const H5L_info_t*, void* list) -> herr_t {
-    static_cast<std::vector<std::string>*>(list)->emplace_back(name);
-    return 0;
-  };
-  good(H5Literate(group, H5_INDEX_CRT_ORDER, H5_ITER_INC, nullptr, add, &out), "list a group");
-  return out;
 }
 
 Handle write(hid_t parent, const std::string& name, const Array& array) {
@@ -127,6 +162,7 @@ Handle write(hid_t parent, const std::string& name, const Array& array) {
   }
   Handle data(H5Dcreate2(parent, name.c_str(), stored(array.type), space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose, "create " + name);
   if (array.count() > 0) good(H5Dwrite(data, stored(array.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.bytes.data()), "write " + name);
+  note(parent, name, line_of(array));
   return data;
 }
 
@@ -138,84 +174,39 @@ void write(hid_t parent, const std::string& name, const std::vector<std::string>
   std::vector<const char*> pointers;
   for (const auto& s : strings) pointers.push_back(s.c_str());
   if (!pointers.empty()) good(H5Dwrite(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "write " + name);
-}
-
-Array read(hid_t parent, const std::string& name) {
-  const Handle data(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose, "open " + name);
-  const Handle type(H5Dget_type(data), H5Tclose, "read the type of " + name),
-      space(H5Dget_space(data), H5Sclose, "read the shape of " + name);
-  Array out;
-  const bool real = H5Tget_class(type) == H5T_FLOAT;
-  const std::size_t size = H5Tget_size(type);
-  out.type = real ? (size == 4 ? Array::Type::f32 : Array::Type::f64) : (size == 1 ? Array::Type::u8 : Array::Type::i64);
-  std::vector<hsize_t> dims(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
-  if (!dims.empty()) H5Sget_simple_extent_dims(space, dims.data(), nullptr);
-  out.shape.assign(dims.begin(), dims.end());
-  out.bytes.resize(static_cast<std::size_t>(out.count()) * Array::size_of(out.type));
-  if (!out.bytes.empty()) good(H5Dread(data, stored(out.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.bytes.data()), "read " + name);
-  return out;
+  note(parent, name, line_of(strings));
 }
 
 void attribute(hid_t object, const std::string& name, const std::string& value) {
   const Handle type = text_type();
   const char* pointer = value.c_str();
-  scalar(object, name, type, type, &pointer);
+  put(object, name, type, type, &pointer, {}, line_of({value}));
 }
-void attribute(hid_t object, const std::string& name, double value) { scalar(object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value); }
-void attribute(hid_t object, const std::string& name, std::int64_t value) { scalar(object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value); }
+void attribute(hid_t object, const std::string& name, double value) {
+  numbers(object, name, std::vector<double>{value}, H5T_IEEE_F64LE, {});
+}
+void attribute(hid_t object, const std::string& name, std::int64_t value) {
+  numbers(object, name, std::vector<std::int64_t>{value}, H5T_STD_I64LE, {});
+}
 
 void attribute(hid_t object, const std::string& name, const Json& value) {
-  if (value.is_boolean()) {
-    const std::uint8_t v = value.get<bool>();
-    return scalar(object, name, H5T_STD_U8LE, H5T_NATIVE_UINT8, &v);
-  }
+  if (value.is_boolean()) return numbers(object, name, std::vector<std::uint8_t>{value.get<bool>()}, H5T_STD_U8LE, {});
   if (value.is_number_integer()) return attribute(object, name, value.get<std::int64_t>());
   if (value.is_number()) return attribute(object, name, value.get<double>());
   if (value.is_string()) return attribute(object, name, value.get<std::string>());
-  const bool numbers =
-      value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
-  if (!numbers) return attribute(object, name, value.dump());
-  if (std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number_integer(); })) {
-    const auto list = value.get<std::vector<std::int64_t>>();
-    const Handle space = space_of({static_cast<std::int64_t>(list.size())});
-    const Handle a(H5Acreate2(object, name.c_str(), H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
-                   "create the attribute " + name);
-    return good(H5Awrite(a, H5T_NATIVE_INT64, list.data()), "write the attribute " + name);
-  }
-  const auto list = value.get<std::vector<double>>();
-  const Handle space = space_of({static_cast<std::int64_t>(list.size())});
-  const Handle a(H5Acreate2(object, name.c_str(), H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
-                 "create the attribute " + name);
-  good(H5Awrite(a, H5T_NATIVE_DOUBLE, list.data()), "write the attribute " + name);
-}
-
-std::int64_t read_integer(hid_t object, const std::string& name) {
-  const Handle a(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "open the attribute " + name);
-  std::int64_t value = 0;
-  good(H5Aread(a, H5T_NATIVE_INT64, &value), "read the attribute " + name);
-  return value;
-}
-std::string read_text(hid_t object, const std::string& name) {
-  const Handle a(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "open the attribute " + name);
-  const Handle type(H5Aget_type(a), H5Tclose, "read a type");
-  char* text = nullptr;
-  if (H5Aread(a, type, &text) < 0) throw Error("HDF5 failed to read the attribute " + name);
-  const std::string out = text ? text : "";
-  H5free_memory(text);
-  return out;
-}
-
-double read_number(hid_t object, const std::string& name) {
-  const Handle a(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "open the attribute " + name);
-  double value = 0;
-  good(H5Aread(a, H5T_NATIVE_DOUBLE, &value), "read the attribute " + name);
-  return value;
+  const bool all = value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
+  if (!all) return attribute(object, name, value.dump());
+  const std::vector<std::int64_t> shape{static_cast<std::int64_t>(value.size())};
+  if (std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number_integer(); }))
+    return numbers(object, name, value.get<std::vector<std::int64_t>>(), H5T_STD_I64LE, shape);
+  numbers(object, name, value.get<std::vector<double>>(), H5T_IEEE_F64LE, shape);
 }
 
 void write_image(hid_t parent, const std::string& name, const Array& pixels) {
   good(H5IMmake_image_24bit(parent, name.c_str(), static_cast<hsize_t>(pixels.shape[1]), static_cast<hsize_t>(pixels.shape[0]),
                             "INTERLACE_PIXEL", reinterpret_cast<const unsigned char*>(pixels.bytes.data())),
        "write the image " + name);
+  note(parent, name, line_of(pixels));
 }
 
 void attach_scale(hid_t data, hid_t scale) { good(H5DSattach_scale(data, scale, 0), "attach a dimension scale"); }

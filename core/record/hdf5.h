@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,12 @@
 #include "record/files.h"
 
 /// HDF5's C library behind one owning handle. Only core/record uses it, from one thread of a process.
+///
+/// Writing: write_hdf5 alone makes files. Every call and every close is checked, what was written is read back and compared, and only then
+/// does the file take its name. A file carries the SHA-256 of its contents.
+///
+/// Reading: files may come from strangers. Links other than hard ones, cycles, storage outside of the file, filters other than ours,
+/// classes, ranks and sizes that are not expected are refused before anything is read; all failures are an Error that names the file.
 namespace scorelab::record {
 
 /// An array of a file: little-endian i64, f64, f32 or u8.
@@ -44,25 +51,35 @@ class Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
-/// A file in the oldest format that has what we write (superblock 2: any reader, any time, no flags); `user_block` bytes in front are
-/// left for a checksum.
-Handle create_file(const fs::path& file, std::size_t user_block = 0);
+/// Writes a file whole: `write` fills it under a temporary name. Throws Error, and leaves the file that was there, where anything fails or
+/// is read back otherwise. Format: the oldest that has what we write (superblock 2: any reader, any time, no flags).
+void write_hdf5(const fs::path& file, const std::function<void(hid_t)>& write);
+/// The same where several files are replaced together: writes and verifies `file` itself, without renaming.
+void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write);
+
+/// Opens a file for reading once its structure has been looked through.
 Handle open_file(const fs::path& file);
+/// The same for a file of ours: its contents must have the SHA-256 that it carries.
+Handle open_verified(const fs::path& file);
+
 Handle create_group(hid_t parent, const std::string& name);
 Handle open_group(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);
-std::vector<std::string> names(hid_t group);  ///< in the order of creation
+std::vector<std::string> names(hid_t group);  ///< in the order of creation, where it is known
+bool is_group(hid_t parent, const std::string& name);
 
 Handle write(hid_t parent, const std::string& name, const Array& array);
 void write(hid_t parent, const std::string& name, const std::vector<std::string>& strings);
 Array read(hid_t parent, const std::string& name);
+/// The same, which must be of this type and have this many dimensions, each at least 1.
+Array read(hid_t parent, const std::string& name, const std::vector<Array::Type>& types, std::size_t rank);
 
 void attribute(hid_t object, const std::string& name, const std::string& value);
 void attribute(hid_t object, const std::string& name, double value);
 void attribute(hid_t object, const std::string& name, std::int64_t value);
 /// A typed attribute from JSON: numbers, booleans as u8, strings, lists of numbers; the rest as its JSON text.
 void attribute(hid_t object, const std::string& name, const Json& value);
-std::int64_t read_integer(hid_t object, const std::string& name);
+std::int64_t read_integer(hid_t object, const std::string& name);  ///< one number; otherwise throws, as the next two
 double read_number(hid_t object, const std::string& name);
 std::string read_text(hid_t object, const std::string& name);
 

@@ -5,6 +5,7 @@
 #include <scorelab/error.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <charconv>
 #include <cmath>
@@ -47,13 +48,35 @@ off_t whole_lines(const fs::path& file) {
   return 0;
 }
 
+std::int64_t whole(const Json& value) {
+  if (!value.is_number_integer()) throw Json::type_error::create(302, "a step is no integer", &value);
+  return value;
+}
+
+/// A line's last member is the CRC-32 of what stands before it.
+const std::string crc_mark = ",\"crc\":\"";
+
+std::string crc_of(std::string_view text) {
+  return fmt::format("{:08x}", crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size())));
+}
+
+bool holds(const std::string& line) {
+  const std::size_t tail = crc_mark.size() + 10;
+  if (line.size() < tail || line.compare(line.size() - tail, crc_mark.size(), crc_mark) != 0) return false;
+  return line.compare(line.size() - 10, 8, crc_of(std::string_view(line).substr(0, line.size() - tail))) == 0;
+}
+
 }  // namespace
 
 Journal::Journal(const fs::path& file) : file_(file) {
   fs::create_directories(file.parent_path());
-  fd_ = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0 || ftruncate(fd_, whole_lines(file)) != 0)
-    throw Error(fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
+  fd_ = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0) throw io_error("open", file, errno);
+  if (ftruncate(fd_, whole_lines(file)) != 0) {
+    const int error = errno;
+    close(fd_);
+    throw io_error("cut the torn end of", file, error);
+  }
   syncer_ = std::thread([this] {
     std::unique_lock lock(mutex_);
     while (!closing_) {
@@ -61,8 +84,9 @@ Journal::Journal(const fs::path& file) : file_(file) {
       if (!dirty_) continue;
       dirty_ = false;
       lock.unlock();
-      fdatasync(fd_);
+      const int error = fdatasync(fd_) == 0 ? 0 : errno;
       lock.lock();
+      if (error != 0) failed_ = error;
     }
   });
 }
@@ -79,11 +103,18 @@ Journal::~Journal() {
 }
 
 void Journal::write(std::string line) {
-  line += '\n';
+  line.pop_back();  // the closing brace
+  line += crc_mark + crc_of(line) + "\"}\n";
   const std::lock_guard lock(mutex_);
+  if (failed_ != 0) throw io_error("sync", file_, failed_);
+  const off_t before = lseek(fd_, 0, SEEK_END);
   for (std::size_t done = 0; done < line.size();) {
     const ssize_t n = ::write(fd_, line.data() + done, line.size() - done);
-    if (n < 0 && errno != EINTR) throw Error(fmt::format("cannot write {}: {}", file_.string(), std::strerror(errno)));
+    if (n < 0 && errno != EINTR) {
+      const int error = errno;
+      if (before < 0 || ftruncate(fd_, before) != 0) lseek(fd_, 0, SEEK_END);  // a torn line is cut when the journal is opened again
+      throw io_error("write", file_, error);
+    }
     if (n > 0) done += static_cast<std::size_t>(n);
   }
   dirty_ = true;
@@ -109,27 +140,55 @@ void Journal::event(const std::string& name, std::int64_t step, const std::strin
 }
 
 void Journal::sync() {
-  if (fdatasync(fd_) != 0) throw Error(fmt::format("cannot sync {}: {}", file_.string(), std::strerror(errno)));
+  const std::lock_guard lock(mutex_);
+  const int error = failed_ != 0 ? failed_ : fdatasync(fd_) == 0 ? 0 : errno;
+  if (error != 0) throw io_error("sync", file_, error);
+}
+
+Lines read_lines(const fs::path& file) {
+  Lines out;
+  std::ifstream in(file, std::ios::binary);
+  for (std::string line; std::getline(in, line);) {
+    const bool torn = in.eof();  // the last line of a live journal
+    Json j = holds(line) ? Json::parse(line, nullptr, false) : Json();
+    if (!j.is_object()) {
+      out.damaged += !torn;
+      continue;
+    }
+    j.erase("crc");
+    out.lines.push_back(std::move(j));
+  }
+  return out;
 }
 
 Story read_journal(const fs::path& file) {
   Story out;
-  std::ifstream in(file);
   std::map<std::string, std::map<std::int64_t, Json>> rows;
-  for (std::string line; std::getline(in, line);) {
-    Json j = Json::parse(line, nullptr, false);
-    if (!j.is_object()) continue;  // a torn last line of a live journal
-    if (j.contains("event")) {
-      out.events.name.push_back(j["event"]), out.events.step.push_back(j["step"]), out.events.time.push_back(j["time"]),
-          out.events.message.push_back(j["message"]);
-    } else if (j.contains("column")) {
-      auto& columns = out.streams[j["stream"]].columns;
-      std::erase_if(columns, [&](const Column& c) { return c.name == j["column"]; });
-      columns.push_back({j["column"], j["unit"], j["goal"], j["long_name"]});
-    } else {
-      Json& row = rows[j["stream"]][j["step"]];
-      row = std::move(j);
+  Lines all = read_lines(file);
+  out.damaged = all.damaged;
+  for (Json& j : all.lines) try {
+      if (j.contains("event")) {
+        Events& e = out.events;
+        const std::string name = j.at("event"), time = j.at("time"), message = j.at("message");
+        const std::int64_t step = whole(j.at("step"));
+        e.name.push_back(name), e.step.push_back(step), e.time.push_back(time), e.message.push_back(message);
+      } else if (j.contains("column")) {
+        const Column column{j.at("column"), j.at("unit"), j.at("goal"), j.at("long_name")};
+        auto& columns = out.streams[j.at("stream")].columns;
+        std::erase_if(columns, [&](const Column& c) { return c.name == column.name; });
+        columns.push_back(column);
+      } else {
+        const std::int64_t step = whole(j.at("step"));
+        j.at("wall");
+        Json& row = rows[j.at("stream")][step];
+        row = std::move(j);
+      }
+    } catch (const Json::exception&) {
+      ++out.damaged;
     }
+  if (out.damaged > 0) {
+    out.events.name.push_back("damaged-journal"), out.events.step.push_back(0), out.events.time.push_back("");
+    out.events.message.push_back(fmt::format("{} lines of {} do not hold their checksum and are left out", out.damaged, file.string()));
   }
   for (const auto& [name, table] : rows) {
     Stream& s = out.streams[name];

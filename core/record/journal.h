@@ -17,8 +17,9 @@ struct Column {
   std::string name, unit = "1", goal = "none", long_name;
 };
 
-/// The journal of a stage: one JSON object a line, the truth about what was reported. A row counts once row() has returned: it is with
-/// the kernel then, and outlives the process. Synced to disk every second, by sync() and at the end.
+/// The journal of a stage: one JSON object a line, the truth about what was reported; each line ends in a checksum of its own. A row counts
+/// once row() has returned: it is with the kernel then, and outlives the process. Synced to disk every second, by sync() and at the end; a
+/// failure to sync is thrown by whatever is called next.
 class Journal {
  public:
   /// Opens for appending; cuts a torn last line. Throws Error.
@@ -37,6 +38,7 @@ class Journal {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool dirty_ = false, closing_ = false;
+  int failed_ = 0;  // errno of the syncing thread
   std::thread syncer_;
 };
 
@@ -52,10 +54,18 @@ struct Events {
   std::vector<std::int64_t> step;
 };
 
-/// What a journal says: for each (stream, step) the last row.
+/// The lines of a journal whose checksum holds, without it.
+struct Lines {
+  std::vector<Json> lines;
+  std::size_t damaged = 0;  ///< lines left out; a torn last one does not count
+};
+Lines read_lines(const fs::path& file);
+
+/// What a journal says: for each (stream, step) the last row. Lines left out are an event, `damaged-journal`.
 struct Story {
   std::map<std::string, Stream> streams;
   Events events;
+  std::size_t damaged = 0;
 };
 Story read_journal(const fs::path& file);
 

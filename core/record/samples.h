@@ -6,7 +6,8 @@
 
 namespace scorelab::record {
 
-/// The samples of one sampling call, in data units, and what each cost. Files are numbered by their first sample.
+/// The samples of one sampling call, in data units, and what each cost. Files are numbered by their first sample, and name it and their
+/// stage inside, so that one in another's place is noticed. Readers verify checksums and throw Damaged.
 struct SampleChunk {
   std::int64_t first = 0;
   Array x;                        ///< [n, ..]

@@ -183,6 +183,20 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
 
 }  // namespace
 
+bool is_current(const View& v) try {
+  const fs::path file = v.folder / "run.h5";
+  if (!fs::exists(file) || !fs::exists(v.folder / "run.jsonl")) return false;
+  const auto written = fs::last_write_time(file);
+  const auto newer = [&](const fs::path& source) { return fs::exists(source) && fs::last_write_time(source) >= written; };
+  if (newer(v.results / v.experiment / "experiment.json")) return false;
+  for (const auto& s : v.sources)
+    for (const char* name : {"stage.json", "journal.jsonl", "failure.json"})
+      if (newer(stage_folder(v.results, s.key) / name)) return false;
+  return read_text(open_group(open_file(file), "status"), "state") == v.state;
+} catch (const std::exception&) {
+  return false;
+}
+
 void write_view(const View& v) {
   fs::create_directories(v.folder);
   remove_stale(v.folder);
@@ -190,10 +204,7 @@ void write_view(const View& v) {
   std::string lines;
   for (const auto& s : v.sources) {
     const fs::path journal = stage_folder(v.results, s.key) / "journal.jsonl";
-    std::ifstream in(journal);
-    for (std::string line; std::getline(in, line);) {
-      Json j = Json::parse(line, nullptr, false);
-      if (!j.is_object()) continue;
+    for (Json& j : read_lines(journal).lines) {
       j["stage"] = s.label;
       lines += j.dump() + "\n";
     }
@@ -214,8 +225,7 @@ void write_view(const View& v) {
     }
   }
   write_whole(v.folder / "run.jsonl", lines);
-  replace_whole(v.folder / "run.h5", [&](const fs::path& temporary) {
-    const Handle file = create_file(temporary);
+  write_hdf5(v.folder / "run.h5", [&](hid_t file) {
     attribute(file, "format", std::string("scorelab-run"));
     attribute(file, "format_version", std::string("1.0"));
     attribute(file, "experiment", v.experiment);

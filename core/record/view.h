@@ -22,6 +22,9 @@ struct View {
   std::vector<Source> sources;
 };
 
+/// Whether run.h5 is newer than all that it is assembled from, and says this state.
+bool is_current(const View& view);
+
 /// Writes run.h5 and run.jsonl, and grid.png where the samples are images; every file whole.
 void write_view(const View& view);
 

@@ -6,8 +6,7 @@ namespace scorelab::report {
 
 void write_tables(const std::filesystem::path& file, const Data& data) {
   using record::Array;
-  record::replace_whole(file, [&](const std::filesystem::path& temporary) {
-    const record::Handle h5 = record::create_file(temporary);
+  record::write_hdf5(file, [&](hid_t h5) {
     record::attribute(h5, "format", std::string("scorelab-comparison"));
     record::attribute(h5, "experiment", data.comparison.name);
     record::attribute(h5, "question", data.comparison.question);

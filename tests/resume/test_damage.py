@@ -55,21 +55,21 @@ def damage(file, how):
             f.truncate(size * 2 // 3)
     elif how == "empty":
         file.write_bytes(b"")
-    elif how == "checksum line":
-        flip(file, 40)
+    elif how == "checksum":
+        with h5py.File(file) as f:
+            sum = f.attrs["contents_sha256"]
+        flip(file, file.read_bytes().index(sum.encode()) + 5)
     elif how == "superblock":
-        flip(file, 512 + 8)
+        flip(file, 8)
     elif how == "object headers":
-        flip(file, 512 + 48 + 20)
+        flip(file, 48 + 20)
     elif how == "data":
         flip(file, place_of_data(file) + 5)
-    elif how == "last byte":
-        flip(file, size - 1)
     elif how == "swapped for text":
         file.write_text("no checkpoint\n" * 100)
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "checksum line", "superblock", "object headers", "data", "last byte", "swapped for text"])
+@pytest.mark.parametrize("how", ["truncated", "empty", "checksum", "superblock", "object headers", "data", "swapped for text"])
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path, begun, reference, how):
     lab, train = begun[0].copy(tmp_path / "lab"), tmp_path / "lab" / begun[1]
     before = step_of(train / "checkpoint.previous.h5")
