@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 #include <scorelab/error.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <fstream>
 #include <set>
-#include <sstream>
+
+#include "process/process.h"
+#include "record/files.h"
 
 namespace scorelab::report {
 namespace {
@@ -18,10 +19,11 @@ constexpr const char* colours[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "
 
 const char* colour(std::size_t i) { return colours[i % std::size(colours)]; }
 
+/// gnuplot takes a string in single quotes as it is: in double quotes it would run what stands between backticks.
 std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' || c == '\\' ? std::string("\\") + c : c == '\n' ? std::string(" ") : std::string(1, c);
-  return out + "\"";
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("''") : static_cast<unsigned char>(c) < 32 ? std::string(" ") : std::string(1, c);
+  return out + "'";
 }
 
 std::string number(double v) { return std::isfinite(v) ? fmt::format("{:.8g}", v) : "NaN"; }
@@ -169,32 +171,35 @@ int draw(const Plot& plot, const std::filesystem::path& folder) {
       plot.kind == Plot::Kind::points || plot.kind == Plot::Kind::paths || plot.kind == Plot::Kind::heat || plot.kind == Plot::Kind::arrows;
   const double width = n == 1 ? (square ? 420 : 560) : (square ? 260.0 : 380.0) * static_cast<double>(columns);
   const double height = n == 1 ? (square ? 420 : 360) : (square ? 270.0 : 280.0) * static_cast<double>(rows);
-  const auto file = [&](const char* kind) { return (folder / (plot.name + "." + kind)).string(); };
-  std::string script, identifier = plot.name;  // gnuplot takes letters, digits and _ alone
+  const auto file = [&](const char* kind) { return folder / (plot.name + "." + kind); };
+  const auto drawn = [](const char* kind) { return fmt::format(".figure.{}.{}", getpid(), kind); };  // a name of ours: gnuplot sees no other
+  const std::string drawing = body(plot, columns, rows);
+  std::string identifier = plot.name;  // gnuplot takes letters, digits and _ alone
   for (char& c : identifier)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  script += fmt::format(
-      "set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name \"{2}\"\nset output {3}\n", width,
-      height, identifier, quoted(file("svg")));
-  const std::string drawing = body(plot, columns, rows);
-  script += drawing + "reset\n";
-  script += fmt::format("set terminal pngcairo size {:.0f},{:.0f} font \"DejaVu Sans,20\" linewidth 2 pointscale 2\nset output {}\n",
-                        2 * width, 2 * height, quoted(file("png"))) +
-            drawing + "reset\n";
-  script += fmt::format("set terminal pdfcairo size {:.2f}in,{:.2f}in font \"DejaVu Sans,9\"\nset output {}\n", width / 90, height / 90,
-                        quoted(file("pdf"))) +
-            drawing;
-  const std::string source = file("gp"), log = file("log");
-  std::ofstream(source) << script;
-  const int status = std::system(fmt::format("gnuplot '{}' > '{}' 2>&1", source, log).c_str());
-  std::ifstream in(log);
-  std::stringstream text;
-  text << in.rdbuf();
-  std::filesystem::remove(log);
-  if (status == 0) return std::filesystem::remove(source), static_cast<int>(width);
-  if (text.str().find("not found") != std::string::npos && text.str().find("gnuplot") != std::string::npos)
-    throw Error("figures need gnuplot, which is not there; apt-get install gnuplot-nox");
-  throw Error(fmt::format("gnuplot refused the figure `{}`: {}; its script is {}", plot.name, text.str().substr(0, 300), source));
+  const std::string script =
+      fmt::format("set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name \"{2}\"\n", width, height,
+                  identifier) +
+      fmt::format("set output '{}'\n{}reset\n", drawn("svg"), drawing) +
+      fmt::format("set terminal pngcairo size {:.0f},{:.0f} font \"DejaVu Sans,20\" linewidth 2 pointscale 2\nset output '{}'\n", 2 * width,
+                  2 * height, drawn("png")) +
+      drawing + "reset\n" +
+      fmt::format("set terminal pdfcairo size {:.2f}in,{:.2f}in font \"DejaVu Sans,9\"\nset output '{}'\n", width / 90, height / 90,
+                  drawn("pdf")) +
+      drawing;
+  const Ended ended = run_program({{"gnuplot", "-d", "-"}, script, folder, {}, true});  // -d: no ~/.gnuplot
+  if (ended.code == 127) throw Error("figures need gnuplot, which is not there; apt-get install gnuplot-nox");
+  for (const char* kind : {"svg", "png", "pdf"}) {
+    std::error_code failed;
+    if (ended.code == 0)
+      std::filesystem::rename(folder / drawn(kind), file(kind), failed);
+    else
+      std::filesystem::remove(folder / drawn(kind), failed);
+    if (ended.code == 0 && failed) throw Error(fmt::format("cannot write {}: {}", file(kind).string(), failed.message()));
+  }
+  if (ended.code == 0) return static_cast<int>(width);
+  record::write_whole(file("gp"), script);
+  throw Error(fmt::format("gnuplot refused the figure `{}`: {}; its script is {}", plot.name, ended.output.substr(0, 300), file("gp").string()));
 }
 
 }  // namespace scorelab::report
