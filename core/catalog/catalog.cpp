@@ -16,11 +16,12 @@
 namespace scorelab::catalog {
 namespace {
 
-/// Size, time and inode: a file with the same of these has the same contents.
+/// Size, times and inode: a file with the same of these has the same contents.
 std::string identity(const fs::path& file) {
   struct stat s {};
   if (stat(file.c_str(), &s) != 0) return "";
-  return fmt::format("{}:{}.{}:{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ino);
+  return fmt::format("{}:{}.{}:{}.{}:{}:{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec, s.st_dev,
+                     s.st_ino);
 }
 
 Json stamp_to_json(const Stamp& s) {
@@ -84,7 +85,8 @@ void Catalog::load() {
   if (!in) return;
   const Json all = Json::parse(in, nullptr, false);
   if (!all.is_object() || all.value("version", "") != SCORELAB_VERSION) return;
-  files_ = all["files"], schemas_ = all["schemas"], answers_ = all["answers"];
+  for (const auto& [name, to] : {std::pair{"files", &files_}, {"schemas", &schemas_}, {"answers", &answers_}})
+    if (all.contains(name) && all[name].is_object()) *to = all[name];
 }
 
 void Catalog::save() {
@@ -100,7 +102,7 @@ void Catalog::scan(const fs::path& folder, bool built_in) {
   std::error_code none;
   std::vector<fs::path> files;
   for (const auto& item : fs::directory_iterator(folder, none))
-    if (item.path().extension() == ".so") files.push_back(fs::absolute(item.path()));
+    if (item.path().extension() == ".so" && item.is_regular_file(none)) files.push_back(fs::absolute(item.path()).lexically_normal());
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     const std::string id = identity(file);
@@ -126,11 +128,33 @@ void Catalog::scan(const fs::path& folder, bool built_in) {
   }
 }
 
+namespace {
+
+/// Whether a folder's path ends in these parts.
+bool ends_in(const fs::path& folder, const fs::path& parts) {
+  const std::vector<fs::path> all(folder.begin(), folder.end()), end(parts.begin(), parts.end());
+  return end.size() <= all.size() && std::equal(end.rbegin(), end.rend(), all.rbegin());
+}
+
+}  // namespace
+
+std::vector<const Entry*> Catalog::all(const std::vector<std::string>& kinds, const std::string& name) const {
+  const auto slash = name.rfind('/');
+  const std::string own = slash == name.npos ? name : name.substr(slash + 1);
+  const fs::path folder = slash == name.npos ? fs::path() : fs::path(name.substr(0, slash)).lexically_normal();
+  std::vector<const Entry*> out;
+  for (const bool built_in : {true, false})
+    for (const auto& e : entries_) {
+      if (e.built_in != built_in || e.stamp.name != own || std::find(kinds.begin(), kinds.end(), e.stamp.kind) == kinds.end()) continue;
+      if (!folder.empty() && !(folder == "scorelab" && e.built_in) && !ends_in(e.file.parent_path(), folder)) continue;
+      if (std::none_of(out.begin(), out.end(), [&](const Entry* other) { return other->sha256 == e.sha256; })) out.push_back(&e);
+    }
+  return out;
+}
+
 const Entry* Catalog::find(const std::vector<std::string>& kinds, const std::string& name) const {
-  const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
-    return e.stamp.name == name && std::find(kinds.begin(), kinds.end(), e.stamp.kind) != kinds.end();
-  });
-  return it == entries_.end() ? nullptr : &*it;
+  const auto found = all(kinds, name);
+  return found.empty() ? nullptr : found.front();
 }
 
 std::vector<const Entry*> Catalog::of_kind(const std::string& kind) const {
@@ -166,6 +190,15 @@ const Described& Catalog::describe(const Entry& entry) {
   if (schemas_.contains(entry.sha256)) described_[entry.sha256] = described_from_json(schemas_[entry.sha256]);
   if (!entry.mismatch.empty()) described_[entry.sha256].error = entry.mismatch;
   return described_[entry.sha256];
+}
+
+std::string Catalog::hash_of(const fs::path& file) {
+  const fs::path path = fs::absolute(file);
+  const std::string id = identity(path);
+  Json& known = files_[path.string()];
+  if (!known.is_object() || known.value("id", "") != id || !known.contains("sha256"))
+    known = {{"id", id}, {"sha256", sha256_file(path)}}, dirty_ = true;
+  return known["sha256"];
 }
 
 std::optional<Json> Catalog::recall(const std::string& key) const {

@@ -45,7 +45,10 @@ class Catalog {
   Catalog(std::vector<fs::path> folders, fs::path built_in, Ask ask);
   ~Catalog();
 
-  /// The plugin of one of these kinds with this name: the first folder wins. Null if there is none.
+  /// The plugins of these kinds with this name, scorelab's own first. `FOLDER/NAME` names one of a folder (the end of its path), or of
+  /// `scorelab`. Several: the name is not enough, unless their files are the same.
+  std::vector<const Entry*> all(const std::vector<std::string>& kinds, const std::string& name) const;
+  /// The first of them; null if there is none.
   const Entry* find(const std::vector<std::string>& kinds, const std::string& name) const;
   std::vector<const Entry*> of_kind(const std::string& kind) const;
   const std::vector<Entry>& entries() const { return entries_; }
@@ -54,6 +57,9 @@ class Catalog {
   /// Learns the schemas of many at once; `describe` alone learns one.
   void learn(const std::vector<const Entry*>& entries);
   const Described& describe(const Entry& entry);
+
+  /// The SHA-256 of a file's contents, kept by its size, times and inode. Throws Error.
+  std::string hash_of(const fs::path& file);
 
   /// A cached answer for any key, such as a component's own verdict on its parameters; kept beside the schemas.
   std::optional<Json> recall(const std::string& key) const;

@@ -27,6 +27,7 @@ struct File {
 };
 
 std::string section_text(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) throw Error("is no regular file");
   File file(path);
   if (file.fd < 0) throw Error(fmt::format("cannot be opened: {}", std::strerror(errno)));
   elf_version(EV_CURRENT);
@@ -34,10 +35,11 @@ std::string section_text(const std::filesystem::path& path) {
   GElf_Ehdr header;
   if (!file.elf || elf_kind(file.elf) != ELF_K_ELF || !gelf_getehdr(file.elf, &header))
     throw Error("is not an ELF file: a plugin is a shared library");
-  const off_t size = lseek(file.fd, 0, SEEK_END);
-  if (header.e_shoff == 0 || static_cast<off_t>(header.e_shoff + header.e_shentsize * header.e_shnum) > size)
-    throw Error(fmt::format("is truncated: its section table ends at byte {}, the file at {}; build or copy it again",
-                            header.e_shoff + header.e_shentsize * header.e_shnum, size));
+  const auto size = static_cast<std::uint64_t>(std::max<off_t>(0, lseek(file.fd, 0, SEEK_END)));
+  const std::uint64_t table = std::uint64_t{header.e_shentsize} * header.e_shnum;
+  if (header.e_shoff == 0 || header.e_shoff > size || table > size - header.e_shoff)
+    throw Error(fmt::format("is truncated: its section table of {} bytes begins at byte {}, and the file ends at {}; build or copy it again", table,
+                            header.e_shoff, size));
   std::size_t names = 0;
   if (elf_getshdrstrndx(file.elf, &names) != 0) throw Error("is damaged: it has no section names");
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(file.elf, section));) {
@@ -67,6 +69,9 @@ Stamp read_stamp(const std::filesystem::path& file) {
     throw Error("has a stamp with bytes that are no text (ASCII); build it again");
   if (text.find("scorelab-plugin") == text.npos || fields["kind"].empty() || fields["name"].empty())
     throw Error("has a stamp without kind or name; build it again");
+  const std::string& name = fields["name"];
+  if (name.size() > 64 || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != name.npos)
+    throw Error(fmt::format("has the name `{}`; a plugin's name has letters, digits and dashes, at most 64", name.substr(0, 100)));
   return {fields["kind"],  fields["name"],     fields["version"], fields["summary"],  fields["api"],
           fields["torch"], fields["cxx11abi"], fields["gxxabi"],  fields["compiler"], fields["source"]};
 }

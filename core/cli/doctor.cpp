@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cli/command.h"
+#include "params/data_path.h"
 #include "cli/hosts.h"
 #include "cli/terminal.h"
 
@@ -30,13 +31,10 @@ Json devices() {
 }
 
 Json data_sets() {
-  const char* set = std::getenv("SCORELAB_DATA");
-  std::stringstream folders(fmt::format("{}:{}", set && *set ? set : "data:../shared/data",
-                                        (catalog::program_folder().parent_path() / "share/scorelab/data").string()));
   Json out = Json::object();
-  for (std::string folder; std::getline(folders, folder, ':');)
+  for (const auto& folder : data_folders())
     for (const char* name : {"digits", "mnist", "fashion-mnist", "cifar10"})
-      if (!folder.empty() && fs::exists(fs::path(folder) / name) && !out.contains(name)) out[name] = (fs::path(folder) / name).string();
+      if (fs::exists(folder / name) && !out.contains(name)) out[name] = (folder / name).string();
   return out;
 }
 

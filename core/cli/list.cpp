@@ -67,6 +67,15 @@ std::string markdown(const schema::Schema& s) {
   return out;
 }
 
+/// `reads digits/digits.csv.gz`: files below the data path.
+std::string reads(const schema::Schema& s) {
+  std::string out;
+  for (const auto& r : s.reads)
+    out += fmt::format("  reads {}{}{}\n", r.name, r.optional ? ", where it is there" : "",
+                       r.whens.empty() ? "" : " (where " + schema::words(r.whens) + ")");
+  return out;
+}
+
 int list(const std::string& what, const std::vector<std::string>& folders, bool json, bool md) {
   auto catalog = open_catalog({folders.begin(), folders.end()});
   const auto slash = what.find('/');
@@ -129,7 +138,7 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
                   << fmt::format("\n### {}\n\n{}. Version {}.\n\n{}", s.name, s.summary, s.version, markdown(d.schema));
       else
         std::cout << fmt::format("{} {} {}: {}\n{}", s.kind, bold(s.name, STDOUT_FILENO), s.version, s.summary,
-                                 d.error.empty() ? describe(schema) : "  cannot be used: " + d.error + "\n");
+                                 d.error.empty() ? describe(schema) + reads(schema) : "  cannot be used: " + d.error + "\n");
     } else {
       if (s.kind != last) std::cout << bold(s.kind == "step" ? "step (a sampler, or part of one)" : s.kind, STDOUT_FILENO) << "\n";
       std::cout << fmt::format("  {:<26} {}{}\n", s.name, s.summary, e->mismatch.empty() ? "" : "  [" + e->mismatch + "]");

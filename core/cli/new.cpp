@@ -6,6 +6,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "catalog/trust.h"
 #include "cli/command.h"
 
 namespace scorelab::cli {
@@ -55,6 +56,7 @@ int write_project(const std::string& kind, const std::string& name, const fs::pa
                                        {kind + ".cpp", name + ".cpp"},
                                        {kind + ".toml", name + ".toml"}})
     std::ofstream(folder / target) << replaced(replaced(whole(from / source), "Template", class_name(name)), "template", name);
+  catalog::trust(folder / "build");
   std::cout << fmt::format(
       "{0}/{1}.cpp   the {2}: {3} lines to change\n{0}/{1}.toml  an experiment with it\n\n  cd {0}\n  cmake -B build "
       "-DCMAKE_PREFIX_PATH={4}\n"

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <scorelab/error.h>
 
 #include <cmath>
 #include <iostream>
 
+#include "catalog/trust.h"
 #include "cli/command.h"
 #include "cli/provenance.h"
 #include "cli/running.h"
@@ -73,9 +75,24 @@ Node root_of(const Json& resolved, std::int64_t train_seed, std::int64_t sample_
   return root;
 }
 
-/// What was recorded of the machine and the programs, beside what is there now.
-void compare_machines(hid_t file, const Json& now) {
+/// The files that were read then and are not there now, with the same contents, under any path.
+std::vector<std::string> missing_inputs(const Json& then, const Json& now) {
+  std::vector<std::string> out;
+  if (!then.is_object() || !now.is_object()) return out;
+  for (const auto& [path, hash] : then.items())
+    if (std::find(now.begin(), now.end(), hash) == now.end()) {
+      std::string here;
+      for (const auto& [own, is] : now.items())
+        if (fs::path(own).filename() == fs::path(path).filename()) here = fmt::format("; here {} has {}", own, is.dump());
+      out.push_back(fmt::format("{} had the SHA-256 {}{}", path, hash.dump(), here));
+    }
+  return out;
+}
+
+/// Says what was recorded of the machine and the programs, beside what is there now. Returns the inputs that differ.
+std::vector<std::string> compare_machines(hid_t file, const Json& now) {
   const record::Handle group = record::open_group(file, "provenance");
+  std::vector<std::string> inputs;
   std::cerr << "what differs here:\n";
   bool same = true;
   for (const auto& [key, value] : now.items()) {
@@ -88,21 +105,31 @@ void compare_machines(hid_t file, const Json& now) {
     }
     const std::string is = value.is_string() ? value.get<std::string>() : value.dump();
     const Json before = Json::parse(was, nullptr, false);
-    if (before.is_object() && value.is_object()) {
-      for (const auto& [name, text] : value.items())  // then there may have been more: the plugins of other cells
-        if (!before.contains(name) || before[name] != text) {
-          std::cerr << fmt::format("  {}: {} then, {} now\n", name, before.contains(name) ? before[name].dump() : "not there", text.dump());
-          same = false;
-        }
+    if (key == "data") {
+      inputs = missing_inputs(before, value);
+      for (const auto& text : inputs) std::cerr << fmt::format("  data: {}\n", text);
+      same = same && inputs.empty();
+    } else if (before.is_object() && value.is_object()) {
+      const auto without_place = [](Json plugin) {
+        if (plugin.is_object()) plugin.erase("file");
+        return plugin;
+      };
+      for (const auto& [name, own] : value.items()) {  // then there may have been more: the plugins of other cells
+        const Json then = before.contains(name) ? without_place(before[name]) : Json("not there"), is = without_place(own);
+        if (then == is) continue;
+        std::cerr << fmt::format("  {}: {} then, {} now\n", name, then.dump(), is.dump());
+        same = false;
+      }
     } else if (was != is) {
       std::cerr << fmt::format("  {}: {} then, {} now\n", key, was.empty() ? "nothing" : was, is.empty() ? "nothing" : is);
       same = false;
     }
   }
   if (same) std::cerr << "  nothing\n";
+  return inputs;
 }
 
-int compare_values(hid_t file, const fs::path& fresh) {
+int compare_values(hid_t file, const fs::path& fresh, const std::vector<std::string>& inputs) {
   if (!record::exists(file, "metrics")) return done;
   const record::Handle metrics = record::open_group(file, "metrics");
   if (!record::exists(metrics, "metrics")) return std::cout << "the run measured no metrics\n", done;
@@ -111,11 +138,22 @@ int compare_values(hid_t file, const fs::path& fresh) {
   bool same = true;
   for (const auto& name : record::names(then)) {
     if (name == "step" || name == "wall") continue;
-    const double a = record::read(then, name).as<double>()[0], b = record::read(now, name).as<double>()[0];
+    const std::vector<record::Array::Type> floats{record::Array::Type::f64};
+    const double a = record::read(then, name, floats, 1).as<double>()[0];
+    if (!record::exists(now, name)) {
+      std::cout << fmt::format("{:<32} {} then, not measured now\n", name, a);
+      same = false;
+      continue;
+    }
+    const double b = record::read(now, name, floats, 1).as<double>()[0];
     const bool equal = a == b || (std::isnan(a) && std::isnan(b));
     std::cout << fmt::format("{:<32} {} then, {} now{}\n", name, a, b,
                              equal ? ": the same" : fmt::format(": off by {:.3g}", std::abs(a - b) / std::max(1e-300, std::abs(a))));
     same = same && equal;
+  }
+  if (!inputs.empty()) {
+    std::cout << fmt::format("not the same inputs, so that this is another experiment:\n  {}\n", fmt::join(inputs, "\n  "));
+    return failed;
   }
   std::cout << (same ? "reproduced to the last bit\n"
                      : "not the same bits; other processors, thread counts and LibTorch versions round differently\n");
@@ -136,7 +174,9 @@ int reproduce(const std::string& path, const std::string& results, const std::ve
   Loaded loaded;
   {
     const record::Handle config = record::open_group(file, "config");
-    resolved = Json::parse(record::read_text(config, "resolved"));
+    resolved = Json::parse(record::read_text(config, "resolved"), nullptr, false);
+    if (!resolved.is_object() || !resolved.contains("name") || !resolved["name"].is_string())
+      throw Error(fmt::format("{} is damaged: its configuration is no experiment", path));
     loaded.text = record::read_text(config, "source");
     sample_seed = record::read_integer(file, "seed");
     train_seed = record::read_integer(file, "train_seed");
@@ -144,17 +184,20 @@ int reproduce(const std::string& path, const std::string& results, const std::ve
   loaded.sources.add(path, loaded.text, fs::path(path).parent_path().string());
   Node root = root_of(resolved, train_seed, sample_seed);
   Json folders = Json::array();
-  for (const auto& folder : plugins) folders.push_back(fs::absolute(folder).string());
+  for (const auto& folder : plugins) {
+    catalog::trust_for_now(folder);
+    folders.push_back(fs::absolute(folder).string());
+  }
   root.members.push_back({"plugins", {}, tree_of(folders), false, false});
   if (const int code = load_tree(root, {}, resolved["name"], false, {}, loaded); code != done) return code;
-  compare_machines(file, provenance(loaded.cells, fs::current_path(), ""));
+  const auto inputs = compare_machines(file, provenance(loaded.cells, fs::current_path(), ""));
   RunArguments a;
   a.manifest.file = path;
   a.results = results;
   a.options.quiet = quiet;
   a.command = "scorelab reproduce " + path;
   if (const int code = run_loaded(loaded, a); code != done) return code;
-  return compare_values(file, fs::path(results) / loaded.comparison.name / "run.h5");
+  return compare_values(file, fs::path(results) / loaded.comparison.name / "run.h5", inputs);
 }
 
 }  // namespace

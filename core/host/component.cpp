@@ -4,10 +4,13 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
+#include "catalog/sha256.h"
 #include "host/crash.h"
 #include "host/load.h"
 #include "model/step_sampler.h"
+#include "params/data_path.h"
 
 namespace scorelab::host {
 
@@ -48,7 +51,7 @@ void read_params(Component& component, const Json& values) {
 }
 
 std::shared_ptr<Component> bare(const Json& config) {
-  const Plugin& plugin = load(config.at("file").get<std::string>());
+  const Plugin& plugin = load(config.at("file").get<std::string>(), config.value("sha256", ""));
   if (plugin.stamp.kind != config.at("kind") || plugin.stamp.name != config.at("plugin"))
     throw Error(fmt::format("{} is {} `{}`, not {}", plugin.file.string(), plugin.stamp.kind, plugin.stamp.name, title(config)));
   return create(plugin);
@@ -71,6 +74,23 @@ void for_slots(Component& component, const Json& config, const std::function<voi
 void check_tree(Component& component, const Json& config) {
   call(title(config), [&] { component.check(); });
   for_slots(component, config, check_tree);
+}
+
+}  // namespace
+
+namespace {
+
+/// The files that a component reads must be those that the plan was made with. A file is read once a process, until its time changes.
+void expect_unchanged(const std::string& who, const Json& files) {
+  static std::map<std::string, std::pair<std::filesystem::file_time_type, std::string>> known;
+  for (const auto& [path, hash] : files.items()) {
+    std::error_code gone;
+    const auto time = std::filesystem::last_write_time(path, gone);
+    if (gone) throw PluginError(who, fmt::format("{} is not there any more", path));
+    auto& one = known[path];
+    if (one.second.empty() || one.first != time) one = {time, sha256_file(path)};
+    if (one.second != hash) throw PluginError(who, fmt::format("{} was changed since it was planned; the same command plans again", path));
+  }
 }
 
 }  // namespace
@@ -114,6 +134,11 @@ void prepare(const std::shared_ptr<Component>& component, const Json& config, co
     for (const auto& spec : p.specs)
       if (auto* ref = std::get_if<ModelRef*>(&spec->target))
         if (const auto found = models.find((*ref)->name()); found != models.end()) (*ref)->bind(found->second);
+    std::optional<DeclaredData> declared;
+    if (of.contains("files")) {
+      expect_unchanged(title(of), of["files"]);
+      declared.emplace(of["files"]);
+    }
     call(title(of), [&] { c.prepare(setting); });
   };
   one(*component, config);

@@ -6,6 +6,9 @@
 #include <map>
 #include <mutex>
 
+#include "catalog/catalog.h"
+#include "catalog/sha256.h"
+#include "catalog/trust.h"
 #include "host/crash.h"
 
 namespace scorelab::host {
@@ -20,7 +23,7 @@ std::string loader_text(const std::string& what) {
 
 }  // namespace
 
-const Plugin& load(const std::filesystem::path& file) {
+const Plugin& load(const std::filesystem::path& file, const std::string& sha256) {
   static std::mutex mutex;
   // Leaked on purpose, the libraries with it.
   static auto& loaded = *new std::map<std::string, std::pair<Plugin, boost::dll::shared_library>>;
@@ -35,6 +38,12 @@ const Plugin& load(const std::filesystem::path& file) {
     throw fail(e.what());
   }
   if (const std::string why = catalog::mismatch(stamp); !why.empty()) throw fail(why);
+  const std::string hash = sha256_file(file);
+  if (!sha256.empty() && hash != sha256) throw fail("is not the file that was planned with: it has another SHA-256");
+  const auto folder = std::filesystem::weakly_canonical(std::filesystem::absolute(file)).parent_path();
+  if (folder != std::filesystem::weakly_canonical(catalog::built_in_plugins()) && !catalog::is_trusted(folder) &&
+      !catalog::is_known_program(hash))
+    throw fail("is a program that you have not trusted: it came with the results; run the manifest again, or name its folder in SCORELAB_TRUST");
   boost::dll::shared_library library;
   try {
     const Entering entering(stamp.kind, stamp.name);

@@ -9,7 +9,9 @@
 #include <map>
 #include <set>
 
+#include "catalog/sha256.h"
 #include "manifest/parts.h"
+#include "params/data_path.h"
 #include "params/tables.h"
 
 namespace scorelab::manifest {
@@ -28,7 +30,7 @@ schema::Schema table_schema() {
 void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::string>& seen, std::vector<const catalog::Entry*>& out) {
   if (node.kind == Kind::string && seen.insert(node.string).second)
     for (const auto& e : catalog.entries())
-      if (e.stamp.name == node.string) out.push_back(&e);
+      if (e.stamp.name == node.string.substr(node.string.rfind('/') + 1)) out.push_back(&e);
   for (const auto& item : node.items) collect(item, catalog, seen, out);
   for (const auto& m : node.members) collect(m.value, catalog, seen, out);
 }
@@ -67,6 +69,7 @@ class Checker {
     const Json dropped{{"plugin", fmt::format("drop_labels = {}", e.train["drop_labels"].dump())}, {"params", e.train}};
     parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
+    if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : ""; !noise.empty()) e.files[noise] = catalog_.hash_of(noise);
     if (const Node* sample = root_.find("sample"); model_.empty()) {
       const Json traced{{"plugin", fmt::format("trace = {}", e.sample["trace"].dump())}, {"params", e.sample}};
       parts_.push_back({traced, sample ? sample->at : root_.at, table_schema<SampleOptions>(), "sample"});
@@ -176,8 +179,10 @@ class Checker {
     }
     const std::size_t problems_before = findings_.count();
     role_ = role;
-    const catalog::Entry* entry = catalog_.find(kinds, name->string);
-    if (!entry) return unknown(kinds, *name), Json();
+    const auto entries = catalog_.all(kinds, name->string);
+    if (entries.empty()) return unknown(kinds, *name), Json();
+    if (entries.size() > 1 && !name->implied) return ambiguous(kinds[0], *name, entries), Json();
+    const catalog::Entry* entry = entries.front();
     const std::string owner = fmt::format("{} `{}`", kinds[0], entry->stamp.name);
     const auto& described = catalog_.describe(*entry);
     if (!described.error.empty()) {
@@ -192,6 +197,7 @@ class Checker {
                                            : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
     Json out{{"plugin", entry->stamp.name},  {"kind", entry->stamp.kind}, {"version", entry->stamp.version},  {"id", id},
              {"file", entry->file.string()}, {"sha256", entry->sha256},   {"params", std::move(read.values)}, {"key", std::move(read.key)}};
+    if (findings_.count() == problems_before) files(s, out, name->at, owner);
     parts_.push_back({out, name->at, s, role});
     if (findings_.count() == problems_before) out_.doubts.push_back({out, name->at});
     return out;
@@ -211,11 +217,49 @@ class Checker {
     };
   }
 
+  /// The files that a component reads, by their contents, and those that its parameters name.
+  void files(const schema::Schema& s, Json& component, const Position& at, const std::string& owner) {
+    component["files"] = Json::object();
+    std::string contents;
+    for (const auto& reading : s.reads) {
+      if (!schema::holds(reading.whens, component["params"])) continue;
+      const auto found = data_files(reading.name, component["params"]);
+      if (found.empty() && !reading.optional) {
+        std::vector<std::string> folders;
+        for (const auto& folder : data_folders()) folders.push_back(folder.string());
+        problem(at, fmt::format("{} reads `{}`, which is not there", owner, data_name(reading.name, component["params"])),
+                "set SCORELAB_DATA to the folder that holds it, or see `scorelab data`", {fmt::format("searched: {}", fmt::join(folders, ", "))});
+      }
+      for (const auto& file : found) {
+        const std::string hash = catalog_.hash_of(file.path);
+        component["files"][file.path.string()] = hash;
+        contents += file.name + " " + hash + "\n";
+      }
+    }
+    if (!contents.empty()) component["key"]["$files"] = sha256(contents);
+    for (const auto& p : s.params)
+      if (p.file && component["params"][p.name] != p.initial) {
+        const std::string path = component["params"][p.name];
+        component["files"][path] = catalog_.hash_of(path);
+      }
+    out_.experiment.files.update(component["files"]);
+  }
+
   void without_plugin(const std::string& what, const Node& table) {
     for (const auto& m : table.members)
       if (nearest(m.key, {"plugin"}) == "plugin")
         return problem(m.key_at, fmt::format("`{}` is a table without `plugin`", what), "did you mean `plugin`?");
     problem(table.at, fmt::format("`{}` is a table without `plugin`", what), "expected a plugin's name, or a table with `plugin`");
+  }
+
+  void ambiguous(const std::string& kind, const Node& name, const std::vector<const catalog::Entry*>& entries) {
+    std::vector<std::string> notes;
+    for (const auto* e : entries) notes.push_back(fmt::format("file: {}", e->file.string()));
+    const auto* other = entries.back();
+    problem(name.at, fmt::format("{} plugins are a {} called `{}`", entries.size(), kind, name.string),
+            fmt::format("say which: \"{}/{}\"{}", other->file.parent_path().filename().string(), other->stamp.name,
+                        entries.front()->built_in ? fmt::format(" or \"scorelab/{}\"", entries.front()->stamp.name) : ""),
+            std::move(notes));
   }
 
   void unknown(const std::vector<std::string>& kinds, const Node& name) {
@@ -341,11 +385,12 @@ void learn_schemas(const std::vector<const Node*>& experiments, catalog::Catalog
 
 Checked check(const Node& root, catalog::Catalog& catalog, Findings& findings) { return Checker(root, catalog, findings).run(); }
 
-std::vector<std::filesystem::path> plugin_folders(const Node& root, const Sources& sources) {
-  std::vector<std::filesystem::path> out;
+std::vector<std::pair<std::filesystem::path, Position>> plugin_folders(const Node& root, const Sources& sources) {
+  std::vector<std::pair<std::filesystem::path, Position>> out;
   if (const Node* plugins = root.find("plugins"))
     for (const auto& item : plugins->items)
-      if (item.kind == Kind::string) out.push_back((std::filesystem::path(sources.folder(item.at)) / item.string).lexically_normal());
+      if (item.kind == Kind::string)
+        out.emplace_back((std::filesystem::path(sources.folder(item.at)) / item.string).lexically_normal(), item.at);
   return out;
 }
 

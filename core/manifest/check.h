@@ -12,7 +12,8 @@
 namespace scorelab::manifest {
 
 /// One experiment, checked, with every default filled in. A component is
-///   {"plugin", "kind", "version", "id", "file", "sha256", "params": {..}, "key": {active parameters that differ from their default}}
+///   {"plugin", "kind", "version", "id", "file", "sha256", "params": {..}, "files": {path: sha256 of what it reads},
+///    "key": {active parameters that differ from their default, and "$files" for what it reads}}
 /// and `id` is what its stage's key names: name@version, or the source's hash for a plugin from elsewhere. A metric has "of": what it
 /// measures, "model" or "samples".
 struct Experiment {
@@ -20,6 +21,7 @@ struct Experiment {
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
   Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component
+  Json files = Json::object();  ///< path -> SHA-256, of all that is read beside plugins
   Json keys = Json::object();  ///< of output, train, sample, run: what differs from the default
   /// `[models.NAME]` that something names; of a model, `sample` says which weights are used.
   std::map<std::string, std::shared_ptr<const Experiment>> models;
@@ -46,7 +48,7 @@ void learn_schemas(const std::vector<const Node*>& experiments, catalog::Catalog
 /// Checks one merged experiment to the last key against the catalog's schemas; all that is wrong goes to the findings.
 Checked check(const Node& root, catalog::Catalog& catalog, Findings& findings);
 
-/// The folders of `plugins = [..]`, relative to the file that names them.
-std::vector<std::filesystem::path> plugin_folders(const Node& root, const Sources& sources);
+/// The folders of `plugins = [..]`, relative to the file that names them, and where that stands.
+std::vector<std::pair<std::filesystem::path, Position>> plugin_folders(const Node& root, const Sources& sources);
 
 }  // namespace scorelab::manifest

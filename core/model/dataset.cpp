@@ -5,8 +5,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <sstream>
 
 namespace scorelab {
 
@@ -69,19 +67,6 @@ at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise, Con
   if (flip_) x = at::where(noise.sign(x.flatten(1).narrow(1, 0, 1)).view({-1, 1, 1, 1}) > 0, x, x.flip({3}));
   if (!labels_.empty()) condition["label"] = at::tensor(labels_, at::kLong).index_select(0, rows);
   return x;
-}
-
-std::filesystem::path find_data(const std::string& name) {
-  const char* set = std::getenv("SCORELAB_DATA");
-  const auto shipped = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/scorelab/data";
-  std::stringstream list((set && *set ? std::string(set) : "data:../shared/data") + ":" + shipped.string());
-  std::string folder, searched;
-  while (std::getline(list, folder, ':')) {
-    if (folder.empty()) continue;
-    if (std::filesystem::exists(std::filesystem::path(folder) / name)) return std::filesystem::path(folder) / name;
-    searched += (searched.empty() ? "" : ", ") + (std::filesystem::path(folder) / name).string();
-  }
-  throw Error("the data set's files were not found; searched " + searched + "; set SCORELAB_DATA to the folder that holds " + name);
 }
 
 std::string read_bytes(const std::filesystem::path& file) {

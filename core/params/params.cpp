@@ -49,6 +49,13 @@ Capability& Capability::above(std::string key, double bound) {
 }
 Capability& Capability::as(std::string r) { return role = std::move(r), *this; }
 
+Reading::Reading(std::string name) : name(std::move(name)) {}
+Reading& Reading::when(std::string key, std::vector<std::string> values) {
+  whens.push_back({std::move(key), std::move(values), {}});
+  return *this;
+}
+Reading& Reading::optional() { return is_optional = true, *this; }
+
 Spec& Params::operator()(std::string name, Target target, std::string doc) {
   for (const auto& spec : specs)
     if (spec->name == name) throw Error("the parameter \"" + name + "\" is declared twice");
@@ -59,6 +66,10 @@ Capability& Params::needs(std::string name, std::string reason) {
   return *capabilities.emplace_back(std::make_unique<Capability>(true, std::move(name), std::move(reason)));
 }
 Capability& Params::gives(std::string name) { return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), "")); }
+
+Reading& Params::reads(std::string name) {
+  return *readings.emplace_back(std::make_unique<Reading>(std::move(name)));
+}
 
 ModelRef::ModelRef(std::string gives) : gives_(std::move(gives)) {}
 ModelRef::~ModelRef() = default;

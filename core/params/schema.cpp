@@ -73,6 +73,7 @@ Schema of(const Params& declared) {
     out.params.push_back(std::move(p));
   }
   for (const auto& c : declared.capabilities) (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
+  for (const auto& r : declared.readings) out.reads.push_back({r->name, r->is_optional, r->whens});
   return out;
 }
 
@@ -92,7 +93,9 @@ Json to_json(const Schema& schema) {
   }
   for (const auto& a : schema.needs) needs.push_back(ability_to_json(a));
   for (const auto& a : schema.gives) gives.push_back(ability_to_json(a));
-  return {{"params", params}, {"needs", needs}, {"gives", gives}};
+  Json out{{"params", params}, {"needs", needs}, {"gives", gives}};
+  for (const auto& r : schema.reads) out["reads"].push_back({{"name", r.name}, {"optional", r.optional}, {"when", whens_to_json(r.whens)}});
+  return out;
 }
 
 Schema from_json(const Json& json) {
@@ -115,6 +118,8 @@ Schema from_json(const Json& json) {
   }
   for (const auto& [key, list] : {std::pair{"needs", &out.needs}, {"gives", &out.gives}})
     for (const auto& j : json.at(key)) list->push_back({j.at("name"), j.at("reason"), j.at("role"), whens_from_json(j.at("when"))});
+  if (json.contains("reads"))
+    for (const auto& j : json["reads"]) out.reads.push_back({j.at("name"), j.at("optional"), whens_from_json(j.at("when"))});
   return out;
 }
 

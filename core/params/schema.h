@@ -2,10 +2,26 @@
 #include <scorelab/component.h>
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
+
+namespace scorelab::schema {
+/// A JSON value that lacks a key which was asked for, or has another shape.
+class Misshapen : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+}  // namespace scorelab::schema
+
+// The library asserts that a key is there; what comes from a file may lack it, which must not end the program.
+#define JSON_ASSERT(expression) \
+  ((expression) ? static_cast<void>(0) : throw scorelab::schema::Misshapen("a key that was asked for is not there (" #expression ")"))
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wterminate"
+#include <nlohmann/json.hpp>
+#pragma GCC diagnostic pop
 
 /// What a component declared, as data: the form in which schemas are cached, listed and checked without loading a plugin.
 namespace scorelab::schema {
@@ -27,9 +43,16 @@ struct Ability {
   std::vector<When> whens;
 };
 
+struct Read {
+  std::string name;
+  bool optional = false;
+  std::vector<When> whens;
+};
+
 struct Schema {
   std::vector<Param> params;
   std::vector<Ability> needs, gives;
+  std::vector<Read> reads;  ///< files below the data path
   const Param* find(const std::string& name) const;
 };
 

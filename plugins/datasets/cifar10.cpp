@@ -19,6 +19,8 @@ class Cifar10 final : public Images {
     Images::params(p);
     p.gives("labels");
     p("split", split_, "train: every data_batch_*.bin in the folder cifar10; test: test_batch.bin").one_of({"train", "test"});
+    p.reads("cifar10/data_batch_*.bin").when("split", {"train"});
+    p.reads("cifar10/test_batch.bin").when("split", {"test"});
   }
   void prepare(const Setting&) override {
     std::vector<std::filesystem::path> files;

@@ -18,6 +18,7 @@ class Digits final : public Images {
   void params(Params& p) override {
     Images::params(p);
     p.gives("labels");
+    p.reads("digits/digits.csv.gz");
     p("split", split_, "all 1,797 images; train: the first 1,500; test: the last 297").one_of({"all", "train", "test"});
   }
   void prepare(const Setting&) override {

@@ -19,6 +19,10 @@ class Idx final : public Images {
     p.gives("labels");
     p("set", set_, "the folder in the data path: mnist, fashion-mnist, or your own");
     p("split", split_, "train: train-images-idx3-ubyte; test: t10k-images-idx3-ubyte").one_of({"train", "test"});
+    for (const auto& [split, stem] : {std::pair{"train", "train"}, {"test", "t10k"}}) {
+      p.reads(std::string("{set}/") + stem + "-images-idx3-ubyte").when("split", {split});
+      p.reads(std::string("{set}/") + stem + "-labels-idx1-ubyte").optional().when("split", {split});
+    }
   }
   void prepare(const Setting&) override {
     const std::string stem = set_ + "/" + (split_ == "train" ? "train" : "t10k");

@@ -1,4 +1,5 @@
 #pragma once
+#include <scorelab/data_path.h>
 #include <scorelab/law.h>
 #include <scorelab/network.h>
 #include <scorelab/noise.h>
@@ -66,10 +67,6 @@ class Images : public DataSet {
   std::int64_t top_ = 255;
 };
 
-/// The folder `name` in the data path (SCORELAB_DATA, a colon-separated list; by default data, then ../shared/data; last, what
-/// scorelab ships); throws, naming the
-/// folders searched.
-std::filesystem::path find_data(const std::string& name);
 /// The bytes of a file, decompressed if it is gzip.
 std::string read_bytes(const std::filesystem::path& file);
 

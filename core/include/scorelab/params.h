@@ -65,6 +65,18 @@ class Capability {
   std::vector<When> whens;
 };
 
+/// A file or folder below the data path that a component reads. Its contents are part of the key of what is made with it.
+class Reading {
+ public:
+  explicit Reading(std::string name);
+  Reading& when(std::string key, std::vector<std::string> values);
+  Reading& optional();  ///< it may be missing; otherwise `check` says so before anything starts
+
+  std::string name;
+  bool is_optional = false;
+  std::vector<When> whens;
+};
+
 /// Collects what a component declares. Reading, listing and recording are functions over these lists.
 ///
 ///     void params(Params& p) override {
@@ -86,9 +98,13 @@ class Params {
   /// draws are no increments of a path).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
+  /// Whatever find_data is asked for must be declared: `{set}/train-images-idx3-ubyte`, with the value of a parameter in braces; a file, plain
+  /// or with `.gz`; all that a `*` in the last part matches; or a folder with all that is in it.
+  Reading& reads(std::string name);
 
   std::vector<std::unique_ptr<Spec>> specs;
   std::vector<std::unique_ptr<Capability>> capabilities;
+  std::vector<std::unique_ptr<Reading>> readings;
 };
 
 /// A parameter that names one of the manifest's `[models]`: a network with its scheduler and output, trained before this stage begins, and
