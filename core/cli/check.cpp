@@ -1,10 +1,14 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <iostream>
+#include <map>
 #include <tuple>
 
 #include "catalog/sha256.h"
+#include "catalog/trust.h"
 #include "cli/command.h"
 #include "cli/hosts.h"
 #include "cli/terminal.h"
@@ -78,11 +82,96 @@ void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog
   }
 }
 
+using Doubts = std::vector<manifest::Doubt>;
+
+/// An experiment as a host sets it up; null where that needs the weights of a model.
+Json spec_of(const manifest::Experiment& e) {
+  if (!e.models.empty() || e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null()) return {};
+  Json spec{{"run", e.run},       {"dataset", e.dataset}, {"scheduler", e.scheduler}, {"network", e.network},
+            {"output", e.output}, {"guides", e.guides},   {"seed", 0}};
+  if (!e.sampler.is_null()) spec["sampler"] = e.sampler, spec["sample"] = e.sample;
+  return spec;
+}
+
+/// Whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can say. They
+/// are set up once for each combination, the first of them where there are many; verdicts are kept but for those on devices.
+void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts, catalog::Catalog& catalog,
+                    manifest::Findings& findings) {
+  constexpr std::size_t most = 64;
+  Json unknown = Json::array();
+  std::vector<std::string> keys(cells.size()), asked;
+  std::map<std::string, Json> verdicts;
+  for (std::size_t i = 0; i < cells.size() && asked.size() < most; ++i) {
+    Json spec = spec_of(cells[i].experiment);
+    if (spec.is_null()) continue;
+    keys[i] = "whole:" + sha256(without_files(spec).dump());
+    if (spec["run"]["device"] == "auto" || spec["run"]["device"] == "cpu")
+      if (const auto known = catalog.recall(keys[i])) verdicts[keys[i]] = *known;
+    if (verdicts.contains(keys[i]) || std::find(asked.begin(), asked.end(), keys[i]) != asked.end()) continue;
+    asked.push_back(keys[i]);
+    unknown.push_back(std::move(spec));
+  }
+  if (!unknown.empty()) {
+    int code = 0;
+    const auto lines = ask_host({"check"}, unknown.dump(), code);
+    const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
+    if (!answers.is_array() || answers.size() != asked.size()) return;  // a crash: the stage that meets it names the plugin
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      verdicts[asked[i]] = answers[i];
+      catalog.remember(asked[i], answers[i]);
+    }
+  }
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const auto verdict = verdicts.find(keys[i]);
+    if (verdict == verdicts.end() || !verdict->second.is_object()) continue;
+    const std::string who = verdict->second.value("plugin", "");
+    manifest::Position at;
+    for (const auto& d : doubts[i])
+      if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
+    findings.problem({at,
+                      who.empty() ? verdict->second.value("why", "") : fmt::format("{} cannot be used here", who),
+                      who.empty() ? "" : verdict->second.value("why", ""),
+                      cells[i].at.empty() ? std::vector<std::string>{} : std::vector{fmt::format("in the cell {}", manifest::text(cells[i].at))},
+                      verdict->second.value("unavailable", false)});
+  }
+}
+
+/// A run with other settings has a name of its own, `quickstart@train.steps=800`, unless it is given one: it must not take the place of
+/// the run without them.
+void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
+  std::vector<std::string> changes;
+  for (const auto* list : {&arguments.overrides, &arguments.axes})
+    for (const auto& argument : *list) {
+      const std::string key = argument.substr(0, argument.find('='));
+      if (key == "name") return;
+      if (key == "question" || key == "run.device" || key == "run.threads") continue;  // they change no result
+      std::erase_if(changes, [&](const std::string& c) { return c.substr(0, c.find('=')) == key; });  // the last one wins
+      changes.push_back(argument);
+    }
+  if (changes.empty()) return;
+  std::sort(changes.begin(), changes.end());
+  std::string all = fmt::format("{}", fmt::join(changes, ",")), plain;
+  for (const char c : all) plain += std::isalnum(static_cast<unsigned char>(c)) || std::string("._=,+-:").find(c) != std::string::npos ? c : '_';
+  constexpr std::size_t longest = 120;
+  if (plain != all || plain.size() > longest) plain = plain.substr(0, longest) + "~" + sha256(all).substr(0, 8);
+  auto* name = root.member("name");
+  if (!name) root.members.push_back({"name", root.at, {}, false, false}), name = &root.members.back();
+  if (name->value.kind != manifest::Node::Kind::string) {
+    if (!name->value.members.empty() || name->value.kind != manifest::Node::Kind::table) return;  // its kind is a problem of its own
+    name->value.kind = manifest::Node::Kind::string;
+    name->value.string = fs::path(arguments.file).stem().string();
+  }
+  name->value.string += "@" + plain;
+}
+
 int report(const std::vector<manifest::Diagnostic>& problems, const manifest::Sources& sources, bool json) {
+  constexpr std::size_t most = 100;
   bool only_unavailable = true;
   Json list = Json::array();
-  for (const auto& p : problems) {
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    const auto& p = problems[i];
     only_unavailable = only_unavailable && p.unavailable;
+    if (!json && i >= most) continue;
     std::string text = render(p, sources);
     if (colours(STDERR_FILENO) && text.rfind("error:", 0) == 0) text = red("error:", STDERR_FILENO) + text.substr(6);
     if (json)
@@ -98,13 +187,16 @@ int report(const std::vector<manifest::Diagnostic>& problems, const manifest::So
   if (json)
     std::cout << Json{{"schema", 1}, {"ok", false}, {"problems", list}}.dump(1) << "\n";
   else
-    std::cerr << fmt::format("{} {}; nothing was started\n", problems.size(), problems.size() == 1 ? "error" : "errors");
+    std::cerr << fmt::format("{} {}{}; nothing was started\n", problems.size(), problems.size() == 1 ? "error" : "errors",
+                             problems.size() > most ? fmt::format(", the first {} of them shown", most) : "");
   return only_unavailable ? unavailable : usage;
 }
 
 }  // namespace
 
 catalog::Catalog open_catalog(const std::vector<fs::path>& folders) {
+  for (const auto& folder : folders)
+    if (!catalog::is_trusted(folder)) catalog::trust_for_now(folder);
   return catalog::Catalog(folders, catalog::built_in_plugins(), ask_schemas);
 }
 
@@ -114,6 +206,7 @@ void ManifestArguments::add(CLI::App& verb, std::vector<std::string>* files) {
   else
     verb.add_option("manifest", file, "the experiment's TOML file")->required();
   verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4")->allow_extra_args(false);
+  verb.add_flag("--trust", trust, "load plugins from the folders that the manifest names, from now on");
   verb.add_option("-x,--sweep", axes, "key=v1,v2: one more axis, such as -x sampler.steps=10,20")->allow_extra_args(false);
 }
 
@@ -123,15 +216,21 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
   std::vector<manifest::Node> overrides;
   for (const auto& argument : arguments.overrides)
     if (auto over = manifest::read_override(argument, out.sources, problems)) overrides.push_back(std::move(*over));
-  for (const auto& argument : arguments.axes)
-    if (const auto axis = manifest::read_axis(argument, out.sources, problems); axis && root) merge(*root, *axis, manifest::Merge::keep);
+  for (const auto& argument : arguments.axes) {
+    std::vector<std::string> taken;
+    if (const auto* sweep = root ? root->find("sweep") : nullptr)
+      for (const auto& m : sweep->members) taken.push_back(m.key);
+    if (const auto axis = manifest::read_axis(argument, taken, out.sources, problems); axis && root) merge(*root, *axis, manifest::Merge::keep);
+  }
   if (!root) return report(problems, out.sources, json);
+  if (!arguments.overrides.empty() || !arguments.axes.empty()) name_by_changes(*root, arguments);
   for (const auto& over : overrides) {  // what an experiment has is overridden in every cell
     const auto& first = over.members.front().key;
     if (std::find(manifest::experiment_keys.begin(), manifest::experiment_keys.end(), first) == manifest::experiment_keys.end())
       merge(*root, over, manifest::Merge::extend);
   }
   out.text = out.sources.text(0);
+  out.trust = arguments.trust;
   const int code = load_tree(*root, overrides, fs::path(arguments.file).stem().string(), json, std::move(problems), out);
   if (code == done && out.comparison.single())
     for (const auto& [cell, keys] : out.left_out)
@@ -145,17 +244,30 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   for (auto& p : problems) findings.problem(std::move(p));
   out.comparison = manifest::read_comparison(root, name, findings);
   const auto cells = manifest::expand(out.comparison, root, overrides, findings);
-  auto catalog = open_catalog(manifest::plugin_folders(root, out.sources));
+  std::vector<fs::path> folders;
+  std::vector<manifest::Diagnostic> untrusted;
+  for (const auto& [folder, at] : manifest::plugin_folders(root, out.sources)) {
+    if (out.trust) catalog::trust(folder);
+    if (catalog::is_trusted(folder))
+      folders.push_back(folder);
+    else
+      untrusted.push_back({at, "this would load programs from a folder that you have not trusted yet", "once with --trust, if you do",
+                        {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())}, true});
+  }
+  if (!untrusted.empty()) return report(untrusted, out.sources, json);
+  auto catalog = open_catalog(folders);
   std::vector<const manifest::Node*> experiments;
   for (const auto& cell : cells) experiments.push_back(&cell.root);
   manifest::learn_schemas(experiments, catalog);
-  std::vector<manifest::Doubt> doubts;
+  Doubts doubts;
+  std::vector<Doubts> of_cells;
   for (const auto& cell : cells) {
     auto checked = manifest::check(cell.root, catalog, findings);
     for (const auto& d : checked.doubts)
       out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))] =
           fmt::format("{}, {}", d.component["file"].get<std::string>(), d.at.source >= 0 ? out.sources.place(d.at) : "a default");
-    doubts.insert(doubts.end(), std::make_move_iterator(checked.doubts.begin()), std::make_move_iterator(checked.doubts.end()));
+    doubts.insert(doubts.end(), checked.doubts.begin(), checked.doubts.end());
+    of_cells.push_back(std::move(checked.doubts));
     if (!checked.left_out.empty()) out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
     out.cells.push_back({cell.at, std::move(checked.experiment)});
   }
@@ -169,6 +281,7 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   }
   compare::check_claims(out.comparison, places, metrics, findings);
   report::check_figures(out.comparison, metrics, findings);
+  if (findings.all().empty()) resolve_wholes(out.cells, of_cells, catalog, findings);
   problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);

@@ -34,10 +34,12 @@ void add_new(CLI::App& app, int& code);
 void add_certify(CLI::App& app, int& code);
 void add_list(CLI::App& app, int& code);
 void add_doctor(CLI::App& app, int& code);
+void add_data(CLI::App& app, int& code);
 
 /// A manifest with its overrides, read, merged, expanded and checked; problems are printed on stderr.
 struct Loaded {
   manifest::Sources sources;
+  bool trust = false;  ///< of the plugin folders that it names
   std::string text;  ///< the manifest's source
   manifest::Comparison comparison;
   std::vector<plan::CellPlan> cells;
@@ -47,6 +49,7 @@ struct Loaded {
 struct ManifestArguments {
   std::string file;
   std::vector<std::string> overrides, axes;
+  bool trust = false;
   /// `files`: where several manifests may be named.
   void add(CLI::App& verb, std::vector<std::string>* files = nullptr);
 };
@@ -57,7 +60,8 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out);
 int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& overrides, const std::string& name, bool json,
               std::vector<manifest::Diagnostic> problems, Loaded& out);
 
-/// The catalog of the built-in plugins and these folders; schemas are learnt from the host.
+/// The catalog of the built-in plugins and these folders, which the user has trusted or named on the command line; schemas are learnt from
+/// the host.
 catalog::Catalog open_catalog(const std::vector<fs::path>& folders);
 
 }  // namespace scorelab::cli

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <scorelab/error.h>
+#include <unistd.h>
 
 #include <iostream>
+#include <optional>
 #include <set>
 
 #include "cli/command.h"
@@ -19,7 +21,7 @@ struct Garbage {
 
 std::uintmax_t size_of(const fs::path& path) {
   std::error_code none;
-  if (!fs::is_directory(path)) return fs::file_size(path, none);
+  if (!fs::is_directory(fs::symlink_status(path, none))) return fs::file_size(path, none);
   std::uintmax_t out = 0;
   for (const auto& entry : fs::recursive_directory_iterator(path, none))
     if (entry.is_regular_file(none)) out += entry.file_size(none);
@@ -38,33 +40,50 @@ std::string size_text(std::uintmax_t bytes) {
   return mib >= 1024 ? fmt::format("{:.1f} GiB", mib / 1024) : fmt::format("{:.1f} MiB", mib);
 }
 
-/// Stages and plugins that no experiment refers to. A stage that a stage in use was made from is in use; so is one that a process holds.
+/// Whether an entry of .plugins has a name of ours.
+bool is_plugin_name(const fs::path& path) { return path.extension() == ".so" && record::is_key(path.stem().string()); }
+
+/// Adds the stages before one, and those of the models that it names: what a stage in use was made from is in use.
+void add_parents(const fs::path& results, const std::string& key, std::set<std::string>& folders) {
+  if (!record::is_key(key) || !folders.insert(record::stage_folder(results, key).filename().string()).second) return;
+  const Json spec = record::read_json(record::stage_folder(results, key) / "spec.json");
+  const auto add = [&](const Json& of, const char* name) {
+    if (of.is_object() && of.contains(name) && of[name].is_string()) add_parents(results, of[name], folders);
+  };
+  for (const char* before : {"trained", "sampled"}) add(spec, before);
+  if (spec.is_object() && spec.contains("models"))
+    for (const auto& model : spec["models"]) add(model, "trained");
+}
+
+/// Stages and plugins that no experiment refers to; not what a process holds. Names that are not of our own form, and links, are left alone.
 std::vector<Garbage> garbage(const fs::path& results) {
-  std::set<std::string> keys, plugins;
+  std::set<std::string> folders, plugins;
   for (const auto& name : experiments(results)) {
-    const Json j = record::read_json(results / name / "experiment.json");
-    if (!j.contains("replicates"))
-      throw Error(fmt::format("{} cannot be read, so that what it refers to is not known; run its manifest again or remove it",
+    const fs::path file = results / name / "experiment.json";
+    try {
+      const Json j = record::read_json(file);
+      record::shaped(file, [&] {
+        for (const auto& r : j.at("replicates"))
+          for (const auto& s : r.at("stages")) add_parents(results, s.at("key"), folders);
+        for (const auto& key : j.at("searched")) add_parents(results, key, folders);
+        frozen_in(j.at("cells"), plugins);
+      });
+    } catch (const Error& e) {
+      throw Error(fmt::format("{}\n  what it refers to is not known, so that nothing is removed; run its manifest again or remove {}", e.what(),
                               (results / name).string()));
-    for (const auto& r : j["replicates"])
-      for (const auto& s : r["stages"]) keys.insert(s["key"].get<std::string>());
-    for (const auto& key : j.value("searched", Json::array())) keys.insert(key.get<std::string>());
-  }
-  std::set<std::string> folders;
-  for (const auto& key : keys) {
-    folders.insert(record::stage_folder(results, key).filename().string());
-    const Json spec = record::read_json(record::stage_folder(results, key) / "spec.json");
-    for (const char* before : {"trained", "sampled"})
-      if (spec.is_object() && !spec.value(before, "").empty())
-        folders.insert(record::stage_folder(results, spec[before]).filename().string());
+    }
   }
   std::vector<Garbage> out;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(results / ".stages", none)) {
-    const Json spec = record::read_json(entry.path() / "spec.json");
-    const bool used = folders.contains(entry.path().filename().string());
-    const bool held = fs::exists(entry.path() / "lock") && !record::Claim(entry.path()).held();
-    if (used || held) {
+    const std::string name = entry.path().filename().string();
+    if (!record::is_stage_name(name) || !fs::is_directory(entry.symlink_status())) continue;
+    Json spec;
+    try {
+      spec = record::read_json(entry.path() / "spec.json");
+    } catch (const record::Damaged&) {  // it says nothing of what it was
+    }
+    if (folders.contains(name) || record::is_claimed(entry.path())) {
       frozen_in(spec, plugins);
     } else {
       out.push_back({entry.path(),
@@ -74,46 +93,72 @@ std::vector<Garbage> garbage(const fs::path& results) {
     }
   }
   for (const auto& entry : fs::directory_iterator(results / ".plugins", none))
-    if (!plugins.contains(entry.path().stem().string()))
+    if (is_plugin_name(entry.path()) && fs::is_regular_file(entry.symlink_status()) && !plugins.contains(entry.path().stem().string()))
       out.push_back({entry.path(), "a plugin that no stage in use was made with", size_of(entry.path())});
   return out;
 }
 
-int collect(const fs::path& results, bool dry, bool json) {
-  const auto all = garbage(results);
+/// What was moved away before: each gc has a folder of its own, named by its time.
+std::vector<Garbage> trash(const fs::path& results) {
+  std::vector<Garbage> out;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(results / ".trash", none))
+    if (fs::is_directory(entry.symlink_status())) out.push_back({entry.path(), "in the trash", size_of(entry.path())});
+  return out;
+}
+
+/// Moves it to where gc can take it back from; a stage that a process has claimed since stays.
+bool move_away(const fs::path& path, const fs::path& to) {
+  std::optional<record::Claim> claim;
+  if (fs::is_directory(fs::symlink_status(path))) {
+    claim.emplace(path, true);
+    if (!claim->held()) return false;
+  }
+  fs::create_directories(to);
+  fs::rename(path, to / path.filename());
+  return true;
+}
+
+int collect(const fs::path& results, bool dry, bool empty_trash, bool json) {
+  std::optional<record::ResultsLock> lock;  // no run plans meanwhile, no other gc is at work
+  if (!dry && fs::exists(results)) lock.emplace(results, record::ResultsLock::Mode::remove);
+  const auto all = empty_trash ? trash(results) : garbage(results);
+  const fs::path bin = results / ".trash" / fmt::format("{}.{}", record::now(), getpid());
+  const std::string does = empty_trash ? (dry ? "would remove" : "removed") : (dry ? "would move" : "moved");
   std::uintmax_t bytes = 0;
+  std::size_t count = 0;
   Json list = Json::array();
   for (const auto& g : all) {
-    bytes += g.bytes;
+    if (!dry && empty_trash) fs::remove_all(g.path);
+    if (!dry && !empty_trash && !move_away(g.path, bin)) continue;
+    bytes += g.bytes, ++count;
     list.push_back({{"path", g.path.string()}, {"why", g.why}, {"bytes", g.bytes}});
-    if (!json)
-      std::cout << fmt::format("{} {:>10}  {}  {}\n", dry ? "would remove" : "removed", size_text(g.bytes), g.path.string(), g.why);
-    if (dry) continue;
-    if (!fs::is_directory(g.path)) {
-      fs::remove(g.path);
-      continue;
-    }
-    const record::Claim claim(g.path, true);
-    if (claim.held()) fs::remove_all(g.path);
+    if (!json) std::cout << fmt::format("{} {:>10}  {}  {}\n", does, size_text(g.bytes), g.path.string(), g.why);
   }
-  if (json)
-    std::cout << Json{{"schema", 1}, {"dry_run", dry}, {"bytes", bytes}, {"removed", list}}.dump(1) << "\n";
-  else
-    std::cout << (all.empty() ? std::string("nothing to remove: every stage belongs to an experiment\n")
-                              : fmt::format("{} {} in {} places\n", dry ? "would free" : "freed", size_text(bytes), all.size()));
+  if (json) {
+    std::cout << Json{{"schema", 1}, {"dry_run", dry}, {"emptied", empty_trash}, {"bytes", bytes}, {"removed", list}}.dump(1) << "\n";
+  } else if (empty_trash) {
+    std::cout << (count == 0 ? std::string("the trash is empty\n")
+                             : fmt::format("{} {}\n", dry ? "would free" : "freed", size_text(bytes)));
+  } else {
+    std::cout << (count == 0 ? std::string("nothing to remove: every stage belongs to an experiment\n")
+                             : fmt::format("{} {} in {} places{}\n", does, size_text(bytes), count,
+                                           dry ? "" : fmt::format(" to {}; scorelab gc --empty-trash frees it", bin.string())));
+  }
   return done;
 }
 
 }  // namespace
 
 void add_gc(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand("gc", "remove stages and plugins that no experiment in the results folder refers to");
+  auto* verb = app.add_subcommand("gc", "move stages and plugins that no experiment in the results folder refers to into its trash");
   auto results = std::make_shared<std::string>("results");
-  auto dry = std::make_shared<bool>(false), json = std::make_shared<bool>(false);
+  auto dry = std::make_shared<bool>(false), json = std::make_shared<bool>(false), empty_trash = std::make_shared<bool>(false);
   verb->add_option("--results", *results, "the folder for results")->capture_default_str();
   verb->add_flag("-n,--dry-run", *dry, "only say what would go");
+  verb->add_flag("--empty-trash", *empty_trash, "remove for good what was moved to the trash before");
   verb->add_flag("--json", *json, "as JSON");
-  verb->callback([=, &code] { code = collect(*results, *dry, *json); });
+  verb->callback([=, &code] { code = collect(*results, *dry, *empty_trash, *json); });
 }
 
 }  // namespace scorelab::cli

@@ -65,7 +65,7 @@ void add_ls(CLI::App& app, int& code) {
       try {
         for (auto& run : runs_of(load_launched(*results, one)))
           if (!condition || condition->holds(flat(run))) list.push_back(std::move(run));
-      } catch (const Error& e) {
+      } catch (const std::exception& e) {
         earlier.push_back(e.what());
       }
     }

@@ -2,12 +2,17 @@
 #include <scorelab/error.h>
 #include <scorelab/version.h>
 
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <iostream>
 
 #include "cli/command.h"
 #include "cli/hosts.h"
 #include "cli/results.h"
+#include "cli/terminal.h"
 #include "manifest/diagnostic.h"
+#include "record/files.h"
 
 namespace {
 
@@ -16,7 +21,7 @@ using namespace scorelab::cli;
 const std::pair<const char*, Add> verbs[] = {
     {"check", add_check}, {"plan", add_plan},       {"run", add_run},       {"compare", add_compare},     {"report", add_report},
     {"show", add_show},   {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce}, {"gc", add_gc},
-    {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor}};
+    {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor}, {"data", add_data}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
@@ -48,9 +53,21 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
   return usage;
 }
 
+/// The exit code, unless what was to be read on stdout was lost on the way (to a full disk, say). A reader that went away has had enough.
+int written(int code) {
+  errno = 0;
+  if (std::cout.flush() || errno == EPIPE || code != done) return code;
+  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n", errno ? std::strerror(errno) : "an earlier write failed");
+  return failed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  scorelab::record::open_standard_descriptors();
+  show_control_characters();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone stops no work
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
   CLI::App app{"scorelab: experiments with diffusion and score-based models, from a manifest to a verdict"};
   app.set_version_flag("--version", SCORELAB_VERSION);
   app.require_subcommand(1);
@@ -61,7 +78,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, add] : verbs) add(app, code);
   try {
     app.parse(argc, argv);
-    return code;
+    return written(code);
   } catch (const CLI::Success& e) {
     return app.exit(e) == 0 ? done : usage;
   } catch (const CLI::ParseError& e) {
@@ -74,6 +91,12 @@ int main(int argc, char** argv) {
     return unavailable;
   } catch (const scorelab::Error& e) {
     std::cerr << "error: " << e.what() << "\n";
+    return failed;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "error: out of memory\n";
+    return failed;
+  } catch (const std::filesystem::filesystem_error& e) {
+    std::cerr << "error: " << e.what() << "\nhelp: see to the path's owner, permissions and free space\n";
     return failed;
   } catch (const std::exception& e) {
     std::cerr << "error: internal: " << e.what()

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "manifest/read.h"
 #include "record/files.h"
@@ -54,30 +55,29 @@ compare::Data observations(const Launched& l) {
     out.chosen.push_back(c.chosen);
     out.trained = out.trained || c.resolved.contains("objective");
   }
-  std::vector<std::string> seen;
+  std::set<std::string> seen;
   std::vector<compare::Quantity> costs;
   for (const auto& r : l.replicates) {
     compare::Observation o{r.cell, r.train_seed, r.sample_seed, state_of(l, r), "", {}};
     for (const auto& s : r.stages) {
-      const fs::path folder = record::stage_folder(l.results, s.key);
-      const Json done = record::read_json(folder / "stage.json");
+      const Json done = stored(l, s, "stage.json");
       if (done.is_null()) {
-        if (const Json failure = record::read_json(folder / "failure.json"); !failure.is_null() && o.failure.empty())
-          o.failure = failure["message"];
+        if (const Json failure = stored(l, s, "failure.json"); !failure.is_null() && o.failure.empty()) o.failure = failure.value("message", "?");
         continue;
       }
       if (s.kind != "evaluate") {
         costs_of(s.kind, done, o.values);
         continue;
       }
-      for (const auto& v : done["values"]) {
-        const std::string name = v["name"];
-        o.values[name] = record::number_of(v["value"]);
-        if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
-        seen.push_back(name);
-        out.metrics.push_back({name, v["unit"], v["goal"], v.value("long_name", "")});
-      }
-      costs_of_metric(s.what.substr(std::string("evaluate ").size()), done, o.values, costs);
+      record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
+        for (const auto& v : done.at("values")) {
+          const std::string name = v.at("name");
+          o.values[name] = record::number_of(v.at("value"));
+          if (!seen.insert(name).second) continue;
+          out.metrics.push_back({name, v.at("unit"), v.at("goal"), v.value("long_name", "")});
+        }
+        costs_of_metric(s.what.substr(std::string("evaluate ").size()), done, o.values, costs);
+      });
     }
     out.observations.push_back(std::move(o));
   }

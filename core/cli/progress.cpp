@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <iostream>
 
 #include "cli/terminal.h"
 
@@ -61,8 +61,7 @@ void Progress::idle(std::size_t host) { hosts_.erase(host); }
 
 void Progress::line(const std::string& text) {
   clear();
-  fmt::print(stderr, "{}\n", text);
-  std::fflush(stderr);
+  std::cerr << text + "\n";
 }
 
 void Progress::draw() {
@@ -71,15 +70,17 @@ void Progress::draw() {
   if (stages_ >= 4) lines.push_back(overall());
   for (const auto& [host, work] : hosts_)
     if (!work.bar.empty()) lines.push_back(work.bar);
-  for (std::size_t i = 0; i < lines.size(); ++i) fmt::print(stderr, "{}{}", i ? "\n" : "", lines[i]);
-  std::fflush(stderr);
+  std::string text;
+  for (std::size_t i = 0; i < lines.size(); ++i) text += (i ? "\n" : "") + visible(lines[i]);
+  put(STDERR_FILENO, text);
   drawn_ = lines.size();
 }
 
 void Progress::clear() {
   if (drawn_ == 0) return;
-  fmt::print(stderr, "\r\x1b[K");
-  for (std::size_t i = 1; i < drawn_; ++i) fmt::print(stderr, "\x1b[A\x1b[K");
+  std::string text = "\r\x1b[K";
+  for (std::size_t i = 1; i < drawn_; ++i) text += "\x1b[A\x1b[K";
+  put(STDERR_FILENO, text);
   drawn_ = 0;
 }
 

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <scorelab/error.h>
 
+#include <cctype>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -97,13 +99,15 @@ report::Sources sources_of(const Launched& l) {
   };
   out.array = [&l](std::size_t i, const std::string& name) -> std::optional<report::Measured> {
     for (const auto& s : l.replicates[i].stages) {
-      const Json done = s.kind == "evaluate" ? record::read_json(record::stage_folder(l.results, s.key) / "stage.json") : Json();
+      const Json done = s.kind == "evaluate" ? stored(l, s, "stage.json") : Json();
       if (!done.contains("arrays")) continue;
       for (const auto& a : done["arrays"]) {
-        if (a["name"] != name) continue;
-        report::Measured out{a["along"], a["unit"], a["at"].get<std::vector<double>>(), {}};
-        for (const auto& v : a["values"]) out.values.push_back(record::number_of(v));
-        return out;
+        if (a.at("name") != name) continue;
+        return record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
+          report::Measured out{a.at("along"), a.at("unit"), a.at("at").get<std::vector<double>>(), {}};
+          for (const auto& v : a.at("values")) out.values.push_back(record::number_of(v));
+          return out;
+        });
       }
     }
     return {};
@@ -117,7 +121,7 @@ double seconds_of(const Launched& l) {
     for (const auto& s : r.stages) keys.insert(s.key);
   double out = 0;
   for (const auto& key : keys) {
-    const Json done = record::read_json(record::stage_folder(l.results, key) / "stage.json");
+    const Json done = stored(l, {"", key, "", ""}, "stage.json");
     if (!done.is_null()) out += done.value("seconds", 0.0);
   }
   return out;
@@ -130,6 +134,16 @@ std::string state_of_all(const compare::Data& data) {
   std::string out;
   for (const auto& [state, n] : counts)
     out += fmt::format("{}{} of {} runs {}", out.empty() ? "" : ", ", n, data.observations.size(), state);
+  return out;
+}
+
+/// A relative path as the address of a link: nothing in a name can be a scheme, a host or markup.
+std::string address(const fs::path& path) {
+  std::string out = "./";
+  for (const char c : path.string())
+    out += std::isalnum(static_cast<unsigned char>(c)) || std::string("-._~/").find(c) != std::string::npos
+               ? std::string(1, c)
+               : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   return out;
 }
 
@@ -171,7 +185,7 @@ report::Entry report_on(const Launched& l, const compare::Data& data, const std:
   std::cout << fmt::format("{}\n{}\n{}\n", file.string(), (l.results / l.name / "comparison.csv").string(),
                            (l.results / l.name / "comparison.h5").string());
   if (!r.figures.empty()) std::cout << fmt::format("{}: {} figures as SVG, PNG and PDF\n", r.folder.string(), r.figures.size());
-  report::Entry out{l.name, l.question, r.state, {}, fs::relative(file, l.results).string(), {}, r.seconds, r.verdicts};
+  report::Entry out{l.name, l.question, r.state, {}, address(fs::relative(file, l.results)), {}, r.seconds, r.verdicts};
   for (const auto& p : data.comparison.papers) out.cites.push_back(p.cite);
   for (const auto& f : r.figures)
     if (out.figure.empty())
@@ -182,15 +196,17 @@ report::Entry report_on(const Launched& l, const compare::Data& data, const std:
 int report_all(const std::vector<std::string>& arguments, const fs::path& results, const std::string& to) {
   std::vector<std::unique_ptr<compare::Data>> data;
   std::vector<report::Entry> entries;
+  std::map<std::string, fs::path> pages;
   for (const auto& argument : arguments) {
     const Launched l = load_launched(results, experiment_name(argument, results));
     data.push_back(std::make_unique<compare::Data>(observations(l)));
     entries.push_back(report_on(l, *data.back(), arguments.size() == 1 ? to : ""));
+    pages[l.name] = fs::absolute(results) / l.name / "report.html";
   }
   if (arguments.size() == 1) return done;
   const fs::path file = to.empty() ? results / "index.html" : fs::absolute(to), table = fs::path(file).replace_extension(".md");
   if (!to.empty())
-    for (auto& e : entries) e.page = fs::relative(fs::absolute(results) / e.page, file.parent_path()).string();
+    for (auto& e : entries) e.page = address(fs::relative(pages.at(e.name), file.parent_path()));
   record::write_whole(file, report::index_page(entries));
   record::write_whole(table, report::index_markdown(entries));
   std::cout << fmt::format("{}\n{}\n", file.string(), table.string());

@@ -4,6 +4,8 @@
 #include <scorelab/error.h>
 
 #include <algorithm>
+#include <iostream>
+#include <set>
 
 #include "record/files.h"
 
@@ -38,33 +40,68 @@ void save(const Launched& l) {
                           {"folder", r.folder},
                           {"stages", stages}});
   }
-  record::write_whole(l.results / l.name / "experiment.json", Json{{"schema", 2},
-                                                                   {"name", l.name},
-                                                                   {"question", l.question},
-                                                                   {"manifest_file", l.manifest_file},
-                                                                   {"manifest", l.manifest},
-                                                                   {"comparison", l.comparison},
-                                                                   {"provenance", l.provenance},
-                                                                   {"cells", cells},
-                                                                   {"replicates", replicates},
-                                                                   {"searched", l.searched}}
-                                                                  .dump(1));
+  const fs::path file = l.results / l.name / "experiment.json";
+  Json now{{"schema", 3},
+           {"name", l.name},
+           {"question", l.question},
+           {"manifest_file", l.manifest_file},
+           {"manifest", l.manifest},
+           {"comparison", l.comparison},
+           {"provenance", l.provenance},
+           {"cells", cells},
+           {"replicates", replicates},
+           {"searched", l.searched}};
+  try {
+    if (record::read_json(file) == now) return;  // run.h5 files that are newer than it stay as they are
+  } catch (const record::Damaged&) {  // it is written anew
+  }
+  record::write_json(file, std::move(now));
 }
 
-Launched load_launched(const fs::path& results, const std::string& name) {
-  const Json j = record::read_json(results / name / "experiment.json");
-  if (j.is_null()) throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is", name, results.string()));
-  if (j.value("schema", 1) != 2)
-    throw Error(fmt::format("{} was written by an earlier version; run its manifest again (what is done stays done)",
-                            (results / name / "experiment.json").string()));
-  Launched l{results, j["name"], j["question"], j["manifest_file"], j["manifest"], j["comparison"], j["provenance"], {},
-             {},      {},        j["searched"]};
-  for (const auto& c : j["cells"]) l.cells.push_back({c["at"].get<Coordinates>(), c["resolved"], c["chosen"], c["left_out"]});
-  for (const auto& r : j["replicates"]) {
-    l.replicates.push_back({r["cell"], r["train_seed"], r["sample_seed"], r["name"], r["folder"], {}});
-    for (const auto& s : r["stages"]) l.replicates.back().stages.push_back({s["kind"], s["key"], s["what"], s["label"]});
+namespace {
+
+/// Names in a results folder that came from elsewhere lead nowhere else.
+bool stays_inside(const std::string& path) {
+  const fs::path p = path;
+  return manifest::is_printable(path) && !p.is_absolute() &&
+         std::none_of(p.begin(), p.end(), [](const fs::path& part) { return part == ".." || (part.string().size() > 1 && part.string()[0] == '.'); });
+}
+
+Launched launched_of(const Json& j, const fs::path& results, const std::string& name, const fs::path& file) {
+  Launched l{results, j.at("name"), j.at("question"), j.at("manifest_file"), j.at("manifest"), j.at("comparison"), j.at("provenance"), {},
+             {},      {},           j.at("searched")};
+  manifest::comparison_of(l.comparison);  // complains of another shape
+  if (l.name != name || !stays_inside(l.name)) throw record::Damaged(file, "it is of another experiment, or was renamed");
+  l.provenance.at("launched").get_ref<const std::string&>(), l.provenance.at("command").get_ref<const std::string&>();
+  for (const auto& c : j.at("cells")) {
+    l.cells.push_back({c.at("at").get<Coordinates>(), c.at("resolved"), c.at("chosen"), c.at("left_out")});
+    if (!l.cells.back().resolved.is_object()) throw record::Damaged(file, "a cell of it has another shape than expected");
+  }
+  for (const auto& key : l.searched)
+    if (!record::is_key(key)) throw record::Damaged(file, "it names a stage that cannot be one");
+  for (const auto& r : j.at("replicates")) {
+    l.replicates.push_back({r.at("cell"), r.at("train_seed"), r.at("sample_seed"), r.at("name"), r.at("folder"), {}});
+    if (l.replicates.back().cell >= l.cells.size() || !stays_inside(l.replicates.back().folder))
+      throw record::Damaged(file, "a run of it names a cell or a folder that cannot be one");
+    for (const auto& s : r.at("stages")) {
+      l.replicates.back().stages.push_back({s.at("kind"), s.at("key"), s.at("what"), s.at("label")});
+      const auto& stage = l.replicates.back().stages.back();
+      const bool named = (stage.kind != "evaluate" || stage.what.rfind("evaluate ", 0) == 0) && (stage.kind != "model" || stage.what.rfind("train ", 0) == 0);
+      if (!record::is_key(stage.key) || !named) throw record::Damaged(file, "it names a stage that cannot be one");
+    }
   }
   return l;
+}
+
+}  // namespace
+
+Launched load_launched(const fs::path& results, const std::string& name) {
+  const fs::path file = results / name / "experiment.json";
+  if (!fs::exists(file)) throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is", name, results.string()));
+  const Json j = record::read_json(file);
+  if (j.value("schema", 1) != 3)
+    throw Error(fmt::format("{} was written by another version; run its manifest again (what is done stays done)", file.string()));
+  return record::shaped(file, [&] { return launched_of(j, results, name, file); });
 }
 
 std::vector<std::string> experiments(const fs::path& results) {
@@ -81,7 +118,7 @@ std::string state_of(const Launched& l, const Launched::Replicate& r) {
   for (const auto& s : r.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
     if (fs::exists(folder / "stage.json")) continue;
-    if (fs::exists(folder / "lock") && !record::Claim(folder).held()) return "running";
+    if (record::is_claimed(folder)) return "running";
     if (fs::exists(folder / "failure.json"))
       state = "failed";
     else if (state == "done")
@@ -90,23 +127,50 @@ std::string state_of(const Launched& l, const Launched::Replicate& r) {
   return state;
 }
 
+Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
+  try {
+    return record::read_json(record::stage_folder(l.results, s.key) / name);
+  } catch (const record::Damaged& e) {
+    static std::set<std::string> told;
+    if (told.insert(e.what()).second) std::cerr << fmt::format("warning: {}\n", e.what());
+    return {};
+  }
+}
+
 void refresh(const Launched& l, const Launched::Replicate& r, const std::string& state) {
   Json resolved = l.cells[r.cell].resolved;
   for (const auto& [axis, label] : l.cells[r.cell].at) resolved["cell"][axis] = label;
   record::View v{l.results, l.folder(r), l.name, l.manifest, state, r.sample_seed, r.train_seed, std::move(resolved), l.provenance, {}};
   for (const auto& s : r.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
-    v.sources.push_back({s.kind, s.key, s.what, s.label, record::read_json(folder / "spec.json"), fs::exists(folder / "stage.json")});
+    v.sources.push_back({s.kind, s.key, s.what, s.label, stored(l, s, "spec.json"), fs::exists(folder / "stage.json")});
   }
-  record::write_view(v);
+  if (!record::is_current(v)) record::write_view(v);
+}
+
+std::size_t refresh_all(const Launched& l) {
+  std::size_t failed = 0;
+  for (const auto& r : l.replicates) {
+    try {
+      refresh(l, r, state_of(l, r));
+    } catch (const std::exception& e) {
+      if (++failed <= 10) std::cerr << fmt::format("warning: {} was not written: {}\n", (l.folder(r) / "run.h5").string(), e.what());
+    }
+  }
+  return failed;
 }
 
 Json measured(const Launched& l, const Launched::Replicate& r) {
   Json out = Json::array();
   for (const auto& s : r.stages) {
     if (s.kind != "evaluate") continue;
-    const Json done = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
-    if (!done.is_null()) out.insert(out.end(), done["values"].begin(), done["values"].end());
+    const Json done = stored(l, s, "stage.json");
+    if (!done.is_null()) record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
+        for (const auto& v : done.at("values")) {
+          v.at("name").get_ref<const std::string&>(), v.at("value");
+          out.push_back(v);
+        }
+      });
   }
   return out;
 }

@@ -61,6 +61,10 @@ std::vector<std::string> experiments(const fs::path& results);
 std::string state_of(const Launched& launched, const Launched::Replicate& replicate);
 /// Assembles run.h5, run.jsonl and the pictures of a replicate.
 void refresh(const Launched& launched, const Launched::Replicate& replicate, const std::string& state);
+/// Those of all replicates; what cannot be written is told on stderr. Returns how many could not.
+std::size_t refresh_all(const Launched& launched);
+/// A record of a stage, such as stage.json; null where there is none, or where it is damaged, which is told on stderr once.
+Json stored(const Launched& launched, const Launched::Stage& stage, const char* name);
 
 /// Every value of the metric stages that are done: {"name", "value", "unit", "goal"}.
 Json measured(const Launched& launched, const Launched::Replicate& replicate);

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/observations.h"
@@ -15,6 +17,7 @@
 #include "cli/running.h"
 #include "cli/summary.h"
 #include "cli/terminal.h"
+#include "manifest/text.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -42,7 +45,7 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
   Launched l{a.results,
              c.name,
              c.question,
-             a.manifest.file,
+             manifest::as_utf8(a.manifest.file),
              loaded.text,
              manifest::to_json(c),
              provenance(loaded.cells, fs::path(a.manifest.file).parent_path(), a.command),
@@ -73,8 +76,10 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
     for (const auto i : s.stages) l.searched.push_back(plan.stages[i].key);
   if (std::all_of(plan.stages.begin(), plan.stages.end(), [](const auto& s) { return s.done; }) &&
       fs::exists(l.results / l.name / "experiment.json")) {
-    const Json stored = record::read_json(l.results / l.name / "experiment.json");
-    if (stored.value("schema", 1) == 2) l.provenance = stored["provenance"];  // of what was done: this run does nothing
+    try {  // of what was done: this run does nothing
+      l.provenance = load_launched(l.results, l.name).provenance;
+    } catch (const Error&) {  // it is written anew
+    }
   }
   save(l);
   return l;
@@ -85,11 +90,22 @@ void forget(const plan::Plan& plan, const std::vector<std::size_t>& stages, cons
   for (const auto i : stages) {
     const fs::path folder = record::stage_folder(results, plan.stages[i].key);
     if (!fs::exists(folder)) continue;
+    if (fs::is_symlink(folder)) throw Error(fmt::format("{} is a link: it is not followed, and nothing is removed", folder.string()));
     const record::Claim claim(folder, true);
     if (!claim.held()) throw Error(fmt::format("{} is at work in another run; it cannot be made again now", plan.stages[i].label));
     for (const auto& entry : fs::directory_iterator(folder))
       if (entry.path().filename() != "lock") fs::remove_all(entry.path());
   }
+}
+
+/// While no stage runs, a signal ends the program at once: nothing is half done.
+void end_on_signals() {
+  for (const int number : {SIGTERM, SIGHUP, SIGUSR1})
+    std::signal(number, [](int) {
+      put(STDERR_FILENO, "stopped; the same command goes on\n");
+      _exit(stopped);
+    });
+  std::signal(SIGINT, [](int) { _exit(interrupted); });
 }
 
 std::vector<std::size_t> unfinished(const plan::Plan& plan, const std::vector<std::size_t>& selected) {
@@ -104,6 +120,8 @@ std::vector<std::size_t> unfinished(const plan::Plan& plan, const std::vector<st
 int run_loaded(const Loaded& loaded, const RunArguments& a) {
   const auto begin = std::chrono::steady_clock::now();
   auto make = [&] { return plan::make_plan(loaded.comparison, loaded.cells, a.results); };
+  // From the plan to the record of what was launched, so that gc removes nothing in between.
+  std::optional<record::ResultsLock> lock(std::in_place, a.results, record::ResultsLock::Mode::plan);
   plan::Plan plan = make();
   auto selected = select(plan, a.selection, loaded.comparison);
   if (selected.empty()) return std::cerr << "error: nothing is selected; scorelab plan shows the cells\n", empty;
@@ -117,17 +135,21 @@ int run_loaded(const Loaded& loaded, const RunArguments& a) {
   }
   if (!a.options.quiet) std::cerr << plan_text(plan, loaded, STDERR_FILENO, false);
   Launched launched = launch(plan, loaded, a);
+  lock.reset();
   int code = done;
   for (auto todo = unfinished(plan, selected); !todo.empty(); todo = unfinished(plan, selected)) {
     const bool searches = std::any_of(plan.searches.begin(), plan.searches.end(), [](const auto& s) { return s.chosen.empty(); });
     code = Runner(plan, todo, launched, a.options).run();
+    end_on_signals();
     if (code != done || !searches) break;
+    lock.emplace(a.results, record::ResultsLock::Mode::plan);
     plan = make();  // some are decided now
     selected = select(plan, a.selection, loaded.comparison);
     launched = launch(plan, loaded, a);
+    lock.reset();
     if (!a.options.quiet) std::cerr << plan_text(plan, loaded, STDERR_FILENO, false);
   }
-  for (const auto& r : launched.replicates) refresh(launched, r, state_of(launched, r));
+  if (refresh_all(launched) > 0 && code == done) code = failed;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (a.json)
     std::cout << summary_json(launched).dump(1) << "\n";
@@ -169,6 +191,7 @@ int run_files(const std::vector<std::string>& files, const RunArguments& a) {
     own.command = "scorelab run " + file;
     for (const auto& s : a.manifest.overrides) own.command += " -s " + s;
     for (const auto& x : a.manifest.axes) own.command += " -x " + x;
+    own.command = manifest::as_utf8(own.command);
     const int read = load_manifest(own.manifest, false, *all.emplace_back(std::make_unique<Loaded>()));
     if (code == done) code = read;
   }
@@ -215,6 +238,7 @@ void add_run(CLI::App& app, int& code) {
   verb->add_flag("--json", a->json, "the summary as JSON on stdout");
   verb->add_flag("-q,--quiet", a->options.quiet, "no progress");
   verb->callback([=, &code] {
+    end_on_signals();
     if (*fail_fast) a->options.max_failures = 1;
     code = run_files(*files, *a);
   });

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <thread>
 
+#include "catalog/sha256.h"
+#include "catalog/trust.h"
 #include "cli/command.h"
 #include "cli/summary.h"
 #include "cli/terminal.h"
@@ -20,13 +22,18 @@ volatile std::sig_atomic_t interrupts = 0, terminations = 0;
 
 /// Copies a plugin's file under its hash, so that a later build changes nothing that is planned, and points the config at the copy.
 void freeze(Json& value, const fs::path& results) {
+  static std::set<std::string> checked;
   if (value.is_object() && value.contains("plugin") && value.contains("sha256")) {
-    const fs::path copy = fs::absolute(results / ".plugins" / (value["sha256"].get<std::string>() + ".so"));
-    if (!fs::exists(copy)) {
-      const fs::path file = value["file"].get<std::string>();
-      record::replace_whole(copy, [&](const fs::path& temporary) { fs::copy_file(file, temporary, fs::copy_options::overwrite_existing); });
-    }
+    const std::string hash = value["sha256"];
+    const fs::path copy = fs::absolute(results / ".plugins" / (hash + ".so")), file = value["file"].get<std::string>();
+    const auto whole = [&](const fs::path& f) { return fs::is_regular_file(fs::symlink_status(f)) && sha256_file(f) == hash; };
+    if (checked.insert(copy.string()).second && !whole(copy))
+      record::replace_whole(copy, [&](const fs::path& temporary) {
+        fs::copy_file(file, temporary, fs::copy_options::overwrite_existing);
+        if (!whole(temporary)) throw Error(fmt::format("{} was built again while it was planned; run it again", file.string()));
+      });
     value["file"] = copy.string();
+    if (checked.insert(hash).second && !catalog::is_trusted(copy.parent_path())) catalog::remember_program(hash);
   }
   if (value.is_structured())
     for (auto& inner : value) freeze(inner, results);
@@ -41,12 +48,12 @@ void hand_over(const plan::Stage& stage, const fs::path& results) {
   record::remove_stale(folder);
   Json spec = stage.spec;
   freeze(spec, results);
-  if (const Json stored = record::read_json(folder / "spec.json"); stored.is_object())
-    for (const char* list : {"ema", "keep"})  // what was asked for before is kept
-      if (stored.contains(list))
-        for (const auto& item : stored[list])
-          if (std::find(spec[list].begin(), spec[list].end(), item) == spec[list].end()) spec[list].push_back(item);
-  record::write_whole(folder / "spec.json", spec.dump(1));
+  try {  // what was asked for before, or is asked for by another run, is kept
+    if (const Json stored = record::read_json(folder / "spec.json"); stored.is_object())
+      record::shaped(folder / "spec.json", [&] { plan::gather(spec, stored); });
+  } catch (const record::Damaged&) {  // it is written anew
+  }
+  record::write_json(folder / "spec.json", std::move(spec));
   fs::remove(folder / "stage.json");  // it lacks something that is asked for now
   fs::remove(folder / "failure.json");
 }
@@ -63,8 +70,7 @@ Runner::Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Laun
 
 int Runner::run() {
   std::signal(SIGINT, [](int) { interrupts = interrupts + 1; });
-  std::signal(SIGTERM, [](int) { terminations = terminations + 1; });
-  std::signal(SIGPIPE, SIG_IGN);
+  for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) std::signal(number, [](int) { terminations = terminations + 1; });
   while (true) {
     const auto keys = hand_over_all();
     if (keys.empty() || stopping_) break;
@@ -109,21 +115,30 @@ bool Runner::blocked(const plan::Stage& s) const {
 }
 
 void Runner::start(std::size_t i, const std::vector<std::string>& keys) {
-  std::vector<std::string> arguments{"work", fs::absolute(launched_.results).string(), std::to_string(i), std::to_string(workers_.size()),
-                                     std::to_string(options_.max_failures)};
-  arguments.insert(arguments.end(), keys.begin(), keys.end());
-  workers_[i] = {std::make_unique<Host>(arguments), "", ""};
+  workers_[i] = {std::make_unique<Host>(std::vector<std::string>{"work", fs::absolute(launched_.results).string(), std::to_string(i),
+                                                                 std::to_string(workers_.size()), std::to_string(options_.max_failures)}),
+                 "", "", false};
+  std::string list;
+  for (const auto& key : keys) list += key + "\n";
+  workers_[i].host->write(list + "\n");
 }
 
 void Runner::ended(std::size_t i, int code) {
   Worker& w = workers_[i];
   if (code == cli::stopped) stopped_ = true;
+  if (!w.ready && interrupts + terminations == 0 && !stopping_) {
+    fail("", fmt::format("scorelab-host ended before it began ({}); its own words stand above. `scorelab doctor` looks for the cause",
+                         code > 128 ? signal_name(code - 128) : fmt::format("exit code {}", code)),
+         unavailable);
+    return stop_all();
+  }
   const bool silent = !w.running.empty() || (code != done && code != cli::stopped && failed_.empty() && failed_code_ == done);
   if (silent && interrupts + terminations == 0 && !stopping_) {
     const std::string who = w.crashed_in.empty() ? "scorelab-host" : w.crashed_in;
-    const std::string how = code > 128 ? fmt::format("crashed ({}): a fault in its code ended the host process", signal_name(code - 128))
+    const std::string how = code == 128 + SIGKILL ? "was killed by SIGKILL (out of memory?)"
+                            : code > 128 ? fmt::format("crashed ({}): a fault in its code ended the host process", signal_name(code - 128))
                                        : fmt::format("ended too early (exit code {}): a plugin's code called exit, it seems", code);
-    if (code <= 128) note_failure(w.running, fmt::format("{} {}", who, how));
+    if (code <= 128 || code == 128 + SIGKILL) note_failure(w.running, fmt::format("{} {}", who, how));
     fail(w.running, fmt::format("{} {}; what was reported and checkpointed is kept{}", who, how, whose(who)), failed);
     const bool in_stage = !w.running.empty();
     const auto keys = hand_over_all();
@@ -135,8 +150,12 @@ void Runner::ended(std::size_t i, int code) {
 /// For a host that could not.
 void Runner::note_failure(const std::string& key, const std::string& message) const {
   if (key.empty()) return;
-  record::write_whole(record::stage_folder(launched_.results, key) / "failure.json",
-                      Json{{"message", message}, {"time", record::now()}}.dump());
+  const fs::path folder = record::stage_folder(launched_.results, key);
+  try {
+    if (fs::exists(folder / "spec.json"))
+      record::write_json(folder / "failure.json", Json{{"message", message}, {"time", record::now()}});
+  } catch (const Error&) {  // it is told on the terminal
+  }
 }
 
 void Runner::pass_on_signals() {
@@ -155,11 +174,15 @@ void Runner::pass_on_signals() {
     }
   }
   if (options_.max_failures > 0 && failed_.size() >= options_.max_failures && !stopping_) {
-    stopping_ = true;
-    for (auto& w : workers_)
-      if (w.host) w.host->signal(SIGTERM);
+    stop_all();
     progress_.line(fmt::format("stopping: {} failed", failed_.size()));
   }
+}
+
+void Runner::stop_all() {
+  stopping_ = true;
+  for (auto& w : workers_)
+    if (w.host) w.host->signal(SIGTERM);
 }
 
 const plan::Stage& Runner::stage(const std::string& key) const {
@@ -180,6 +203,7 @@ void Runner::event(std::size_t i, const std::string& line) {
   if (!e.is_object()) return progress_.line(line);
   const std::string what = e.value("event", "");
   const bool own = e.contains("stage") && w.running == e["stage"].get<std::string>();  // else another host has made it
+  if (what == "ready") w.ready = true;
   if (what == "done" || what == "busy" || what == "failed" || what == "stopped") w.running.clear();
   if (what == "start") {
     w.running = e["stage"];
@@ -194,6 +218,8 @@ void Runner::event(std::size_t i, const std::string& line) {
       progress_.finish(i, stage(key).label, stage_text(e["result"]));
     else
       progress_.idle(i);
+  } else if (what == "warning") {
+    if (warned_.insert(e.value("message", "")).second) progress_.line(fmt::format("warning: LibTorch: {}", e.value("message", "")));
   } else if (what == "busy") {
     if (!options_.quiet && workers_.size() == 1 && waited_for_.insert(e["stage"].get<std::string>()).second)
       progress_.line(fmt::format("{} is at work in another run, or lacks what another run makes: waiting for it", stage(e["stage"]).label));

@@ -30,12 +30,14 @@ class Runner {
   struct Worker {
     std::unique_ptr<Host> host;
     std::string running, crashed_in;  // the stage whose end it has not told; the plugin in which it crashed
+    bool ready = false;               // it has begun: LibTorch is loaded
   };
   std::vector<std::string> hand_over_all();
   bool blocked(const plan::Stage& stage) const;
   void start(std::size_t i, const std::vector<std::string>& keys);
   void ended(std::size_t i, int code);
   void pass_on_signals();
+  void stop_all();
   void event(std::size_t i, const std::string& line);
   void fail(const std::string& key, const std::string& message, int code);
   void note_failure(const std::string& key, const std::string& message) const;
@@ -51,7 +53,7 @@ class Runner {
   Progress progress_;
   std::vector<Worker> workers_;
   std::set<std::string> failed_, waited_for_;
-  std::set<std::string> told_done_;
+  std::set<std::string> told_done_, warned_;
   std::map<std::string, int> made_;  // how often each stage was reported done
   int failed_code_ = 0, told_ = 0;
   bool stopping_ = false, killed_ = false, stopped_ = false;

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <iostream>
 #include <thread>
 
@@ -18,22 +19,24 @@ namespace {
 
 std::string stage_line(const Launched& l, const Launched::Stage& s) {
   const fs::path folder = record::stage_folder(l.results, s.key);
-  const Json d = record::read_json(folder / "stage.json"), failure = record::read_json(folder / "failure.json");
-  if (!d.is_null()) return fmt::format("  {:<28} {}\n", s.what, stage_text(d));
-  if (!failure.is_null()) return fmt::format("  {:<28} failed: {}\n", s.what, failure["message"].get<std::string>());
+  const Json d = stored(l, s, "stage.json"), failure = stored(l, s, "failure.json");
+  if (!d.is_null())
+    return record::shaped(folder / "stage.json", [&] { return fmt::format("  {:<28} {}\n", s.what, stage_text(d)); });
+  if (!failure.is_null()) return fmt::format("  {:<28} failed: {}\n", s.what, failure.value("message", "?"));
   const auto story = record::read_journal(folder / "journal.jsonl");
   std::string text = "not begun";
   for (const auto& [name, stream] : story.streams) {
     if (stream.steps.empty()) continue;
     text = fmt::format("{} {}", name, stream.steps.back());
-    for (const auto& c : stream.columns) text += fmt::format("  {} {}", c.name, figure(stream.values.at(c.name).back()));
+    for (const auto& c : stream.columns)
+      if (const double v = stream.values.at(c.name).back(); !std::isnan(v)) text += fmt::format("  {} {}", c.name, figure(v));
   }
   return fmt::format("  {:<28} {}\n", s.what, text);
 }
 
 int show(const fs::path& results, const std::string& name, bool json) {
   const Launched l = load_launched(results, name);
-  for (const auto& r : l.replicates) refresh(l, r, state_of(l, r));
+  refresh_all(l);
   if (json) return std::cout << summary_json(l).dump(1) << "\n", done;
   std::cout << bold(l.name, STDOUT_FILENO) << "\n" << (l.question.empty() ? "" : l.question + "\n");
   std::cout << fmt::format("launched {} by: {}\n", l.provenance["launched"].get<std::string>(), l.provenance["command"].get<std::string>());
@@ -66,7 +69,7 @@ int follow(const fs::path& results, const std::string& name) {
     std::string head = fmt::format("{}:", name);
     for (const auto& [state, n] : states) head += fmt::format(" {} {}", n, state);
     const bool terminal = is_terminal(STDOUT_FILENO);
-    if (terminal) std::cout << "\x1b[H\x1b[2J";
+    if (terminal) put(STDOUT_FILENO, "\x1b[H\x1b[2J");
     if (terminal || head + text != before) std::cout << head << "\n" << text << std::flush;
     before = head + text;
     if (!states.contains("running")) return done;

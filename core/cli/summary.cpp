@@ -47,7 +47,7 @@ std::string summary(const Launched& l, double seconds) {
   for (const auto& r : l.replicates) {
     if (l.replicates.size() > 1) out += fmt::format("{}\n", l.title(r));
     for (const auto& s : r.stages) {
-      const Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
+      const Json d = stored(l, s, "stage.json");
       if (!d.is_null()) out += fmt::format("  {:<28} {}\n", s.what, stage_text(d));
     }
     const fs::path folder = l.folder(r);
@@ -64,7 +64,7 @@ Json summary_json(const Launched& l) {
   for (const auto& r : l.replicates) {
     Json stages = Json::array(), at = Json::object();
     for (const auto& s : r.stages) {
-      Json d = record::read_json(record::stage_folder(l.results, s.key) / "stage.json");
+      Json d = stored(l, s, "stage.json");
       stages.push_back({{"label", s.label}, {"kind", s.kind}, {"key", s.key}, {"done", !d.is_null()}, {"result", d}});
     }
     for (const auto& [axis, label] : l.cells[r.cell].at) at[axis] = label;

@@ -69,6 +69,7 @@ std::vector<Token> tokens(const std::string& text) {
 }  // namespace
 
 Where::Where(const std::string& text) {
+  if (text.size() > 4000) throw Error("--where: the condition is too long; at most 4000 characters");
   const auto all = tokens(text);
   std::size_t i = 0;
   const auto is = [&](const char* word) { return i < all.size() && !all[i].quoted && all[i].text == word; };

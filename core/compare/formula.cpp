@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 #include "compare/statistics.h"
 
@@ -327,7 +328,13 @@ std::set<std::string> Formula::free_axes(const std::vector<Coordinates>& cells) 
   return out;
 }
 
+namespace {
+/// Bounds how deep a formula can be nested.
+constexpr std::size_t longest = 4000;
+}  // namespace
+
 std::optional<Formula> parse(const std::string& text, const Names& names, FormulaError& error) {
+  if (text.size() > longest) return error = {"the formula is too long", fmt::format("at most {} characters", longest), 0, 1}, std::nullopt;
   try {
     return Parser(text, *names.comparison, &names).chain();
   } catch (const FormulaError& e) {
@@ -351,7 +358,7 @@ std::optional<double> value(const Formula::Node& n, const Coordinates& at, const
     case Formula::Kind::number:
       return n.number;
     case Formula::Kind::axis:
-      return std::stod(*label_at(at, n.name));
+      return std::strtod(label_at(at, n.name)->c_str(), nullptr);
     case Formula::Kind::negate: {
       const auto x = inner(0, at);
       return x ? std::optional(-*x) : std::nullopt;
@@ -383,7 +390,7 @@ std::optional<double> value(const Formula::Node& n, const Coordinates& at, const
       const auto one = inner(0, with(at, n.over, label));
       if (!one) continue;  // not every variant has every value
       x.push_back(*one);
-      if (n.name == "slope") along.push_back(std::stod(label));
+      if (n.name == "slope") along.push_back(std::strtod(label.c_str(), nullptr));
     }
     if (x.empty()) return {};
   }

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cmath>
 
 #include "compare/table.h"
@@ -98,9 +99,14 @@ std::string in_pipes(const std::vector<std::vector<std::string>>& lines) {
 }  // namespace
 
 std::string csv_quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n") == text.npos) return text;
+  // A spreadsheet takes a cell that begins so for a formula; numbers may begin with a sign.
+  char* end = nullptr;
+  std::strtod(text.c_str(), &end);
+  const bool formula = !text.empty() && std::string("=+-@\t\r").find(text[0]) != std::string::npos && *end != 0;
+  const std::string cell = formula ? "'" + text : text;
+  if (cell.find_first_of(",\"\r\n") == cell.npos) return cell;
   std::string out = "\"";
-  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  for (const char c : cell) out += c == '"' ? std::string("\"\"") : std::string(1, c);
   return out + "\"";
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-#include <nlohmann/json.hpp>
+#include "params/schema.h"
 #include <string>
 
 namespace scorelab::host {

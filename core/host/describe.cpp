@@ -2,6 +2,8 @@
 
 #include <scorelab/error.h>
 
+#include "host/device.h"
+#include "host/experiment.h"
 #include "host/load.h"
 #include "model/step_sampler.h"
 
@@ -37,9 +39,39 @@ Json describe(const std::string& file) {
   }
 }
 
+namespace {
+
+/// Sets an experiment up as a stage would, without weights: whether its parts go together only they can say. {"plugin", "why"}, or "".
+Json set_up(const Json& spec) {
+  const std::atomic<bool> never{false};
+  try {
+    resolve_device(spec.at("run").at("device"));
+    const Setup setup(spec, at::kCPU, true);
+    if (!spec.contains("sampler")) return "";
+    const Json& sampler = spec["sampler"];
+    const Sampling sampling = setup.sampling(sampler, spec.at("sample"), spec, never);
+    const Json& params = sampler.at("params");
+    const bool budget = params.contains("nfe") && params["nfe"].is_number() && params["nfe"] > 0;  // its steps are not known yet
+    if (!budget) call(title(sampler), [&] { sampling.sampler->start(*setup.scheduler); });
+    return "";
+  } catch (const DeviceUnavailable& e) {
+    return {{"plugin", ""}, {"why", e.what()}, {"unavailable", true}};
+  } catch (const PluginError& e) {
+    return {{"plugin", e.plugin}, {"why", std::string(e.what()).substr(e.plugin.size() + 2)}};
+  } catch (const std::exception& e) {
+    return {{"plugin", ""}, {"why", e.what()}};
+  }
+}
+
+}  // namespace
+
 Json verdicts(const Json& components) {
   Json out = Json::array();
   for (const auto& config : components) {
+    if (config.contains("dataset")) {
+      out.push_back(set_up(config));
+      continue;
+    }
     std::string verdict;
     try {
       check_all(config);

@@ -1,3 +1,4 @@
+#include <c10/util/Exception.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
@@ -14,19 +15,26 @@
 #include "host/device.h"
 #include "host/figures.h"
 #include "host/worker.h"
+#include "record/files.h"
 
 /// scorelab-host: run by scorelab, not by people.
 ///   describe FILE..        one JSON line for each plugin file
-///   check                  components as JSON on stdin, their verdicts on stdout
+///   check                  components, and whole experiments, as JSON on stdin, their verdicts on stdout
 ///   data                   stdin: {"spec", "count", "seed"}; one JSON line: draws of the data set, for figures
 ///   field                  stdin: {"results", "key", "t", "points"}; one JSON line: a model's score there, and the exact one
 ///   paths                  stdin: {"results", "key", "count"}; one JSON line: exact paths beside a trace
-///   certify                stdin: {"check", "component", "schema", "plugins"}; one JSON line: what one check found
+///   certify                stdin: a list of {"check", "component", "schema", "plugins"}; a JSON line each: what the check found
 ///   devices                one JSON line
-///   work RESULTS KEY..     runs stages; the end of stdin means that the front end is gone
+///   work RESULTS HOST HOSTS MAX_FAILURES   runs the stages whose keys stand on stdin, one a line up to an empty one; the end of stdin
+///                          means that the front end is gone
 namespace {
 
 std::atomic<bool> stop{false};
+
+/// LibTorch's warnings reach the front end as lines of ours.
+class Warnings final : public c10::WarningHandler {
+  void process(const c10::Warning& warning) override { scorelab::host::say({{"event", "warning"}, {"message", warning.msg()}}); }
+};
 
 void on_stop(int) { stop.store(true); }
 
@@ -46,6 +54,7 @@ int main(int argc, char** argv) {
   using scorelab::host::say;
   const std::string verb = argc > 1 ? argv[1] : "";
   // What a plugin prints must not get between our lines: stdout is kept for us, and becomes stderr for everybody else.
+  scorelab::record::open_standard_descriptors();
   scorelab::host::answers = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   dup2(STDERR_FILENO, STDOUT_FILENO);
   scorelab::host::report_crashes();
@@ -66,22 +75,28 @@ int main(int argc, char** argv) {
     say(scorelab::host::exact_paths(Json::parse(std::cin)));
     code = 0;
   } else if (verb == "certify") {
-    say(scorelab::certify::run_check(Json::parse(std::cin)));
+    for (const auto& request : Json::parse(std::cin)) say(scorelab::certify::run_check(request));
     code = 0;
   } else if (verb == "devices") {
     std::string why;
     const int count = scorelab::host::cuda_devices(why);
     say(Json{{"cuda", count}, {"why", why}});
     code = 0;
-  } else if (verb == "work" && argc > 6) {
-    std::signal(SIGTERM, on_stop);
+  } else if (verb == "work" && argc == 6) {
+    for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) std::signal(number, on_stop);
     std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
+    std::vector<std::string> keys;
+    for (std::string key; std::getline(std::cin, key) && !key.empty();) keys.push_back(key);
+    static Warnings warnings;
+    c10::WarningUtils::set_warning_handler(&warnings);
+    say({{"event", "ready"}});
     watch_front_end();
     // Big tensors come and go in every step: memory that is kept saves the kernel from clearing it again (half of the time in small runs).
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    code = scorelab::host::work(argv[2], {argv + 6, argv + argc}, std::stoul(argv[3]), std::stoul(argv[4]), std::stoul(argv[5]), stop);
+    code = scorelab::host::work(argv[2], keys, std::stoul(argv[3]), std::stoul(argv[4]), std::stoul(argv[5]), stop);
   } else {
     std::cerr << "scorelab-host is started by scorelab: try scorelab --help\n";
   }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "comparison.h"
 
@@ -8,6 +9,8 @@ namespace scorelab::manifest {
 namespace {
 
 using Kind = Node::Kind;
+
+constexpr double most_runs = 100000, most_values = 1e7;
 
 /// The key that an override sets, and whether an axis sweeps it.
 void overrides_and_axes(const Comparison& c, const Node& over, Findings& findings) {
@@ -76,8 +79,39 @@ std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vecto
   top.at = root.at;
   for (const auto& m : root.members)
     if (std::find(experiment_keys.begin(), experiment_keys.end(), m.key) != experiment_keys.end()) top.members.push_back(m);
+  // Each cell holds the whole experiment.
+  const std::function<double(const Node&)> size_of = [&](const Node& n) {
+    double size = 1;
+    for (const auto& item : n.items) size += size_of(item);
+    for (const auto& m : n.members) size += size_of(m.value);
+    return size;
+  };
   std::vector<Cell> out;
   const auto variants = c.variants.empty() ? std::vector<Variant>{{}} : c.variants;
+  const double seeds = static_cast<double>((c.seeds.apart ? c.seeds.train.size() : 1) * c.seeds.sample.size());
+  double cells = 0;
+  for (const auto& v : variants) {
+    double own = 1;
+    for (const auto& a : c.axes)
+      if (a.applies_to(v.name)) own *= static_cast<double>(std::max<std::size_t>(1, a.points.size()));
+    cells += own;
+  }
+  if (cells * size_of(top) > most_values) {
+    findings.problem({root.at,
+                      fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} values: too many to hold", cells, size_of(top)),
+                      "fewer values of axes, or a smaller experiment",
+                      {},
+                      false});
+    return {};
+  }
+  if (cells * seeds > most_runs) {
+    findings.problem({root.at,
+                      fmt::format("the comparison has {:.0f} cells and {:.0f} seeds: more than {:.0f} runs", cells, seeds, most_runs),
+                      "fewer values or seeds, or `only` and `except`",
+                      {},
+                      false});
+    return {};
+  }
   for (const auto& v : variants) {
     std::vector<Cell> cells{{{}, top}};
     if (!v.name.empty()) {
@@ -96,10 +130,6 @@ std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vecto
       cells = std::move(more);
     }
     out.insert(out.end(), std::make_move_iterator(cells.begin()), std::make_move_iterator(cells.end()));
-    if (out.size() > 100000) {
-      findings.problem({root.at, "the comparison has more than 100000 cells", "fewer values, or `only` and `except`", {}, false});
-      return {};
-    }
   }
   for (auto& cell : out)
     for (const auto& over : overrides) {
@@ -150,26 +180,26 @@ Json to_json(const Comparison& c) {
 
 Comparison comparison_of(const Json& j) {
   Comparison c;
-  c.name = j["name"], c.question = j["question"];
-  c.seeds = {j["seeds"]["train"], j["seeds"]["sample"], j["seeds"]["apart"]};
-  for (const auto& v : j["variants"]) c.variants.push_back({v, {}, {}});
-  for (const auto& a : j["axes"]) {
+  c.name = j.at("name"), c.question = j.at("question");
+  c.seeds = {j.at("seeds").at("train"), j.at("seeds").at("sample"), j.at("seeds").at("apart")};
+  for (const auto& v : j.at("variants")) c.variants.push_back({v, {}, {}});
+  for (const auto& a : j.at("axes")) {
     Axis axis;
-    axis.name = a["name"], axis.key = a["key"], axis.only = a["only"], axis.except = a["except"];
-    for (const auto& label : a["labels"]) axis.points.push_back({label, {}, {}});
-    if (!a["best"].is_null()) axis.best = Axis::Best{a["best"], {}, {}};
+    axis.name = a.at("name"), axis.key = a.at("key"), axis.only = a.at("only"), axis.except = a.at("except");
+    for (const auto& label : a.at("labels")) axis.points.push_back({label, {}, {}});
+    if (!a.at("best").is_null()) axis.best = Axis::Best{a.at("best"), {}, {}};
     c.axes.push_back(std::move(axis));
   }
-  for (const auto& x : j["claims"]) {
+  for (const auto& x : j.at("claims")) {
     Claim claim;
-    claim.name = x["name"], claim.says = x["says"], claim.paper = x["paper"], claim.decide = x["decide"], claim.holds.text = x["holds"];
-    claim.at = x["at"].get<std::map<std::string, std::vector<std::string>>>();
+    claim.name = x.at("name"), claim.says = x.at("says"), claim.paper = x.at("paper"), claim.decide = x.at("decide"), claim.holds.text = x.at("holds");
+    claim.at = x.at("at").get<std::map<std::string, std::vector<std::string>>>();
     c.claims.push_back(std::move(claim));
   }
-  for (const auto& p : j["papers"]) c.papers.push_back({p["name"], p["cite"], p["beside"], p["over"], p["values"], {}});
-  for (const auto& f : j["figures"]) c.figures.push_back({f["name"], f["options"], {}});
-  const Json& o = j["compare"];
-  c.compare = {{o["baseline"], {}}, o["primary"], o["match"], o["rows"], o["columns"], o["cost"]};
+  for (const auto& p : j.at("papers")) c.papers.push_back({p.at("name"), p.at("cite"), p.at("beside"), p.at("over"), p.at("values"), {}});
+  for (const auto& f : j.at("figures")) c.figures.push_back({f.at("name"), f.at("options"), {}});
+  const Json& o = j.at("compare");
+  c.compare = {{o.at("baseline"), {}}, o.at("primary"), o.at("match"), o.at("rows"), o.at("columns"), o.at("cost")};
   return c;
 }
 

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <set>
 
+#include "manifest/text.h"
+
 namespace scorelab::manifest {
 namespace {
 
@@ -27,8 +29,18 @@ std::string shortest(double value) {
 }
 
 bool plain_name(const std::string& text) {
-  return !text.empty() && text[0] != '.' && text.find_first_of("/[],= \t\"") == text.npos && text.size() <= 100;
+  return !text.empty() && text[0] != '.' && text.find_first_of("/[],= \t\"") == text.npos && text.size() <= 100 && is_printable(text);
 }
+
+/// What results put beside the folders of variants, and beside those of experiments.
+const std::vector<std::string> files_of_experiment{"report.html", "comparison.csv", "comparison.h5", "figures", "experiment.json"};
+const std::vector<std::string> files_of_results{"index.html", "index.md"};
+
+bool contains(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+constexpr std::size_t most_runs = 100000;
 
 class Reader {
  public:
@@ -39,9 +51,11 @@ class Reader {
     c_.name = name;
     text(root_, "name", c_.name);
     text(root_, "question", c_.question);
-    if (c_.name.empty() || c_.name.size() > 200 || c_.name[0] == '.' || c_.name.find('/') != std::string::npos)
+    if (c_.name.empty() || c_.name.size() > 200 || c_.name[0] == '.' || c_.name.find('/') != std::string::npos || !is_printable(c_.name) ||
+        contains(files_of_results, c_.name))
       problem(root_.find("name") ? root_.find("name")->at : root_.at, "`name` is the name of a folder under results",
-              "no slash, no dot in front, not empty, at most 200 bytes");
+              fmt::format("no slash, no dot in front, no control character, not empty, at most 200 bytes, and not {}",
+                          fmt::join(files_of_results, " or ")));
     if (const Node* seeds = root_.find("seeds")) read_seeds(*seeds);
     if (const Node* plugins = root_.find("plugins"); plugins && !strings(*plugins))
       problem(plugins->at, "`plugins` lists folders", "expected an array of strings, such as [\"build\"]");
@@ -50,7 +64,7 @@ class Reader {
     axes_of_one_key();
     each("paper", [&](const Node::Member& m) { paper(m); });
     each("claims", [&](const Node::Member& m) { claim(m); });
-    each("figures", [&](const Node::Member& m) { c_.figures.push_back({m.key, to_json(m.value), m.key_at}); });
+    each("figures", [&](const Node::Member& m) { c_.figures.push_back({m.key, to_json(m.value), m.key_at, m.value}); });
     if (const Node* table = root_.find("compare")) compare(*table);
     return std::move(c_);
   }
@@ -135,18 +149,19 @@ class Reader {
 
   bool seed_list(const Node& node, std::vector<std::int64_t>& out) {
     out.clear();
-    if (node.kind == Kind::integer && node.integer >= 1 && node.integer <= 100000) {
+    if (node.kind == Kind::integer && node.integer >= 1 && node.integer <= static_cast<std::int64_t>(most_runs)) {
       for (std::int64_t s = 0; s < node.integer; ++s) out.push_back(s);
       return true;
     }
-    bool good = node.kind == Kind::array && !node.items.empty();
+    bool good = node.kind == Kind::array && !node.items.empty() && node.items.size() <= most_runs;
+    std::set<std::int64_t> seen;
     for (const auto& item : node.items) {
-      good = good && item.kind == Kind::integer && item.integer >= 0 && std::find(out.begin(), out.end(), item.integer) == out.end();
+      good = good && item.kind == Kind::integer && item.integer >= 0 && seen.insert(item.integer).second;
       if (good) out.push_back(item.integer);
     }
     if (!good)
       problem(node.at, "`seeds` is neither a count nor a list of seeds",
-              "expected a number of seeds, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]",
+              fmt::format("expected a number of seeds up to {}, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]", most_runs),
               {"or { train = .., sample = .. }: that many trainings, and so many samplings of each"});
     return good;
   }
@@ -167,6 +182,8 @@ class Reader {
   void partial(const Node& change, const std::string& owner) { only_keys(change, owner, experiment_keys); }
 
   void variant(const Node::Member& m) {
+    if (contains(files_of_experiment, m.key))
+      problem(m.key_at, fmt::format("a variant cannot be called `{}`", m.key), "results have a file of that name; choose another");
     partial(m.value, fmt::format("variant `{}`", m.key));
     c_.variants.push_back({m.key, m.key_at, m.value});
   }
@@ -200,6 +217,9 @@ class Reader {
     if (const Node* best = m.value.find("best")) read_best(a, *best);
     std::set<std::string> seen;
     for (const auto& p : a.points)
+      if (!is_printable(p.label))
+        problem(p.at, fmt::format("{} has a label with control characters", owner), "give it another: values = { label = .. }");
+    for (const auto& p : a.points)
       if (!seen.insert(p.label).second)
         problem(p.at, fmt::format("{} has two values called `{}`", owner, p.label), "give them labels: values = { label = .. }");
     c_.axes.push_back(std::move(a));
@@ -223,6 +243,8 @@ class Reader {
   void read_values(Axis& a, const Node& values, const Position& key_at) {
     const auto add = [&](const std::string& label, Node value) {
       const Position at = value.at;
+      if (value.kind == Kind::other)
+        return problem(at, fmt::format("a value of sweep `{}` is {}", a.name, value.kind_name()), "no key takes one; write it as a string");
       a.points.push_back({label, at, under(a.key, key_at, std::move(value))});
     };
     const std::string first = a.key.substr(0, a.key.find('.'));
@@ -234,8 +256,9 @@ class Reader {
     }
     if (values.kind == Kind::array && !values.items.empty()) {
       for (const auto& item : values.items) add(label_of(item), item);
-    } else if (values.kind == Kind::table && values.find("from") && values.find("to") && values.find("n")) {
-      range(values, add);
+    } else if (values.kind == Kind::table && values.find("from") && values.find("to")) {
+      if (values.find("n")) return range(values, add);
+      problem(values.at, fmt::format("the range of sweep `{}` has no `n`", a.name), "such as { from = 1, to = 2, n = 5 }");
     } else if (values.kind == Kind::table && !values.members.empty()) {
       for (const auto& v : values.members) add(canonical_label(v.key), v.value);
     } else {
@@ -251,7 +274,8 @@ class Reader {
     const Node* scale = values.find("scale");
     const bool log = scale && scale->kind == Kind::string && scale->string == "log";
     if (scale && !log && !(scale->kind == Kind::string && scale->string == "linear"))
-      return problem(scale->at, "`scale` of a range is \"linear\" or \"log\"", "linear where it is left out");
+      return problem(scale->at, "`scale` of a range is \"linear\" or \"log\"",
+                     scale->kind == Kind::string ? suggestion(scale->string, {"linear", "log"}, "expected") : "linear where it is left out");
     if (!is_number(from) || !is_number(to) || n.kind != Kind::integer || n.integer < 2 || n.integer > 10000 ||
         (log && (number_of(from) <= 0 || number_of(to) <= 0)))
       return problem(values.at, "a range goes from a number to a number in n values", "n from 2 to 10000; on a log scale both above 0");
@@ -264,7 +288,7 @@ class Reader {
       if (k + 1 == n.integer) value = b;
       Node node;
       node.at = values.at;
-      if (from.kind == Kind::integer && to.kind == Kind::integer && value == std::floor(value))
+      if (from.kind == Kind::integer && to.kind == Kind::integer && value == std::floor(value) && std::abs(value) < 9e15)
         node.kind = Kind::integer, node.integer = static_cast<std::int64_t>(value);
       else
         node.kind = Kind::number, node.number = value;
@@ -292,6 +316,7 @@ class Reader {
     out.at = best.at;
     if (best.kind != Kind::table) return problem(best.at, "`best` is a table", "such as { metric = \"mmd\", seeds = [100] }");
     only_keys(best, "`best`", {"metric", "seeds"});
+    if (const Node* metric = best.find("metric")) out.at = metric->at;
     if (!text(best, "metric", out.metric))
       return problem(best.at, "`best` needs a `metric`", "such as { metric = \"mmd\", seeds = [100] }");
     if (const Node* seeds = best.find("seeds"); !seeds || seeds->kind != Kind::array || !seed_list(*seeds, out.seeds))
@@ -300,16 +325,6 @@ class Reader {
       if (std::find(c_.seeds.sample.begin(), c_.seeds.sample.end(), s) != c_.seeds.sample.end())
         problem(best.at, fmt::format("seed {} is reported: the best point must be chosen on other seeds", s), "such as seeds = [100]");
     a.best = std::move(out);
-  }
-
-  static std::string label_of(const Node& value) {
-    if (value.kind == Kind::integer) return std::to_string(value.integer);
-    if (value.kind == Kind::number) return shortest(value.number);
-    if (value.kind == Kind::boolean) return value.boolean ? "true" : "false";
-    if (value.kind == Kind::string) return canonical_label(value.string);
-    if (value.kind == Kind::table)
-      if (const Node* plugin = value.find("plugin"); plugin && plugin->kind == Kind::string) return plugin->string;
-    return canonical_label(to_json(value).dump());
   }
 
   /// The value under a dotted key: what an axis changes must have a place in every cell of it.
@@ -339,6 +354,7 @@ class Reader {
     if (!text(m.value, "beside", p.beside))
       problem(m.key_at, fmt::format("{} needs `beside`", owner), "the metric that its values stand beside");
     names(m.value, "over", p.over, "axis", axes());
+    if (const Node* beside = m.value.find("beside")) p.at = beside->at;
     const Node* values = m.value.find("values");
     if (!values) return problem(m.key_at, fmt::format("{} needs `values`", owner), "the paper's numbers, along `over`");
     p.values = to_json(*values);
@@ -381,6 +397,12 @@ class Reader {
     return out;
   }
 
+  std::vector<std::string> papers() const {
+    std::vector<std::string> out;
+    for (const auto& p : c_.papers) out.push_back(p.name);
+    return out;
+  }
+
   void claim(const Node::Member& m) {
     Claim c;
     c.name = m.key, c.place = m.key_at;
@@ -389,7 +411,7 @@ class Reader {
     text(m.value, "says", c.says);
     if (text(m.value, "paper", c.paper) &&
         std::none_of(c_.papers.begin(), c_.papers.end(), [&](const Paper& p) { return p.name == c.paper; }))
-      problem(m.value.find("paper")->at, fmt::format("there is no paper `{}`", c.paper), "a table [paper.NAME] says its values");
+      problem(m.value.find("paper")->at, fmt::format("there is no paper `{}`", c.paper), suggestion(c.paper, papers(), "papers, by tables [paper.NAME]"));
     if (text(m.value, "decide", c.decide)) {
       const std::vector<std::string> ways{"interval", "median", "every-seed", "value"};
       if (std::find(ways.begin(), ways.end(), c.decide) == ways.end()) {
@@ -419,9 +441,11 @@ class Reader {
     }
     const auto all = c_.labels(where.key);
     const auto add = [&](const Node& item) {
+      if (item.kind == Kind::other || item.kind == Kind::table || item.kind == Kind::array)
+        return problem(item.at, fmt::format("a label of `{}` is {}", where.key, item.kind_name()), "expected a number or a string");
       const std::string label = label_of(item);
-      if (std::find(all.begin(), all.end(), label) == all.end())
-        problem(item.at, fmt::format("`{}` has no value `{}`", where.key, label), fmt::format("values: {}", fmt::join(all, ", ")));
+      if (!contains(all, label))
+        problem(item.at, fmt::format("`{}` has no value `{}`", where.key, label), suggestion(label, all, "values"));
       c.at[where.key].push_back(label);
     };
     if (where.value.kind != Kind::array) return add(where.value);
@@ -453,6 +477,20 @@ class Reader {
 }  // namespace
 
 Comparison read_comparison(const Node& root, const std::string& name, Findings& findings) { return Reader(root, findings).run(name); }
+
+bool is_printable(const std::string& text) {
+  return is_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 32) || c == 127; });
+}
+
+std::string label_of(const Node& value) {
+  if (value.kind == Kind::integer) return std::to_string(value.integer);
+  if (value.kind == Kind::number) return shortest(value.number);
+  if (value.kind == Kind::boolean) return value.boolean ? "true" : "false";
+  if (value.kind == Kind::string) return canonical_label(value.string);
+  if (value.kind == Kind::table)
+    if (const Node* plugin = value.find("plugin"); plugin && plugin->kind == Kind::string) return plugin->string;
+  return canonical_label(to_json(value).dump());
+}
 
 std::string canonical_label(const std::string& text) {
   double value = 0;

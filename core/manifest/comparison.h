@@ -74,13 +74,14 @@ struct Paper {
   std::string name, cite, beside;
   std::vector<std::string> over;
   Json values;  ///< nested objects and arrays along `over`
-  Position at;
+  Position at;  ///< of `beside`
 };
 
 struct Figure {
   std::string name;
   Json options;
   Position at;
+  Node table{};  ///< as the manifest has it, with the places of its keys
 };
 
 struct CompareOptions {
@@ -119,8 +120,14 @@ std::vector<Cell> expand(const Comparison& comparison, const Node& root, const s
 /// The tables of one experiment: what variants, points and overrides may change.
 extern const std::vector<std::string> experiment_keys;
 
+/// A text that names something: UTF-8 without control characters.
+bool is_printable(const std::string& text);
+
 /// Numbers in one form, so that 7, 7.0 and 7e0 are one label; other texts as they are.
 std::string canonical_label(const std::string& text);
+
+/// What an axis calls a value that has no label.
+std::string label_of(const Node& value);
 
 /// The node as JSON, for what is recorded as it is.
 Json to_json(const Node& node);

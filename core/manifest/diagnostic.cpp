@@ -1,8 +1,10 @@
 #include "diagnostic.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <sstream>
 
 namespace scorelab::manifest {
@@ -69,12 +71,28 @@ std::size_t distance(const std::string& a, const std::string& b) {
 
 std::string nearest(const std::string& name, const std::vector<std::string>& names) {
   std::string best;
+  if (name.size() > 100) return best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const auto& candidate : names) {
+    if (candidate.size() > 100) continue;
     const std::size_t d = distance(name, candidate);
     if (d < best_distance && 2 * d <= candidate.size()) best = candidate, best_distance = d;
   }
+  if (!best.empty()) return best;
+  const auto letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  for (const auto& candidate : names) {
+    if (name.size() >= 3 && candidate.rfind(name, 0) == 0) return candidate;
+    const auto at = name.find(candidate);
+    if (candidate.size() < 3 || at == name.npos) continue;
+    const std::size_t end = at + candidate.size();
+    if ((at == 0 || !letter(name[at - 1])) && (end == name.size() || !letter(name[end])) && candidate.size() > best.size()) best = candidate;
+  }
   return best;
+}
+
+std::string suggestion(const std::string& name, const std::vector<std::string>& names, const std::string& what) {
+  if (const std::string near = nearest(name, names); !near.empty()) return fmt::format("did you mean `{}`?", near);
+  return fmt::format("{}: {}", what, names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
 }
 
 }  // namespace scorelab::manifest

@@ -43,7 +43,10 @@ struct Diagnostic {
 /// A problem as the user reads it: message, place, the source line, a caret, the hint, the notes.
 std::string render(const Diagnostic& diagnostic, const Sources& sources);
 
-/// The nearest of some names (Damerau-Levenshtein distance at most 2, or a third of the length), or nothing.
+/// The nearest of some names (Damerau-Levenshtein distance at most 2, or a third of the length; or the name that this one begins, or that
+/// is a word of it), or nothing.
 std::string nearest(const std::string& name, const std::vector<std::string>& names);
+/// "did you mean `NEAREST`?", or "WHAT: " and all names.
+std::string suggestion(const std::string& name, const std::vector<std::string>& names, const std::string& what);
 
 }  // namespace scorelab::manifest

@@ -170,8 +170,14 @@ class Matcher {
     if (is_model_) return;
     if (conditional && e_.train.is_object() && e_.train["drop_labels"] == 0.0) without_labels();
     only_conditional("sample", "labels", e_.sample);
-    if (const Json& which = e_.sample["labels"]; which.is_number() && which.get<double>() != std::floor(which.get<double>()))
+    const Json& which = e_.sample["labels"];
+    if (!which.is_number()) return;
+    if (which.get<double>() != std::floor(which.get<double>()))
       problem(root_.find("sample")->find("labels")->at, "`labels` is no whole number", "expected a class, or data, balanced or none");
+    const Json classes = network.component["params"].value("classes", Json());
+    if (conditional && classes.is_number() && which >= classes)
+      problem(root_.find("sample")->find("labels")->at, fmt::format("`labels` is beyond the network's {} classes", classes.dump()),
+              fmt::format("from 0 to {}", classes.get<std::int64_t>() - 1));
   }
 
   /// A network that was told every label has not learnt to do without.

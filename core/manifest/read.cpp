@@ -1,13 +1,23 @@
 #include "read.h"
 
+#include <stdexcept>
+
 #define TOML_EXCEPTIONS 1
+// An assertion of the library that does not hold is a text that it cannot read, not the end of the program.
+#define TOML_ASSERT(expression) ((expression) ? static_cast<void>(0) : throw std::logic_error("the parser stumbled here"))
 #include <fmt/format.h>
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wterminate"
 #include <toml++/toml.h>
+#pragma GCC diagnostic pop
 
 #include <algorithm>
-#include <fstream>
+#include <cctype>
 #include <functional>
 #include <sstream>
+
+#include "manifest/text.h"
+#include "record/files.h"
 
 namespace scorelab::manifest {
 namespace {
@@ -60,38 +70,54 @@ void move_to(Node& node, const Position& at) {
   for (auto& m : node.members) m.key_at = at, move_to(m.value, at);
 }
 
-bool is_utf8(const std::string& text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto first = static_cast<unsigned char>(text[i]);
-    const std::size_t size = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
-    if (size == 0 || i + size > text.size()) return false;
-    for (std::size_t k = 1; k < size; ++k)
-      if (static_cast<unsigned char>(text[i + k]) >> 6 != 2) return false;
-    i += size;
+}  // namespace
+
+namespace {
+
+constexpr std::size_t longest_manifest = 16 << 20, most_parts = 64, most_files = 200;
+
+/// Where a key of too many parts stands, as line and column: the parser would nest a table for each. Texts in quotes end at a line's end.
+std::optional<std::pair<int, int>> deep_key(const std::string& text) {
+  std::size_t dots = 0;
+  int line = 1, column = 0;
+  for (const char c : text) {
+    ++column;
+    if (c == '\n') ++line, column = 0;
+    const bool of_key = std::isalnum(static_cast<unsigned char>(c)) || std::string("_-.\"' \t").find(c) != std::string::npos;
+    dots = of_key ? dots + (c == '.') : 0;
+    if (dots >= most_parts) return std::pair(line, column);
   }
-  return true;
+  return {};
 }
 
 }  // namespace
 
 std::optional<Node> read_file(const std::filesystem::path& file, Sources& sources, std::vector<Diagnostic>& problems) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    problems.push_back({{},
-                        fmt::format("the manifest {} cannot be read", file.string()),
-                        std::filesystem::exists(file) ? "it is no file, or not readable" : "there is no such file",
-                        {}});
+  const std::string shown = as_utf8(file.string());
+  std::string text;
+  std::error_code none;
+  try {
+    if (!std::filesystem::exists(file, none)) throw Error("there is no such file");
+    if (std::filesystem::is_directory(file, none)) throw Error("it is a folder");
+    text = record::read_whole(file, longest_manifest);
+  } catch (const Error& e) {
+    problems.push_back({{}, fmt::format("the manifest {} cannot be read", shown), as_utf8(e.what()), {}});
     return {};
   }
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const int source = sources.add(file.string(), text, file.parent_path());
+  const int source = sources.add(shown, text, file.parent_path());
+  if (const auto deep = deep_key(text)) {
+    problems.push_back({{source, deep->first, deep->second, 1}, fmt::format("a key has more than {} parts", most_parts), "", {}});
+    return {};
+  }
   try {
-    return convert(toml::parse(text, file.string()), source);
+    return convert(toml::parse(text, shown), source);
   } catch (const toml::parse_error& e) {
     std::string what(e.description());
     problems.push_back({position(e.source(), source), "this is not TOML: " + what, "", {"TOML's rules: https://toml.io"}});
-    return {};
+  } catch (const std::logic_error& e) {
+    problems.push_back({{source, 1, 1, 1}, fmt::format("this is not TOML: {}", e.what()), "look for a bracket or brace that is not closed", {}});
   }
+  return {};
 }
 
 namespace {
@@ -104,7 +130,7 @@ Node value_of(const std::string& text, int source) {
   try {
     const toml::table parsed = toml::parse("x = " + text);
     if (parsed.size() == 1) out = convert(*parsed.get("x"), source);
-  } catch (const toml::parse_error&) {  // a string, then
+  } catch (const std::exception&) {  // a string, then
   }
   return out;
 }
@@ -134,6 +160,7 @@ std::vector<std::string> split(const std::string& text) {
 struct Argument {
   std::string key, value;
   Position key_at, value_at;
+  bool whole = false;  // key:=value
 };
 
 std::optional<Argument> read_argument(const std::string& flag, const std::string& argument, Sources& sources,
@@ -143,6 +170,10 @@ std::optional<Argument> read_argument(const std::string& flag, const std::string
     return {};
   }
   const int source = sources.add(fmt::format("command line, {} {}", flag, argument), argument);
+  if (argument.size() > longest_manifest || deep_key(argument)) {
+    problems.push_back({{}, fmt::format("an argument of {} is too long, or its key has more than {} parts", flag, most_parts), "", {}});
+    return {};
+  }
   const auto equals = argument.find('=');
   const Position key_at{source, 1, 1, static_cast<int>(std::min(equals, argument.size()))};
   if (equals == argument.npos || equals == 0) {
@@ -153,8 +184,10 @@ std::optional<Argument> read_argument(const std::string& flag, const std::string
     return {};
   }
   Argument out{argument.substr(0, equals), argument.substr(equals + 1), key_at, {}};
+  if (flag == "-s" && out.key.back() == ':') out.key.pop_back(), out.whole = true;
+  while (!out.key.empty() && out.key.back() == ' ') out.key.pop_back();
   out.value_at = {source, 1, static_cast<int>(equals) + 2, std::max(1, static_cast<int>(out.value.size()))};
-  if (out.key.back() == '.' || ("." + out.key).find("..") != std::string::npos) {
+  if (out.key.empty() || out.key.back() == '.' || ("." + out.key).find("..") != std::string::npos) {
     problems.push_back({key_at, fmt::format("`{}` is no key", out.key), "keys are names joined by dots", {}});
     return {};
   }
@@ -174,15 +207,23 @@ std::optional<Node> read_override(const std::string& argument, Sources& sources,
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
     Node table;
     table.at = a->key_at;
-    table.members.push_back({*part, a->key_at, std::move(leaf), false, false});
+    table.members.push_back({*part, a->key_at, std::move(leaf), false, false, a->whole && part == parts.rbegin()});
     leaf = std::move(table);
   }
   return leaf;
 }
 
-std::optional<Node> read_axis(const std::string& argument, Sources& sources, std::vector<Diagnostic>& problems) {
+std::optional<Node> read_axis(const std::string& argument, const std::vector<std::string>& taken, Sources& sources,
+                              std::vector<Diagnostic>& problems) {
   const auto a = read_argument("-x", argument, sources, problems);
   if (!a) return {};
+  std::string name = a->key.substr(a->key.rfind('.') == std::string::npos ? 0 : a->key.rfind('.') + 1);
+  const auto is_taken = [&] { return std::find(taken.begin(), taken.end(), name) != taken.end(); };
+  if (is_taken()) name = a->key;  // two keys of one last name
+  if (is_taken()) {
+    problems.push_back({a->key_at, fmt::format("there is an axis `{}` already", name), fmt::format("such as -s sweep.{}.values=[..]", name), {}});
+    return {};
+  }
   Node values;
   values.kind = Node::Kind::array;
   for (const auto& part : split(a->value)) values.items.push_back(value_of(part, a->key_at.source));
@@ -200,18 +241,24 @@ std::optional<Node> read_axis(const std::string& argument, Sources& sources, std
   };
   Node axis = table_of("key", std::move(key));
   axis.members.push_back({"values", a->key_at, std::move(values), false, false});
-  return table_of("sweep", table_of(a->key.substr(a->key.rfind('.') == std::string::npos ? 0 : a->key.rfind('.') + 1), std::move(axis)));
+  return table_of("sweep", table_of(std::move(name), std::move(axis)));
 }
 
 std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& sources, std::vector<Diagnostic>& problems) {
   std::vector<std::filesystem::path> open;
+  std::size_t files = 0;
   const std::function<std::optional<Node>(const std::filesystem::path&)> read =
       [&](const std::filesystem::path& path) -> std::optional<Node> {
     auto own = read_file(path, sources, problems);
     if (!own) return {};
+    if (++files > most_files) {
+      problems.push_back({own->at, fmt::format("`extends` reads more than {} files", most_files), "name each manifest once", {}});
+      return {};
+    }
     const Node* extends = own->find("extends");
     if (!extends) return own;
-    open.push_back(std::filesystem::weakly_canonical(path));
+    std::error_code none;
+    open.push_back(std::filesystem::weakly_canonical(path, none));
     Node all;
     all.at = own->at;
     const auto add = [&](const Node& name) {
@@ -219,9 +266,10 @@ std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& so
         return problems.push_back(
             {name.at, fmt::format("`extends` holds {}", name.kind_name()), "expected a manifest's file, or a list of them", {}});
       const auto next = (path.parent_path() / name.string).lexically_normal();
-      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(next)) != open.end())
+      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(next, none)) != open.end())
         return problems.push_back({name.at, "this manifest extends itself", next.string(), {}});
-      if (!std::filesystem::is_regular_file(next))
+      if (!problems.empty()) return;
+      if (!std::filesystem::is_regular_file(next, none))
         return problems.push_back({name.at, "the manifest that is extended is not there", next.string(), {}});
       if (const auto base = read(next)) merge(all, *base, Merge::extend);
     };

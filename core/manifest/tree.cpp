@@ -47,6 +47,10 @@ void merge(Node& base, const Node& over, Merge how) {
     }
     own->key_at = m.key_at;
     own->must_fit = m.must_fit;
+    if (m.whole) {
+      own->value = m.value;
+      continue;
+    }
     // A bare name in front of a table of its parameters: the name is the plugin, the parameters stay.
     if (own->value.kind == Node::Kind::string && m.value.kind == Node::Kind::table && !m.value.find("plugin")) {
       Node table;

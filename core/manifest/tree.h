@@ -19,6 +19,7 @@ struct Node {
   std::int64_t integer = 0;
   double number = 0;
   std::string string;  ///< of a string; of `other`, the TOML type's name
+  bool implied = false;  ///< a default, which no text says
   std::vector<Node> items;
   std::vector<Member> members;
   Position at;
@@ -34,6 +35,7 @@ struct Node::Member {
   Node value;
   bool carried = false;   ///< beside a `plugin` that an override changed: left out where the new plugin does not declare it
   bool must_fit = false;  ///< set by an axis: wrong where it is not declared or has no effect
+  bool whole = false;     ///< replaces what is there, a table too
 };
 
 /// keep: nothing more; carry: what stands beside a changed `plugin` is carried along; extend: `NAME = false` removes a table.

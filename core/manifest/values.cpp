@@ -157,6 +157,7 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
       Node initial;
       initial.kind = Kind::string;
       initial.string = p.initial.get<std::string>();
+      initial.implied = true;
       if (table) initial.at = table->at;
       value = slot(given ? *given : initial, p.slot, p.name);
       // A plugin from elsewhere that has the default's name is another one: its id holds its source.

@@ -33,6 +33,15 @@ void models_in(const Json& key, std::set<std::string>& out) {
     for (const auto& inner : key) models_in(inner, out);
 }
 
+/// A record of a stage; null where there is none that is whole.
+Json record_of(const fs::path& results, const std::string& key, const char* name) {
+  try {
+    return record::read_json(record::stage_folder(results, key) / name);
+  } catch (const record::Damaged&) {
+    return {};
+  }
+}
+
 class Planner {
  public:
   Planner(const manifest::Comparison& c, const fs::path& results) : c_(c), results_(results) {}
@@ -100,10 +109,12 @@ class Planner {
     plan_.stages.resize(planned), places_.resize(planned);
   }
 
-  static std::string folder_name(std::string label) {
-    for (char& c : label)
-      if (c == '/' || c == '\0') c = '_';
-    return label.substr(0, 200);
+  /// A label as a folder: different labels have different folders. What a path cannot hold is %NN.
+  static std::string folder_name(const std::string& label) {
+    constexpr std::size_t longest = 180;
+    std::string out;
+    for (const char c : label) out += c == '/' || c == '%' || c == '~' ? fmt::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
+    return out.size() <= longest ? out : out.substr(0, longest) + "~" + sha256(label).substr(0, 16);
   }
 
   /// The stages of one replicate; with `only`, those that one metric needs.
@@ -176,7 +187,7 @@ class Planner {
   }
 
   std::optional<double> measured_value(const Stage& stage, const std::string& metric, std::string& goal) const {
-    const Json done = record::read_json(record::stage_folder(results_, stage.key) / "stage.json");
+    const Json done = record_of(results_, stage.key, "stage.json");
     if (done.is_null()) return {};
     for (const auto& v : done["values"])
       if (v["name"] == metric) {
@@ -248,14 +259,15 @@ class Planner {
 
   /// A metric of the model: no samples, and guides play no part.
   void measure(std::int64_t seed, const std::string& trained, const std::string& label, const Json& metric) {
-    Json key{{"metric", keyed(metric)}, {"chunk", e_->run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
+    // The values are stored under the label, so that another label is another result.
+    Json key{{"metric", keyed(metric)}, {"label", label}, {"chunk", e_->run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
     Json spec = base("evaluate", seed);
     spec["metric"] = metric, spec["name"] = label, spec["trained"] = trained;
     add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {trained});
   }
 
   void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label, const Json& metric) {
-    Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_->sample["count"]}};
+    Json key{{"metric", keyed(metric)}, {"label", label}, {"samples", sampled}, {"count", e_->sample["count"]}};
     if (metric["traced"]) key["trace"] = e_->sample["trace"];
     Json spec = base("evaluate", seed);
     spec["metric"] = metric, spec["name"] = label, spec["sample"] = e_->sample, spec["sampled"] = sampled;
@@ -296,17 +308,6 @@ class Planner {
     return hash;
   }
 
-  /// What several cells ask of one stage beyond its key.
-  static void gather(Json& all, const Json& more) {
-    for (const char* list : {"ema", "keep"})
-      if (all.contains(list))
-        for (const auto& item : more[list])
-          if (std::find(all[list].begin(), all[list].end(), item) == all[list].end()) all[list].push_back(item);
-    if (all["stage"] == "sample")
-      for (const char* number : {"count", "trace", "max_nfe"})
-        if (more["sample"][number] > all["sample"][number]) all["sample"][number] = more["sample"][number];
-  }
-
   /// Labels by what distinguishes a stage: the coordinates that all its cells share. Then what is done, and why the rest is not.
   void finish() {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
@@ -329,7 +330,7 @@ class Planner {
     };
     for (Stage& s : plan_.stages) {
       if (!s.done) continue;
-      const Json done = record::read_json(record::stage_folder(results_, s.key) / "stage.json");
+      const Json done = record_of(results_, s.key, "stage.json");
       s.seconds = done.value("seconds", -1.0);
       for (const auto& name : {names(s), s.kind}) rates[name].first += s.seconds, rates[name].second += units(s);
     }
@@ -354,7 +355,7 @@ class Planner {
 
   /// The key leaves defaults out, so a stored stage must have been made with the same ones.
   void compare_defaults(Stage& stage) const {
-    const Json stored = record::read_json(record::stage_folder(results_, stage.key) / "spec.json");
+    const Json stored = record_of(results_, stage.key, "spec.json");
     if (stored.is_null()) return;
     for (const char* role : {"dataset", "scheduler", "network", "objective", "sampler", "metric"})
       if (stage.spec.contains(role) && stored.contains(role) && !stage.spec[role].is_null() && !stored[role].is_null())
@@ -395,24 +396,45 @@ class Planner {
 
 }  // namespace
 
-bool is_done(const fs::path& results, const Stage& stage, std::string& why) {
-  const Json done = record::read_json(record::stage_folder(results, stage.key) / "stage.json");
-  if (done.is_null())
-    return why = fs::exists(record::stage_folder(results, stage.key) / "journal.jsonl") ? "begun, not finished" : "new", false;
-  if (stage.kind == "train")
-    for (const auto& rate : stage.spec["ema"])
-      if (std::find(done["ema"].begin(), done["ema"].end(), rate) == done["ema"].end())
-        return why = fmt::format("the average {} was not kept", rate.dump()), false;
-  if (stage.kind == "train")
-    for (const auto& step : stage.spec["keep"])
-      if (const Json kept = done.value("keep", Json::array()); std::find(kept.begin(), kept.end(), step) == kept.end())
-        return why = fmt::format("the checkpoint of step {} was not kept", step.dump()), false;
-  if (stage.kind == "sample" && done["count"] < stage.spec["sample"]["count"])
-    return why = fmt::format("{} of {} samples are stored", done["count"].dump(), stage.spec["sample"]["count"].dump()), false;
-  if (stage.kind == "sample" && !done.contains("moments") && done.value("trace", 0) < stage.spec["sample"]["trace"])
-    return why = fmt::format("the paths of {} of {} samples are stored", done.value("trace", 0), stage.spec["sample"]["trace"].dump()),
-           false;
-  return true;
+void gather(Json& all, const Json& more) {
+  for (const char* list : {"ema", "keep"})
+    if (all.contains(list))
+      for (const auto& item : more.at(list))
+        if (std::find(all[list].begin(), all[list].end(), item) == all[list].end()) all[list].push_back(item);
+  if (all["stage"] == "sample")
+    for (const char* number : {"count", "trace", "max_nfe"})
+      if (more.at("sample").at(number) > all["sample"][number]) all["sample"][number] = more["sample"][number];
+}
+
+bool is_done(const fs::path& results, const Stage& stage, std::string& why) try {
+  const fs::path folder = record::stage_folder(results, stage.key), file = folder / "stage.json";
+  const Json done = record::read_json(file);
+  if (done.is_null()) return why = fs::exists(folder / "journal.jsonl") ? "begun, not finished" : "new", false;
+  return record::shaped(file, [&] {
+    const Json& spec = stage.spec;
+    const auto lacks = [&](const char* list, const Json& item) {
+      const Json kept = done.value(list, Json::array());
+      return std::find(kept.begin(), kept.end(), item) == kept.end();
+    };
+    if (stage.kind == "train") {
+      for (const auto& rate : spec["ema"])
+        if (lacks("ema", rate)) return why = fmt::format("the average {} was not kept", rate.dump()), false;
+      for (const auto& step : spec["keep"])
+        if (lacks("keep", step) || !fs::exists(folder / "kept" / step.dump() / "checkpoint.h5"))
+          return why = fmt::format("the checkpoint of step {} was not kept", step.dump()), false;
+      if (!fs::exists(folder / "checkpoint.h5")) return why = "its checkpoint is gone", false;
+    }
+    if (stage.kind != "sample") return true;
+    const std::int64_t count = spec["sample"]["count"], trace = spec["sample"]["trace"];
+    if (done.at("count").get<std::int64_t>() < count) return why = fmt::format("{} of {} samples are stored", done["count"].dump(), count), false;
+    if (done.contains("moments")) return true;
+    if (done.value("trace", std::int64_t{0}) < trace)
+      return why = fmt::format("the paths of {} of {} samples are stored", done.value("trace", std::int64_t{0}), trace), false;
+    if (!fs::exists(folder / "samples")) return why = "its samples are gone", false;
+    return true;
+  });
+} catch (const record::Damaged& e) {
+  return why = e.what(), false;
 }
 
 Plan make_plan(const manifest::Comparison& comparison, std::vector<CellPlan> cells, const fs::path& results) {

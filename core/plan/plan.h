@@ -63,11 +63,14 @@ struct Plan {
 };
 
 /// Raised when the arithmetic of a stage changes, so that stored results are made again.
-constexpr int numerics = 2;
+constexpr int numerics = 3;
 
 /// The stages of all cells and seeds, and which of them `results` holds. Throws Error where a stored stage was made with other defaults
 /// under the same plugin version.
 Plan make_plan(const manifest::Comparison& comparison, std::vector<CellPlan> cells, const fs::path& results);
+
+/// Adds to a stage's spec what another spec of the same stage asks for beyond its key: averages, kept steps, the number of samples.
+void gather(Json& spec, const Json& other);
 
 /// Whether a stage's folder holds all that the spec asks for; if not, `why` says what is missing.
 bool is_done(const fs::path& results, const Stage& stage, std::string& why);

@@ -1,7 +1,6 @@
 #include "report/figure_keys.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -10,11 +9,151 @@
 namespace scorelab::report {
 namespace {
 
-using schema::Json;
+using manifest::Node;
+using manifest::Position;
+using manifest::suggestion;
+using Kind = Node::Kind;
 
 const std::vector<std::string> kinds{"line", "bars", "curve", "array", "samples", "density", "score", "trajectories", "grid"};
 const std::vector<std::string> keys{"kind",   "says", "x",     "y",     "color",   "panels", "scale", "xscale",
                                     "yscale", "at",   "range", "count", "columns", "with",   "over",  "t"};
+const std::vector<std::string> scales{"linear", "log"}, both_scales{"linear", "log-log", "log-linear", "linear-log"};
+
+bool contains(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+/// Checks one figure; whatever is wrong stands at its own key or value.
+class Checker {
+ public:
+  Checker(const Figure& f, const manifest::Comparison& c, const compare::Names& names, manifest::Findings& findings)
+      : f_(f), c_(c), names_(names), findings_(findings), kind_(word(f, "kind")) {
+    if (!c.variants.empty()) axes_.emplace_back("variant");
+    for (const auto& a : c.axes) axes_.push_back(a.name);
+  }
+
+  void run() {
+    for (const auto& m : f_.table.members)
+      if (!contains(keys, m.key)) problem(m.key_at, fmt::format("it has no key `{}`", m.key), suggestion(m.key, keys, "keys"));
+    for (const char* key : {"kind", "says", "x", "y", "color", "scale", "xscale", "yscale", "over"})
+      if (const Node* n = find(key); n && n->kind != Kind::string) problem(n->at, is(key, *n), "expected a string");
+    if (!contains(kinds, kind_)) {
+      if (const Node* n = find("kind"); !n || n->kind == Kind::string)
+        problem(n ? n->at : f_.at, kind_.empty() ? "it needs a `kind`" : fmt::format("there is no kind `{}`", kind_), suggestion(kind_, kinds, "kinds"));
+      return;
+    }
+    one_of("scale", both_scales), one_of("xscale", scales), one_of("yscale", scales);
+    axes_in("panels"), axes_in("color");
+    quantities();
+    with_and_over();
+    if (const Node* at = find("at")) places(*at);
+    if (const Node* range = find("range"); range && !is_range(*range)) problem(range->at, "`range` is wrong", "such as [[-8.0, 8.0], [-8.0, 8.0]]");
+    const Node* t = find("t");
+    if (t && (!is_number(*t) || number(*t) <= 0 || kind_ != "score")) problem(t->at, "`t` is wrong", "the time of a score field, above 0");
+    const Node *count = find("count"), *columns = find("columns");
+    if (count && (count->kind != Kind::integer || count->integer < 1)) problem(count->at, "`count` is wrong", "a whole number above 0");
+    if (columns && (columns->kind != Kind::integer || columns->integer < 1 || kind_ != "grid"))
+      problem(columns->at, "`columns` is wrong", "a whole number above 0: how many images of a grid are in a row");
+  }
+
+ private:
+  void problem(const Position& at, const std::string& message, const std::string& hint) {
+    findings_.problem({at, fmt::format("figure `{}`: {}", f_.name, message), hint, {}});
+  }
+
+  const Node* find(const char* key) const { return f_.table.find(key); }
+  static std::string is(const std::string& key, const Node& n) { return fmt::format("`{}` is {}", key, n.kind_name()); }
+  static bool is_number(const Node& n) { return n.kind == Kind::integer || n.kind == Kind::number; }
+  static double number(const Node& n) { return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number; }
+
+  static bool is_range(const Node& n) {
+    const auto two = [](const Node& list) { return list.kind == Kind::array && list.items.size() == 2; };
+    return two(n) && std::all_of(n.items.begin(), n.items.end(), [&](const Node& pair) {
+             return two(pair) && is_number(pair.items[0]) && is_number(pair.items[1]) && number(pair.items[0]) < number(pair.items[1]);
+           });
+  }
+
+  /// A string, or an array of them: each with its place.
+  template <class F>
+  void each(const char* key, F&& f) {
+    const Node* n = find(key);
+    if (!n) return;
+    const auto one = [&](const Node& item) {
+      if (item.kind == Kind::string)
+        f(item);
+      else
+        problem(item.at, is(key, item), "expected a name or an array of names");
+    };
+    if (n->kind != Kind::array) return one(*n);
+    for (const auto& item : n->items) one(item);
+  }
+
+  void one_of(const char* key, const std::vector<std::string>& allowed) {
+    if (const Node* n = find(key); n && n->kind == Kind::string && !contains(allowed, n->string))
+      problem(n->at, fmt::format("`{}` cannot be `{}`", key, n->string), suggestion(n->string, allowed, "expected"));
+  }
+
+  void axes_in(const char* key) {
+    each(key, [&](const Node& item) {
+      if (!contains(axes_, item.string)) problem(item.at, fmt::format("`{}` names no axis `{}`", key, item.string), suggestion(item.string, axes_, "axes"));
+    });
+  }
+
+  void quantities() {
+    const auto all = names_.all();
+    const auto known = [&](const char* key, bool axis_too) {
+      const std::string name = word(f_, key);
+      if (names_.knows(name) || (axis_too && contains(axes_, name))) return;
+      const Node* n = find(key);
+      if (n && n->kind != Kind::string) return;
+      auto others = all;
+      if (axis_too) others.insert(others.begin(), axes_.begin(), axes_.end());
+      problem(n ? n->at : f_.at, name.empty() ? fmt::format("it needs `{}`", key) : fmt::format("`{}`: nothing is called `{}`", key, name),
+              suggestion(name, others, axis_too ? "axes and quantities" : "quantities"));
+    };
+    if (kind_ == "line" || kind_ == "bars" || kind_ == "array") known("y", false);
+    if (kind_ == "line") known("x", true);
+  }
+
+  void with_and_over() {
+    each("with", [&](const Node& item) {
+      if (!(item.string == "data" && (kind_ == "samples" || kind_ == "density")) && !(item.string == "exact" && kind_ == "trajectories"))
+        problem(item.at, fmt::format("`with` cannot be `{}` here", item.string),
+                "samples and density have with = [\"data\"], trajectories with = [\"exact\"]");
+    });
+    if (const Node* over = find("over"); over && over->kind == Kind::string && (over->string != "density" || kind_ != "trajectories"))
+      problem(over->at, fmt::format("`over` cannot be `{}` here", over->string), "trajectories have over = \"density\"");
+  }
+
+  void places(const Node& at) {
+    if (at.kind != Kind::table) return problem(at.at, is("at", at), "expected a table of axes, such as { steps = 10 }");
+    for (const auto& m : at.members) {
+      if (!contains(axes_, m.key)) {
+        problem(m.key_at, fmt::format("there is no axis `{}`", m.key), suggestion(m.key, axes_, "axes"));
+        continue;
+      }
+      const auto labels = c_.labels(m.key);
+      const auto one = [&](const Node& item) {
+        if (item.kind == Kind::array || item.kind == Kind::table || item.kind == Kind::other)
+          return problem(item.at, fmt::format("a label of `{}` is {}", m.key, item.kind_name()), "expected a number or a string");
+        if (const std::string label = manifest::label_of(item); !contains(labels, label))
+          problem(item.at, fmt::format("`{}` has no value `{}`", m.key, label), suggestion(label, labels, "values"));
+      };
+      if (m.value.kind != Kind::array) {
+        one(m.value);
+        continue;
+      }
+      for (const auto& item : m.value.items) one(item);
+    }
+  }
+
+  const Figure& f_;
+  const manifest::Comparison& c_;
+  const compare::Names& names_;
+  manifest::Findings& findings_;
+  std::string kind_;
+  std::vector<std::string> axes_;
+};
 
 }  // namespace
 
@@ -33,57 +172,7 @@ std::vector<std::string> words(const Figure& f, const char* key) {
 
 void check_figures(const manifest::Comparison& c, const std::vector<std::string>& metrics, manifest::Findings& findings) {
   const compare::Names names{&c, metrics};
-  std::vector<std::string> axes;
-  if (!c.variants.empty()) axes.emplace_back("variant");
-  for (const auto& a : c.axes) axes.push_back(a.name);
-  const auto is_axis = [&](const std::string& name) { return std::find(axes.begin(), axes.end(), name) != axes.end(); };
-  for (const auto& f : c.figures) {
-    const auto problem = [&](const std::string& message, const std::string& hint) {
-      findings.problem({f.at, fmt::format("figure `{}`: {}", f.name, message), hint, {}});
-    };
-    const std::string kind = word(f, "kind");
-    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-      const std::string near = manifest::nearest(kind, kinds);
-      problem(kind.empty() ? "it needs a `kind`" : fmt::format("there is no kind `{}`", kind),
-              near.empty() ? fmt::format("kinds: {}", fmt::join(kinds, ", ")) : fmt::format("did you mean `{}`?", near));
-      continue;
-    }
-    for (const auto& [key, value] : f.options.items())
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
-        const std::string near = manifest::nearest(key, keys);
-        problem(fmt::format("it has no key `{}`", key),
-                near.empty() ? fmt::format("keys: {}", fmt::join(keys, ", ")) : fmt::format("did you mean `{}`?", near));
-      }
-    for (const auto& axis : words(f, "panels"))
-      if (!is_axis(axis)) problem(fmt::format("`panels` names no axis `{}`", axis), fmt::format("axes: {}", fmt::join(axes, ", ")));
-    if (const std::string color = word(f, "color"); !color.empty() && !is_axis(color))
-      problem(fmt::format("`color` names no axis `{}`", color), fmt::format("axes: {}", fmt::join(axes, ", ")));
-    const bool needs_y = kind == "line" || kind == "bars" || kind == "array";
-    if (const std::string y = word(f, "y"); needs_y && !names.knows(y))
-      problem(y.empty() ? "it needs `y`" : fmt::format("`y`: nothing is called `{}`", y),
-              fmt::format("quantities: {}", fmt::join(names.all(), ", ")));
-    if (const std::string x = word(f, "x"); kind == "line" && !is_axis(x) && !names.knows(x))
-      problem(x.empty() ? "it needs `x`" : fmt::format("`x`: nothing is called `{}`", x),
-              fmt::format("axes and quantities: {}, {}", fmt::join(axes, ", "), fmt::join(names.all(), ", ")));
-    for (const auto& extra : words(f, "with"))
-      if (!(extra == "data" && (kind == "samples" || kind == "density")) && !(extra == "exact" && kind == "trajectories"))
-        problem(fmt::format("`with` cannot be `{}` here", extra),
-                "samples and density have with = [\"data\"], trajectories with = [\"exact\"]");
-    if (const std::string over = word(f, "over"); !over.empty() && (over != "density" || kind != "trajectories"))
-      problem(fmt::format("`over` cannot be `{}` here", over), "trajectories have over = \"density\"");
-    if (f.options.contains("range")) {
-      const Json& r = f.options["range"];
-      const auto pair = [](const Json& p) { return p.is_array() && p.size() == 2 && p[0].is_number() && p[1].is_number(); };
-      if (!r.is_array() || r.size() != 2 || !pair(r[0]) || !pair(r[1])) problem("`range` is wrong", "such as [[-8.0, 8.0], [-8.0, 8.0]]");
-    }
-    if (f.options.contains("at") && !f.options["at"].is_object()) problem("`at` is wrong", "a table of axes, such as { steps = 10 }");
-    if (f.options.contains("t") && (!f.options["t"].is_number() || f.options["t"] <= 0 || kind != "score"))
-      problem("`t` is wrong", "the time of a score field, above 0");
-    if (f.options.contains("count") && (!f.options["count"].is_number_integer() || f.options["count"] < 1))
-      problem("`count` is wrong", "a number above 0");
-    if (f.options.contains("columns") && (!f.options["columns"].is_number_integer() || f.options["columns"] < 1 || kind != "grid"))
-      problem("`columns` is wrong", "a number above 0, how many images of a grid are in a row");
-  }
+  for (const auto& f : c.figures) Checker(f, c, names, findings).run();
 }
 
 }  // namespace scorelab::report

@@ -164,11 +164,11 @@ struct Probing {
 };
 
 /// The same call again, with a look at every step and evaluation: where did it stop being finite?
-[[noreturn]] void find_non_finite(Sampling& s, std::int64_t first, std::int64_t rows) {
+[[noreturn]] void find_non_finite(Sampling& s, std::int64_t first, std::int64_t rows, std::int64_t asked) {
   std::int64_t step = 1;
   const auto finite = [](const at::Tensor& x) { return x.isfinite().all().item<bool>(); };
   double last = start_of(s);
-  const std::string samples = fmt::format("samples {} to {} hold values that are not finite", first, first + rows - 1);
+  const std::string samples = fmt::format("samples {} to {} hold values that are not finite", first, first + asked - 1);
   s.model->look = [&](const at::Tensor& x, const Times& t, const at::Tensor& out) {
     if (finite(x) && !finite(out))
       throw Error(fmt::format("{}: its output in step {}, at t = {}, was the first", samples, step, t.max_value()));
@@ -214,7 +214,7 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   if (x.sizes() != at::IntArrayRef(shape) || x.scalar_type() != c10::typeMetaToScalarType(s.tensors.dtype()))
     throw Error(c10::str("the sampler returned shape ", x.sizes(), " of ", x.scalar_type(), "; expected ", at::IntArrayRef(shape), " of ",
                          s.tensors.dtype()));
-  if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows);
+  if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows, n);
   Sampled out{data_units(x), s.model->counts.evaluations};
   out.nfe.resize(static_cast<std::size_t>(n));
   if (const auto label = s.model->condition.find("label"); label != s.model->condition.end())
