@@ -110,7 +110,12 @@ class Lab:
         folder = self.folder / "told"
         if not folder.exists():
             folder.mkdir()
-            (folder / "gnuplot").write_text(f'#!/bin/sh\ncp "$1" "{folder}"\nexec "{shutil.which("gnuplot")}" "$@"\n')
+            (folder / "gnuplot").write_text(f"""#!/bin/sh
+cat > "{folder}/script"
+name=$(sed -n 's/.* name "\\([^"]*\\)"$/\\1/p' "{folder}/script" | head -1)
+cp "{folder}/script" "{folder}/$name.gp"
+exec "{shutil.which("gnuplot")}" "$@" < "{folder}/script"
+""")
             (folder / "gnuplot").chmod(0o755)
         done = subprocess.run([PROGRAM, "report", name], cwd=self.folder, capture_output=True, text=True, timeout=120, env=dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}"))
         assert done.returncode == 0, (done.returncode, done.stderr)
@@ -142,7 +147,7 @@ class Drawing:
     def __init__(self, script):
         self.script = script.split("\nreset\n")[0]  # the same for each kind of file
         rows = {name: [[float(v) for v in line.split()] for line in body.splitlines()] for name, body in re.findall(r"\$d(\S+) << EOD\n(.*?)EOD\n", self.script, re.S)}
-        titles = re.findall(r'^(?:set title "(.*?)"|unset title)', self.script, re.M)
+        titles = re.findall(r"^(?:set title '(.*?)'|unset title)", self.script, re.M)
         self.panels = {title: [rows[f"{p}_{i}"] for i in range(len(rows)) if f"{p}_{i}" in rows] for p, title in enumerate(titles)}
 
 

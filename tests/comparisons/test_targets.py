@@ -1,13 +1,12 @@
-"""The target manifests, where they are: their plans count what their README's table says, with stand-ins for plugins that are not there yet."""
+"""The target manifests: their plans count what their README's table says, with stand-ins for plugins that are not there yet."""
 import pathlib
 import re
 
 import pytest
 
-from comparing import ROOT, STAND_INS
+from comparing import STAND_INS
 
-TARGETS = ROOT.parent / "shared/target-manifests"
-there = pytest.mark.skipif(not TARGETS.is_dir(), reason=f"the target manifests are not at {TARGETS}")
+TARGETS = pathlib.Path(__file__).resolve().parent / "targets"
 built = pytest.mark.skipif(not STAND_INS.is_dir(), reason=f"no stand-ins in {STAND_INS}: ninja tests builds them")
 
 # What a manifest says and the program cannot read yet -> what stands in its place here. As each comes, its line goes.
@@ -32,10 +31,9 @@ NOT_YET = {
 def wanted():
     """name -> cells, trainings, samplings, samplings of a search, evaluations."""
     out = {}
-    if TARGETS.is_dir():
-        for line in (TARGETS / "README.md").read_text().splitlines():
-            if m := re.match(r"\| ([a-k]-\S+) \| (\d+) \| (\d+) \| (\d+)(?: \(\+(\d+) search\))? \| (\d+) \|", line):
-                out[m[1]] = tuple(int(v or 0) for v in m.groups()[1:])
+    for line in (TARGETS / "README.md").read_text().splitlines():
+        if m := re.match(r"\| ([a-k]-\S+) \| (\d+) \| (\d+) \| (\d+)(?: \(\+(\d+) search\))? \| (\d+) \|", line):
+            out[m[1]] = tuple(int(v or 0) for v in m.groups()[1:])
     return out
 
 
@@ -50,7 +48,6 @@ def planned(lab, name):
     return lab.plan(file=f"{name}.toml")
 
 
-@there
 @built
 @pytest.mark.parametrize("name", sorted(wanted()))
 def test_a_target_manifest_plans_what_it_should(lab, name):
@@ -63,7 +60,6 @@ def test_a_target_manifest_plans_what_it_should(lab, name):
     assert p.count("evaluate") + pending["evaluate"] == evaluations + searched  # a candidate is sampled and measured
 
 
-@there
 @built
 def test_models_are_trained_beside_the_trainings_of_the_table(lab):
     """Each once, with seed 0. The teacher's training is the one that `guided` has with that seed, as all that it says is the same."""
@@ -76,6 +72,5 @@ def test_models_are_trained_beside_the_trainings_of_the_table(lab):
     assert of == {"guided": {"features", "classifier"}, "free": {"features"}, "latent": {"features", "autoencoder"}, "flash": {"features", "teacher"}}
 
 
-@there
 def test_the_table_is_read():
     assert len(wanted()) == 11 and wanted()["c-sde-table1"] == (20, 2, 100, 160, 100)

@@ -201,37 +201,7 @@ def test_colours_on_a_terminal_unless_no_color(arguments):
     assert ESCAPE in on_a_terminal(*arguments, cwd=BAD, NO_COLOR=""), "no-color.org: present and not empty"
 
 
-# --- how soon, and with what
-
-speed = pytest.mark.skipif(b"__asan_init" in PROGRAM.read_bytes(), reason="the program was built with sanitizers: its times mean nothing")
-
-
-def best(bound, arguments, **how):
-    """The shortest of up to ten tries; stops when one is within the bound."""
-    times = []
-    for _ in range(10):
-        how.get("before", lambda: None)()
-        begin = time.perf_counter()
-        done = scorelab(*arguments, cwd=GOOD, **how.get("changes", {}))
-        times.append(time.perf_counter() - begin)
-        assert done.returncode == 0, done.stderr
-        if times[-1] <= bound:
-            break
-    return min(times)
-
-
-@speed
-@pytest.mark.parametrize("manifest", ["exact-slots", "trained-levels", "trained-ode"])
-def test_a_warm_check_answers_at_once(manifest):
-    scorelab("check", f"{manifest}.toml", cwd=GOOD)
-    assert best(0.05, ["check", f"{manifest}.toml"]) <= 0.05
-
-
-@speed
-def test_a_cold_check_is_quick(tmp_path):
-    cold = tmp_path / "cache"
-    assert best(1.5, ["check", "trained-levels.toml"], before=lambda: shutil.rmtree(cold, ignore_errors=True), changes={"SCORELAB_CACHE": str(cold)}) <= 1.5
-
+# --- with what
 
 @pytest.fixture
 def copied(tmp_path):

@@ -31,9 +31,9 @@ def check(manifest, *overrides):
 
 
 def resolved(manifest, *overrides):
-    """What was launched. No machine has the device, and no key depends on it: nothing is computed."""
-    done = scorelab("run", manifest.name, *sets(*overrides, "run.device=cuda:999"), cwd=manifest.parent)
-    assert done.returncode == 4, done.stderr
+    """What was launched, under the manifest's own name."""
+    done = scorelab("run", manifest.name, *sets(*overrides, "name=m"), cwd=manifest.parent)
+    assert done.returncode == 0, done.stderr
     experiment = json.loads((manifest.parent / "results/m/experiment.json").read_text())
     return experiment | {"resolved": experiment["cells"][0]["resolved"]}
 

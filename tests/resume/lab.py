@@ -124,7 +124,7 @@ class Lab:
         self.started = 0
 
     def command(self, *more):
-        arguments = [str(program()), "run", "m.toml", "-s", "run.device=cpu", "-s", "run.threads=1"]
+        arguments = [str(program()), "run", "m.toml", "-s", f"name={self.name}", "-s", "run.device=cpu", "-s", "run.threads=1"]
         return arguments + [str(m) for m in more]
 
     def start(self, *more, **environment):
