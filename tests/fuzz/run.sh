@@ -12,14 +12,14 @@ runs=${1:-1000000}
 shift || true
 build=${BUILD:-$root/build-fuzz} jobs=${JOBS:-1}
 findings=${FINDINGS:-$build/findings}
+limits=(-timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=1024)  # with sanitizers 20 s are what 5 s are otherwise
 targets=("$@")
 if [ ${#targets[@]} = 0 ]; then
   for folder in "$root"/tests/fuzz/corpus/*/; do targets+=("$(basename "$folder")"); done
 fi
 
 cmake -G Ninja -S "$root" -B "$build" -DSCORELAB_FUZZ=ON -DSCORELAB_CUDA=OFF -DSCORELAB_TORCH="${SCORELAB_TORCH:-$root/.deps/torch}" \
-  -DCMAKE_C_COMPILER="${CC:-clang}" -DCMAKE_CXX_COMPILER="${CXX:-clang++}" > "$build.configure.log" 2>&1 || { cat "$build.configure.log"; exit 2; }
-mv "$build.configure.log" "$build/configure.log"
+  -DCMAKE_C_COMPILER="${CC:-clang}" -DCMAKE_CXX_COMPILER="${CXX:-clang++}"
 ninja -C "$build" -j"$jobs" "${targets[@]/#/fuzz_}"
 
 mkdir -p "$findings"
@@ -28,21 +28,32 @@ trap 'rm -rf "$scratch"' EXIT
 export TMPDIR=$scratch
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=1024 UBSAN_OPTIONS=print_stacktrace=1
 
+# ending TARGET FILE: how an input ends its target, equal for equal ends: an assertion, an exception or a report, and the first line of ours
+# on the stack.
+ending() {
+  { timeout 60 "$build/tests/fuzz_$1" "${limits[@]}" "$2" 2>&1 || true; } | awk -v root="$root/" '
+    !what && /Assertion .* failed|runtime error: |what\(\): |ERROR: (AddressSanitizer|libFuzzer)/ { what = $0 }
+    !where && /^ *#[0-9]+ .*\/core\// { where = $NF }
+    END {
+      sub(/^.*Assertion/, "Assertion", what); sub(/^.*ERROR: /, "", what); sub(/^.*runtime error: /, "", what)
+      gsub(/0x[0-9a-f]+|-?[0-9][0-9.e+-]*/, "N", what); sub(/ on (unknown )?address.*/, "", what); sub(root, "", where)
+      print what ? what (where ? " in " where : "") : "not again"
+    }'
+}
+
 table=$(printf '%-12s %12s %10s' target executions findings)
 bad=0
 for target in "${targets[@]}"; do
   found=$build/fuzz-corpus/$target log=$findings/$target.log
   mkdir -p "$found"
   echo "fuzz_$target: $runs executions (log: $log)"
-  limit=()
-  [ "${SECONDS_EACH:-0}" = 0 ] || limit=(-max_total_time="$SECONDS_EACH")
-  "$build/tests/fuzz_$target" -fork="$jobs" -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -runs="$runs" -max_len=65536 -timeout=5 \
-    -rss_limit_mb=2048 -malloc_limit_mb=1024 "${limit[@]}" -artifact_prefix="$findings/$target-" \
+  stop=()
+  [ "${SECONDS_EACH:-0}" = 0 ] || stop=(-max_total_time="$SECONDS_EACH")
+  "$build/tests/fuzz_$target" -fork="$jobs" -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -runs="$runs" -max_len=65536 \
+    "${limits[@]}" "${stop[@]}" -artifact_prefix="$findings/$target-" \
     "$found" "$root/tests/fuzz/corpus/$target" > "$log" 2>&1 || true
   done_runs=$(sed -nE 's/^#([0-9]+):.*/\1/p' "$log" | tail -1)
-  # Equal ends: what the sanitizer says in its last line, or the assertion that failed.
-  different=$(grep -E 'SUMMARY: |Assertion .* failed|runtime error: |terminate called after' "$log" | grep -vE 'SUMMARY: (libFuzzer: deadly signal|UndefinedB)' |
-    sed -E 's/^==[0-9]+==//; s/0x[0-9a-f]+//g' | sort | uniq -c | sort -rn || true)
+  different=$(for file in "$findings/$target"-*; do [ ! -f "$file" ] || ending "$target" "$file"; done | sort | uniq -c | sort -rn)
   count=$(grep -c . <<< "$different" || true)
   [ "$count" = 0 ] || { bad=1 && printf '%s\n' "$different"; }
   table+=$'\n'$(printf '%-12s %12s %10s' "$target" "${done_runs:-0}" "$count")
