@@ -49,7 +49,7 @@ for target in "${targets[@]}"; do
   echo "fuzz_$target: $runs executions (log: $log)"
   stop=()
   [ "${SECONDS_EACH:-0}" = 0 ] || stop=(-max_total_time="$SECONDS_EACH")
-  "$build/tests/fuzz_$target" -fork="$jobs" -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -runs="$runs" -max_len=65536 \
+  "$build/tests/fuzz_$target" -fork="$jobs" -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -runs="$runs" -max_len=8192 \
     "${limits[@]}" "${stop[@]}" -artifact_prefix="$findings/$target-" \
     "$found" "$root/tests/fuzz/corpus/$target" > "$log" 2>&1 || true
   done_runs=$(sed -nE 's/^#([0-9]+):.*/\1/p' "$log" | tail -1)
