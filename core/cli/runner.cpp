@@ -66,7 +66,9 @@ std::string signal_name(int number) {
 }  // namespace
 
 Runner::Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Launched& launched, const RunOptionsOfVerb& options)
-    : plan_(plan), todo_(std::move(todo)), launched_(launched), options_(options), progress_(todo_.size()), workers_(options.hosts) {}
+    : plan_(plan), todo_(std::move(todo)), launched_(launched), options_(options), progress_(todo_.size()), workers_(options.hosts) {
+  for (std::size_t i = 0; i < plan_.stages.size(); ++i) index_[plan_.stages[i].key] = i;
+}
 
 int Runner::run() {
   std::signal(SIGINT, [](int) { interrupts = interrupts + 1; });
@@ -186,7 +188,7 @@ void Runner::stop_all() {
 }
 
 const plan::Stage& Runner::stage(const std::string& key) const {
-  return *std::find_if(plan_.stages.begin(), plan_.stages.end(), [&](const auto& s) { return s.key == key; });
+  return plan_.stages[index_.at(key)];
 }
 
 /// The files and manifest lines of the plugins that a message names.

@@ -48,6 +48,7 @@ class Runner {
   using clock = std::chrono::steady_clock;
   const plan::Plan& plan_;
   std::vector<std::size_t> todo_;
+  std::map<std::string, std::size_t> index_;  // key -> stage
   const Launched& launched_;
   RunOptionsOfVerb options_;
   Progress progress_;
