@@ -1,0 +1,214 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <scorelab/dataset.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "objectives_testing.h"
+
+namespace scorelab::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+/// A data path of one's own.
+class DataFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "scorelab-data-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    root_ = name;
+    if (const char* set = std::getenv("SCORELAB_DATA")) before_ = set;
+    setenv("SCORELAB_DATA", name.c_str(), 1);
+  }
+  void TearDown() override {
+    before_ ? setenv("SCORELAB_DATA", before_->c_str(), 1) : unsetenv("SCORELAB_DATA");
+    fs::remove_all(root_);
+  }
+  void write(const std::string& file, const std::string& bytes) const {
+    fs::create_directories((root_ / file).parent_path());
+    std::ofstream(root_ / file, std::ios::binary) << bytes;
+  }
+  /// The same, compressed; `zeros` more bytes of 0 follow.
+  void write_gzip(const std::string& file, const std::string& bytes, std::int64_t zeros = 0) const {
+    fs::create_directories((root_ / file).parent_path());
+    const gzFile out = gzopen((root_ / file).c_str(), "wb9");
+    gzwrite(out, bytes.data(), static_cast<unsigned>(bytes.size()));
+    const std::string block(1 << 20, '\0');
+    for (; zeros > 0; zeros -= 1 << 20) gzwrite(out, block.data(), static_cast<unsigned>(std::min<std::int64_t>(zeros, 1 << 20)));
+    gzclose(out);
+  }
+  std::shared_ptr<DataSet> set(const std::string& name, const Json& params = Json::object()) const {
+    const Json config = plugin("dataset", name, params);
+    const auto out = host::make_as<DataSet>(config);
+    const World w = world(plugin("scheduler", "vp"), nullptr, {1});
+    host::prepare(out, config, w.setting());
+    return out;
+  }
+  /// What reading it throws; empty where it is read.
+  std::string refused(const std::string& name, const Json& params = Json::object()) const {
+    try {
+      set(name, params);
+    } catch (const host::PluginError& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+  fs::path root_;
+  std::optional<std::string> before_;
+};
+
+std::string words(const std::vector<std::uint32_t>& numbers) {
+  std::string out;
+  for (const auto n : numbers)
+    for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(n >> shift & 255);
+  return out;
+}
+
+const Json own{{"set", "own"}};
+const std::string images = "own/train-images-idx3-ubyte", labels = "own/train-labels-idx1-ubyte";
+std::string three_images() { return words({2051, 3, 2, 2}) + std::string("abcdefghijkl"); }
+
+TEST_F(DataFiles, IdxReadsImagesAndTheirLabels) {
+  write(images, three_images()), write_gzip(labels + ".gz", words({2049, 3}) + std::string("\2\0\1", 3));
+  const auto read = set("idx", own);
+  EXPECT_EQ(read->size(), 3);
+  EXPECT_EQ(read->shape(), (std::vector<std::int64_t>{1, 2, 2}));
+  EXPECT_EQ(read->classes(), 3);
+}
+
+TEST_F(DataFiles, IdxImagesNeedNoLabels) {
+  write(images, three_images());
+  const auto read = set("idx", own);
+  EXPECT_EQ(read->size(), 3);
+  EXPECT_EQ(read->classes(), 0);
+  Noise noise(1, "data");
+  Condition condition;
+  EXPECT_EQ(read->get({0, 2}, noise, condition).size(0), 2);
+  EXPECT_TRUE(condition.empty());
+}
+
+TEST_F(DataFiles, IdxWithoutImagesSaysSo) {
+  for (const auto& [header, what] : std::vector<std::pair<std::vector<std::uint32_t>, const char*>>{
+           {{2051, 0, 28, 28}, "0 images"}, {{2051, 3, 0, 28}, "0 x 28"}, {{2051, 3, 28, 0}, "28 x 0"}}) {
+    write(images, words(header));
+    EXPECT_THAT(refused("idx", own), HasSubstr(what));
+    EXPECT_THAT(refused("idx", own), HasSubstr(images)) << "which file";
+  }
+}
+
+TEST_F(DataFiles, IdxThatIsNotWhatItsHeaderSaysIsRefused) {
+  for (const std::string& bytes : {std::string(), std::string("abc"), words({2051, 3, 2}), words({2052, 3, 2, 2}) + "abcdefghijkl",
+                                   words({2051, 3, 2, 2}) + "abcdefghijk", words({2051, 3, 2, 2}) + "abcdefghijklm"}) {
+    write(images, bytes);
+    EXPECT_THAT(refused("idx", own), HasSubstr(images)) << bytes.size();
+  }
+  write(images, three_images());
+  for (const std::string& bytes : {words({2049, 2}) + "ab", words({2049, 3}) + "ab", words({2049, 3}) + "abcd", words({2048, 3}) + "abc",
+                                   words({2049, 4}) + "abcd", std::string()}) {
+    write(labels, bytes);
+    EXPECT_THAT(refused("idx", own), HasSubstr(labels)) << bytes.size();
+  }
+}
+
+/// 2^32 - 1 images of such sides: their product wraps around to a small number, or asks for more than there is memory.
+TEST_F(DataFiles, IdxHeadersThatAskForMoreThanTheFileHoldsAllocateNothing) {
+  for (const auto& header : std::vector<std::vector<std::uint32_t>>{{2051, 0xffffffff, 0xffffffff, 0xffffffff},
+                                                                    {2051, 0x80000000, 0x80000000, 4},
+                                                                    {2051, 0x10000, 0x10000, 0x80000000},
+                                                                    {2051, 2000000000, 1, 1},
+                                                                    {2051, 60000, 1 << 15, 1 << 15}}) {
+    write(images, words(header) + std::string(100, 'a'));
+    EXPECT_THAT(refused("idx", own), HasSubstr("116")) << "what is there";
+    fs::remove(root_ / images);
+    write_gzip(images + ".gz", words(header) + std::string(100, 'a'));
+    EXPECT_THAT(refused("idx", own), HasSubstr(images)) << header[1];
+    fs::remove(root_ / (images + ".gz"));
+  }
+}
+
+TEST_F(DataFiles, WhatUnpacksToMoreThanItsHeaderSaysIsNotUnpacked) {
+  write_gzip(images + ".gz", three_images(), std::int64_t{1} << 28);
+  EXPECT_THAT(refused("idx", own), HasSubstr("more than 28 bytes"));
+  write_gzip(images + ".gz", three_images()), write_gzip(labels + ".gz", words({2049, 3}) + "abc", std::int64_t{1} << 28);
+  EXPECT_THAT(refused("idx", own), HasSubstr("more than 11 bytes"));
+  write_gzip("digits/digits.csv.gz", "", std::int64_t{1} << 28);
+  EXPECT_THAT(refused("digits"), HasSubstr("more than"));
+  write_gzip("cifar10/data_batch_1.bin", "", std::int64_t{1} << 28);
+  EXPECT_THAT(refused("cifar10"), HasSubstr("more than"));
+}
+
+std::string digit_lines(const std::string& last, int before = 3) {
+  std::string line, out;
+  for (int i = 0; i < 64; ++i) line += std::to_string(i % 17) + ",";
+  for (int i = 0; i < before; ++i) out += line + std::to_string(i) + "\n";
+  return out + last;
+}
+
+TEST_F(DataFiles, DigitsAreWholeNumbersInTheirRanges) {
+  write_gzip("digits/digits.csv.gz", digit_lines(""));
+  EXPECT_EQ(set("digits")->size(), 3);
+  std::string good = digit_lines("", 1);
+  good.pop_back();
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{",5,", ",17,"},
+                                                                                 {",5,", ",-1,"},
+                                                                                 {",5,", ",1e300,"},
+                                                                                 {",5,", ",nan,"},
+                                                                                 {",5,", ",five,"},
+                                                                                 {",5,", ",5x,"},
+                                                                                 {",5,", ",,"},
+                                                                                 {",5,", ",5.5,"},
+                                                                                 {",5,", ",5,5,"},
+                                                                                 {",5,", ","}}) {
+    std::string bad = good;
+    write_gzip("digits/digits.csv.gz", digit_lines(bad.replace(bad.find(from), from.size(), to)));
+    EXPECT_THAT(refused("digits"), HasSubstr("line 4")) << to;
+    EXPECT_THAT(refused("digits"), HasSubstr("digits.csv.gz")) << to;
+  }
+  for (const char* label : {"10", "-1", "1e12", "x", ""}) {
+    write_gzip("digits/digits.csv.gz", digit_lines(good.substr(0, good.size() - 1) + label));
+    EXPECT_THAT(refused("digits"), HasSubstr("line 4")) << label;
+  }
+  write_gzip("digits/digits.csv.gz", "");
+  EXPECT_THAT(refused("digits"), HasSubstr("no images"));
+  write_gzip("digits/digits.csv.gz", digit_lines(""));
+  EXPECT_THAT(refused("digits", {{"split", "test"}}), HasSubstr("no images"));
+}
+
+TEST_F(DataFiles, CifarRecordsAreWholeAndOfTenClasses) {
+  write("cifar10/data_batch_1.bin", std::string(2 * 3073, '\3'));
+  EXPECT_EQ(set("cifar10")->size(), 2);
+  std::string wrong(2 * 3073, '\3');
+  wrong[3073] = '\12';
+  write("cifar10/data_batch_1.bin", wrong);
+  EXPECT_THAT(refused("cifar10"), HasSubstr("class 10"));
+  write("cifar10/data_batch_1.bin", std::string(3072, '\3'));
+  EXPECT_THAT(refused("cifar10"), HasSubstr("3072"));
+  fs::remove(root_ / "cifar10/data_batch_1.bin");
+  EXPECT_THAT(refused("cifar10"), HasSubstr("data_batch"));
+}
+
+TEST_F(DataFiles, WhatAsksForLabelsSaysThatThereAreNone) {
+  write(images, three_images());
+  const auto data = set("idx", own);
+  const Json config = plugin("objective", "cross-entropy");
+  const auto of = host::make_as<Objective>(config);
+  const World w = world(plugin("scheduler", "vp"), nullptr, {1, 2, 2});
+  Setting setting = w.setting();
+  setting.data = data.get();
+  EXPECT_THROW(host::prepare(of, config, setting), host::PluginError);
+  for (const char* name : {"mlp", "unet", "mlp-classifier"}) {
+    const Json network = plugin("network", name, name == std::string("mlp-classifier") ? Json::object() : Json{{"classes", 3}});
+    const auto made = host::make_as<Network>(network);
+    EXPECT_THROW(host::prepare(made, network, setting), host::PluginError) << name;
+  }
+}
+
+}  // namespace
+}  // namespace scorelab::test
