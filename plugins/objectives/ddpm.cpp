@@ -9,7 +9,8 @@ namespace {
 using namespace scorelab;
 
 /// DDPM's losses: Ho et al. 2020. The network predicts what the manifest's `output` says.
-///   unit    the mean squared error of what is predicted; with eps, L_simple (equation 14)
+///   unit    the mean squared error of what is predicted, that of the network's own output; with eps, L_simple (equation 14); with mean,
+///           |mu~ - mu|^2 (table 2)
 ///   simple  that of eps, whatever is predicted
 ///   elbo    the terms of the variational bound, in nats, without their constants (equation 8): N |mu~ - mu|^2 / (2 var), summed over the
 ///           dimensions; averaged over the levels this is the bound's sum. With a learned variance: the whole terms, with it
@@ -22,7 +23,8 @@ class Ddpm final : public Objective {
   void params(Params& p) override {
     times.params(p);
     p("weight", weight_,
-      "unit: error of what is predicted (with eps, L_simple); simple: error of eps; elbo: the variational bound's terms; "
+      "unit: error of what the network itself says (with eps, L_simple; with mean, that of mu~); simple: error of eps; elbo: the "
+      "variational bound's terms; "
       "min-snr: error of x0 times min(SNR, gamma)")
         .one_of({"unit", "simple", "elbo", "min-snr"});
     p("gamma", gamma_, "largest weight of the error of x0").range(0, 1e6).when("weight", {"min-snr"});
@@ -63,20 +65,15 @@ class Ddpm final : public Objective {
     return t.map([&q](double u) { return q.level_below(u); });
   }
   at::Tensor weighted(const Scheduler& q, const Prediction& p, const TrainBatch& b) const {
-    const Prediction truth = p.with(Quantity::eps, b.eps);
     const double each = static_cast<double>(b.x.size(0)) / static_cast<double>(b.x.numel());
-    if (weight_ == "min-snr") {
-      const at::Tensor error = p.x0() - b.x0;
-      return row_dot(error, error) * (each * min(square(q.alpha(b.t) / q.sigma(b.t)), gamma_));
-    }
-    if (weight_ != "elbo") {
-      const Quantity of = weight_ == "unit" ? p.stated() : Quantity::eps;
-      const at::Tensor error = p.as(of) - (of == Quantity::x0 ? b.x0 : truth.as(of));
-      return row_dot(error, error) * each;
-    }
-    if (p.learns_variance()) return static_cast<double>(q.levels()) * bound_.term(p, b.x0, below(q, b.t));
-    const at::Tensor error = p.x0() - b.x0;
-    return row_dot(error, error) * bound_weight(q, b.t);
+    if (weight_ == "elbo" && p.learns_variance()) return static_cast<double>(q.levels()) * bound_.term(p, b.x0, below(q, b.t));
+    const at::Tensor error = weight_ == "unit"     ? p.error_of_output(b.x0, b.eps)
+                             : weight_ == "simple" ? p.error(Quantity::eps, b.x0, b.eps)
+                                                   : p.error(Quantity::x0, b.x0, b.eps);
+    const at::Tensor square_of_it = row_dot(error, error);
+    if (weight_ == "elbo") return square_of_it * bound_weight(q, b.t);
+    if (weight_ == "min-snr") return square_of_it * (each * min(square(q.alpha(b.t) / q.sigma(b.t)), gamma_));
+    return square_of_it * each;
   }
   /// N A^2 / (2 var): A multiplies x0 in the posterior's mean. The small variance is 0 at the first level: the next one's stands in.
   PerRow bound_weight(const Scheduler& q, const Times& t) const {
@@ -92,4 +89,4 @@ class Ddpm final : public Objective {
   Bound bound_{"large"};
 };
 }  // namespace
-SCORELAB_PLUGIN(Ddpm, objective, "ddpm", "1.0.0", "the DDPM losses: L_simple, or the variational bound's terms")
+SCORELAB_PLUGIN(Ddpm, objective, "ddpm", "1.1.0", "the DDPM losses: L_simple, or the variational bound's terms")

@@ -15,6 +15,11 @@ namespace scorelab {
 ///   velocity: alpha' x0 + sigma' eps, the right-hand side of the probability-flow ODE
 enum class Quantity { x0, eps, score, v, velocity };
 
+/// What a quantity is of the pair that x_t was made of: a x0 + b eps in their shape, its definition. Nothing is solved for and nothing
+/// divides by alpha, so that it holds where alpha is 0. Throws Error where it has no value: a score without noise, a velocity whose slope
+/// is infinite.
+at::Tensor value_of(Quantity quantity, const Scheduler& scheduler, const Times& t, const at::Tensor& x0, const at::Tensor& eps);
+
 /// One network evaluation at (x, t), read as any quantity at no further cost. Rows that were off answer 0 in every quantity.
 class Prediction {
  public:
@@ -26,8 +31,13 @@ class Prediction {
   at::Tensor v() const { return as(Quantity::v); }
   at::Tensor velocity() const { return as(Quantity::velocity); }
   /// In x's shape, dtype and device. The stated quantity comes back as it is; another is solved for. Nothing divides by alpha
-  /// unless x0 is asked of eps or score.
+  /// unless x0 is asked of eps or score: where alpha is 0 that throws Error.
   at::Tensor as(Quantity quantity) const;
+  /// What is said of `quantity` less what it is of the pair that x was made of: the error that an objective learns by, in x's shape. As x
+  /// is known, the errors of all quantities are multiples of the stated one's, which is taken from the pair; nothing is solved for.
+  at::Tensor error(Quantity quantity, const at::Tensor& x0, const at::Tensor& eps) const;
+  /// The same of what the network itself says, its F as the manifest's output.predict reads it: of a reverse step's mean, or of EDM's F.
+  at::Tensor error_of_output(const at::Tensor& x0, const at::Tensor& eps) const;
   /// Whether the network says the variance of a reverse step beside its mean: output.variance.
   bool learns_variance() const { return variance_.defined(); }
   /// log Var[x_s | x_t] that it says, in x's shape, for a step down to s.
@@ -39,7 +49,9 @@ class Prediction {
   Prediction at(at::Tensor x) const;
   /// The same without a graph for gradients, stated as `quantity`.
   Prediction detach(at::Tensor x, Quantity quantity) const;
-  /// Another answer at the same point: guides, training targets. What is said of the variance stays.
+  /// The same, where the network's own F is an affine map of the stated quantity: of that slope, one a row.
+  Prediction with_slope(PerRow of_output) const;
+  /// Another answer at the same point: guides. What is said of the variance stays.
   Prediction with(Quantity quantity, at::Tensor value) const;
 
   Quantity stated() const { return quantity_; }
@@ -48,17 +60,14 @@ class Prediction {
   const Scheduler& scheduler() const { return *scheduler_; }
 
  private:
-  struct Pair {
-    PerRow x0, eps;  // coefficients of a quantity
-  };
-  Pair coefficients(Quantity quantity) const;
+  void expect_signal(const PerRow& det, Quantity wanted) const;
   at::Tensor masked(at::Tensor value) const;
 
   const Scheduler* scheduler_;
   at::Tensor x_, value_, variance_;
   Times t_;
   Quantity quantity_;
-  PerRow active_;
+  PerRow active_, slope_ = 1;  // slope_: of the network's F in the stated quantity
   bool range_ = true;
 };
 
