@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 namespace scorelab {
 
@@ -14,7 +15,9 @@ void TimeLaw::params(Params& p) {
   p("times", times_,
     "how t is drawn: uniform over the levels, or over [t_min, t_max] where there are none; levels; antithetic: half of them, and their "
     "mirror images; stratified: one in each of equal shares of the range; log-normal: log(sigma/alpha) is normal (Karras et al. 2022); "
-    "importance: by g^2/sigma^2, which is uniform in log(alpha/sigma) (Song et al. 2021, Durkan & Song 2021); loss-second-moment: levels "
+    "importance: by g^2/sigma^2, which is uniform in log(alpha/sigma) (Song et al. 2021, Durkan & Song 2021), or levels by what it falls "
+    "by "
+    "from the one below; loss-second-moment: levels "
     "by "
     "the root of the mean square of their last ten losses (Nichol & Dhariwal 2021)")
       .one_of({"uniform", "levels", "antithetic", "stratified", "log-normal", "importance", "loss-second-moment"});
@@ -68,7 +71,39 @@ std::vector<double> TimeLaw::chances(std::int64_t levels) const {
   return {p.const_data_ptr<double>(), p.const_data_ptr<double>() + levels};
 }
 
+namespace {
+
+/// Levels by their chances, and what makes means those of levels drawn equally often.
+TimeLaw::Drawn by_chance(const std::vector<double>& p, const std::vector<double>& u) {
+  const auto n = static_cast<double>(p.size());
+  std::vector<double> t, importance;
+  for (const double v : u) {
+    std::size_t i = 0;
+    for (double sum = p[0]; i + 1 < p.size() && v >= sum; sum += p[++i]) {
+    }
+    t.push_back(static_cast<double>(i + 1) / n), importance.push_back(1 / (n * p[i]));
+  }
+  return {Times(std::move(t)), PerRow(std::move(importance))};
+}
+
+/// The share of log(alpha/sigma) that a chain's levels fall by, each from the level below. The first falls from infinity: the second's
+/// stands in, as in the posterior's variance.
+std::vector<double> falls(const Scheduler& q) {
+  const std::int64_t levels = q.levels();
+  std::vector<double> at;
+  for (std::int64_t i = 1; i <= levels; ++i) at.push_back(q.lambda(static_cast<double>(i) / static_cast<double>(levels)).one());
+  std::vector<double> out(at.size(), 1);
+  for (std::size_t i = at.size() - 1; i > 0; --i) out[i] = at[i - 1] - at[i];
+  if (at.size() > 1) out[0] = out[1];
+  const double sum = std::accumulate(out.begin(), out.end(), 0.0);
+  for (double& fall : out) fall /= sum;
+  return out;
+}
+
+}  // namespace
+
 TimeLaw::Drawn TimeLaw::draw(const Scheduler& q, const std::vector<double>& u) const {
+  if (times_ == "importance" && q.levels() > 0) return by_chance(falls(q), u);
   if (times_ == "importance") {
     const double clean = q.lambda(q.t_min()).one(), noisy = q.lambda(q.t_max()).one();
     const Times t(at_lambda(q, u, [&](double v) { return clean + v * (noisy - clean); }));
@@ -79,18 +114,7 @@ TimeLaw::Drawn TimeLaw::draw(const Scheduler& q, const std::vector<double>& u) c
   if (times_ == "log-normal")
     return {Times(
         at_lambda(q, u, [&](double v) { return -(mean_ + std_ * at::special_ndtri(at::scalar_tensor(v, at::kDouble)).item<double>()); }))};
-  if (learns()) {
-    const std::vector<double> p = chances(q.levels());
-    const auto n = static_cast<double>(p.size());
-    std::vector<double> t, importance;
-    for (const double v : u) {
-      std::size_t i = 0;
-      for (double sum = p[0]; i + 1 < p.size() && v >= sum; sum += p[++i]) {
-      }
-      t.push_back(static_cast<double>(i + 1) / n), importance.push_back(1 / (n * p[i]));
-    }
-    return {Times(std::move(t)), PerRow(std::move(importance))};
-  }
+  if (learns()) return by_chance(chances(q.levels()), u);
   const std::size_t rows = u.size(), half = (rows + 1) / 2;
   std::vector<double> t(rows);
   for (std::size_t r = 0; r < rows; ++r) {

@@ -28,8 +28,9 @@ class TimeLaw {
   void params(Params& p);
   struct Drawn {
     Times t;
-    PerRow importance =
-        1;  ///< what the loss at t is multiplied by, so that its mean is that of uniform times; 1 for log-normal, whose own mean is meant
+    /// What the loss at t is multiplied by, so that its mean is that of uniform times, on a chain that over its levels; 1 for log-normal,
+    /// whose own mean is meant.
+    PerRow importance = 1;
   };
   /// One time a row from `u`, B uniform numbers in (0, 1).
   Drawn draw(const Scheduler& scheduler, const std::vector<double>& u) const;
