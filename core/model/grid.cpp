@@ -65,6 +65,15 @@ std::vector<double> spaced(const Scheduler& q, const std::string& spacing, doubl
   return out;
 }
 
+/// The process's levels from `first` down to `last` that lie nearest to these, each once; there is room for all.
+std::vector<double> on_levels(std::vector<double> near, double first, double last) {
+  for (double& level : near) level = std::clamp(std::nearbyint(level), last, first);
+  near.back() = last, near.front() = first;  // in this order: there may be one alone
+  for (std::size_t k = 1; k + 1 < near.size(); ++k) near[k] = std::min(near[k], near[k - 1] - 1);
+  for (std::size_t k = near.size() - 1; k > 1; --k) near[k - 1] = std::max(near[k - 1], near[k] + 1);
+  return near;
+}
+
 }  // namespace
 
 double Grid::first(const Scheduler& q, bool reaches_zero) const { return steps(q, reaches_zero).front().t; }
@@ -82,31 +91,42 @@ std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
     const std::int64_t span = levels == 0 ? 1000 : std::max<std::int64_t>(1, std::llround((from - to) * static_cast<double>(levels)));
     n = span * refine_;
   }
+  const auto N = static_cast<double>(levels), highest = std::nearbyint(from * N), lowest = std::max(1.0, std::nearbyint(low * N));
+  const bool to_clean = to < low;
+  const bool a_level_each = levels > 0 && static_cast<double>(to_clean ? n - 1 : n) <= highest - lowest;
   const bool strided = spacing_ == "leading" || spacing_ == "trailing";
-  if (strided && (levels == 0 || n > levels))
+  if (strided && !a_level_each)
     throw Error(
-        fmt::format("`spacing = \"{}\"` strides over levels: it needs a discrete process with at least `steps` levels; this one has {}",
-                    spacing_, levels));
+        fmt::format("`spacing = \"{}\"` strides over levels: it needs a discrete process with a level for each step below `from`; this one "
+                    "has {} for {} steps",
+                    spacing_, levels == 0 ? 0 : static_cast<std::int64_t>(highest), n));
   if (strided && to != 0)
     throw Error(fmt::format("`spacing = \"{}\"` strides over levels down to 0, but this grid ends at {}; set `to = 0`", spacing_, to));
   std::vector<double> times;
   if (q.t_min() == q.t_max()) {
     times.assign(n + 1, q.t_max());  // one level: every step is made there
-  } else if (to == 0 && levels > 0 && n <= levels && (spacing_ == "uniform" || strided)) {
-    const double stride = from * static_cast<double>(levels) / static_cast<double>(n);
-    const double whole = std::floor(stride);
-    for (std::int64_t k = 0; k < n; ++k) {
-      double level = from * static_cast<double>(levels) - stride * static_cast<double>(k);
-      if (spacing_ == "leading") level = 1 + whole * static_cast<double>(n - 1 - k);
-      times.push_back(std::nearbyint(level) / static_cast<double>(levels));
-    }
+  } else if (to == 0 && a_level_each && (spacing_ == "uniform" || strided)) {
+    const double stride = from * N / static_cast<double>(n), whole = std::floor(stride);
+    for (std::int64_t k = 0; k < n; ++k)
+      times.push_back(spacing_ == "leading" ? 1 + whole * static_cast<double>(n - 1 - k) : from * N - stride * static_cast<double>(k));
     times.push_back(0);
+    times = on_levels(times, std::nearbyint(times[0]), 0);
+    for (double& t : times) t /= N;
   } else {
-    times = spaced(q, spacing_, rho_, from, low, to < low ? n - 1 : n);
-    if (levels > 0 && n < levels)
-      for (double& t : times) t = std::max(1.0, std::nearbyint(t * static_cast<double>(levels))) / static_cast<double>(levels);
-    if (to < low) times.push_back(0);
+    times = spaced(q, spacing_, rho_, from, low, to_clean ? n - 1 : n);
+    if (a_level_each) {
+      for (double& t : times) t *= N;
+      times = on_levels(times, highest, lowest);
+      for (double& t : times) t /= N;
+    }
+    if (to_clean) times.push_back(0);
   }
+  for (std::size_t k = 1; k < times.size(); ++k)
+    if (!(times[k] < times[k - 1]) && q.t_min() < q.t_max())
+      throw Error(
+          fmt::format("two of the {} steps' times are equal, {}: `spacing = \"{}\"` lays them too close here; take fewer steps or "
+                      "another spacing",
+                      n, times[k], spacing_));
   std::vector<Interval> out;
   for (std::int64_t i = 0; i < n; ++i) out.push_back({i, times[i], times[i + 1]});
   return out;

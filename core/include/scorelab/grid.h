@@ -15,7 +15,8 @@ struct Interval {
 /// The time grid, a shared group of parameters: `grid_.params(p)` declares steps, nfe, spacing, rho, refine, from and to.
 ///
 /// S steps have S + 1 times from `from` down to `to`. A grid that ends at 0 goes to the clean end of the range (t_min, the first
-/// level) in S - 1 steps and takes the last from there. On a discrete process with S <= N, times are rounded to levels.
+/// level) in S - 1 steps and takes the last from there. No time comes twice. On a discrete process with as many levels between the ends
+/// as steps, times are rounded to levels; one whose level is taken moves to the next that is free, so that S steps stay S steps.
 class Grid {
  public:
   /// The specs declared, so that a sampler may say when they are active.
