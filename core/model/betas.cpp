@@ -23,7 +23,7 @@ double RootLinearBetas::beta(std::int64_t i, std::int64_t T) const {
 
 void BetaProcess::params(Params& p) {
   p("T", T_, "number of levels").range(2, 1e6);
-  for (const char* name : {"levels", "path", "finite-snr", "noise"}) p.gives(name);
+  for (const char* name : {"levels", "path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
 }
 
 void BetaProcess::prepare(const Setting&) {

@@ -49,6 +49,19 @@ Marginal Scheduler::checked(double t, bool slopes) const {
   return at(Dual{t, 1});
 }
 
+namespace {
+
+/// A slope, which is infinite where alpha ends at 0 like a root, or one over an alpha of 0.
+double finite(double value, const char* what, double t, const Marginal& m) {
+  if (std::isfinite(value)) return value;
+  throw Error(
+      fmt::format("{} has no finite value at t = {}, where alpha is {}: begin below (`from`, where there is one), end the process before "
+                  "(flow: `alpha_min`), or take a sampler that asks for no slope: ancestral, ddim, dpm-solver-pp",
+                  what, t, m.alpha.value));
+}
+
+}  // namespace
+
 PerRow Scheduler::alpha(const Times& t) const {
   return t.map([this](double x) { return checked(x, false).alpha.value; });
 }
@@ -56,10 +69,16 @@ PerRow Scheduler::sigma(const Times& t) const {
   return t.map([this](double x) { return checked(x, false).sigma.value; });
 }
 PerRow Scheduler::alpha_slope(const Times& t) const {
-  return t.map([this](double x) { return checked(x, true).alpha.slope; });
+  return t.map([this](double x) {
+    const Marginal m = checked(x, true);
+    return finite(m.alpha.slope, "alpha'", x, m);
+  });
 }
 PerRow Scheduler::sigma_slope(const Times& t) const {
-  return t.map([this](double x) { return checked(x, true).sigma.slope; });
+  return t.map([this](double x) {
+    const Marginal m = checked(x, true);
+    return finite(m.sigma.slope, "sigma'", x, m);
+  });
 }
 PerRow Scheduler::lambda(const Times& t) const {
   return t.map([this](double x) {
@@ -70,13 +89,13 @@ PerRow Scheduler::lambda(const Times& t) const {
 PerRow Scheduler::f(const Times& t) const {
   return t.map([this](double x) {
     const Marginal m = checked(x, true);
-    return m.alpha.slope / m.alpha.value;
+    return finite(m.alpha.slope / m.alpha.value, "the drift f = alpha'/alpha", x, m);
   });
 }
 PerRow Scheduler::g2(const Times& t) const {
   return t.map([this](double x) {
     const Marginal m = checked(x, true);
-    return 2 * m.sigma.value * m.sigma.slope - 2 * (m.alpha.slope / m.alpha.value) * m.sigma.value * m.sigma.value;
+    return finite(2 * m.sigma.value * m.sigma.slope - 2 * (m.alpha.slope / m.alpha.value) * m.sigma.value * m.sigma.value, "g^2", x, m);
   });
 }
 

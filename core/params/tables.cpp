@@ -15,6 +15,7 @@ void OutputOptions::params(Params& p) {
       .when("predict", {"eps", "score", "score-over-sigma"});
   p.needs("finite-snr", "sigma/alpha is infinite where alpha is 0; predict x0, v or velocity, or end the process before")
       .when("predict", {"edm"});
+  p.needs("finite-velocity", "the velocity is infinite where alpha ends at 0 like a root; predict x0 or v").when("predict", {"velocity"});
   p.needs("variance", "`variance` takes a second answer beside the mean").when("variance", {"learned-range", "learned"});
   p.needs("teaches-variance", "without that the variance stays as random as it began").when("variance", {"learned-range", "learned"});
   p.gives("learned-variance").when("variance", {"learned-range", "learned"});

@@ -18,6 +18,7 @@ class EndpointError final : public Metric {
     p.needs("trace", "it needs the paths' starts; such as sample.trace = 64");
     p.needs("density", "the exact path is that of the data's law");
     p.needs("path", "it integrates an ODE from noise to data");
+    p.needs("finite-velocity", "the slope of its ODE is infinite where alpha ends at 0 like a root");
   }
   void prepare(const Setting& setting) override { scheduler_ = &setting.scheduler; }
   std::vector<Measurement> measure(const Measured& m) const override {

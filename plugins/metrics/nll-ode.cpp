@@ -27,6 +27,7 @@ class NllOde final : public Metric {
     p("steps", steps_, "steps from t_min to t_max").range(1, 1e7).when("solver", {"euler", "heun", "rk4"});
     p("tol", tol_, "relative and absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
     p.needs("path", "it integrates an ODE from data to noise");
+    p.needs("finite-velocity", "the slope of its ODE is infinite where alpha ends at 0 like a root");
   }
   void prepare(const Setting& setting) override { options_ = setting.options; }
   std::vector<Measurement> measure(const Measured& m) const override {

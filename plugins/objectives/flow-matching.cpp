@@ -12,6 +12,7 @@ class FlowMatching final : public Objective {
   void params(Params& p) override {
     times.params(p);
     p.needs("path", "it learns the velocity along a path from noise to data");
+    p.needs("finite-velocity", "the velocity that it teaches is infinite where alpha ends at 0 like a root");
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
     const auto& q = run.scheduler;

@@ -52,20 +52,23 @@ class Ancestral final : public Step {
     const PerRow share = PerRow::zip(t, s, [&](double a, double b) {
       const double alpha = q.alpha(a).one(), sigma = q.sigma(a).one();
       const at::Tensor one = at::ones({points}, at::kDouble);
-      const at::Tensor exactly = (1 / (alpha * alpha * law_.variances + sigma * sigma)).mean();  // of a Gaussian, on any axes
-      const at::Tensor square =
-          law_.weights.size(0) == 1 ? exactly : law_.score(alpha * data_ + sigma * eps_, alpha * one, sigma * one).square().mean();
-      const double score2 = square.item<double>();
-      const double x0_variance = sigma * sigma / (alpha * alpha) * std::max(0.0, 1 - sigma * sigma * score2);
+      // What x leaves unknown of x0, a dimension: of a Gaussian, on any axes; else x0 less its mean given x, over the draws. By way of the
+      // score it would be the difference of two large numbers where little is left of x0.
+      const double r2 = alpha * alpha + sigma * sigma;
+      const at::Tensor x = alpha * data_ + sigma * eps_;
+      const double x0_variance =
+          law_.weights.size(0) == 1
+              ? (sigma * sigma * law_.variances / (alpha * alpha * law_.variances + sigma * sigma)).mean().item<double>()
+              : (data_ - (alpha * x - sigma * law_.v(x, alpha * one, sigma * one)) / r2).square().mean().item<double>();
       return x0_variance * std::pow(q.alpha(b).one(), 2);
     });
     return beta * ratio + square(beta / square(q.sigma(t))) * share;
   }
 
-  static constexpr std::int64_t points = 4096;  // draws over which the score's mean square is taken
+  static constexpr std::int64_t points = 4096;  // draws over which the mean of a mixture is taken
   std::string variance_ = "large";
   Law law_;
   at::Tensor data_, eps_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Ancestral, step, "ancestral", "1.1.0", "the learned reverse chain, one posterior a step")
+SCORELAB_PLUGIN(Ancestral, step, "ancestral", "1.2.0", "the learned reverse chain, one posterior a step")

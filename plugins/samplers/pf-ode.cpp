@@ -20,6 +20,9 @@ class PfOde final : public Sampler {
     p("first", first_, "first step tried, as a share of the whole").range(1e-6, 1).when("solver", {"rk45", "dopri5"});
     p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation");
     p.needs("path", "it integrates an ODE from noise to data");
+    p.needs("finite-velocity", "its slope is infinite where alpha ends at 0 like a root; set `from` below").when("from", {"t_max"});
+    p.needs("finite-velocity", "its slope is infinite where alpha ends at 0 like a root; take a solver on the grid and set `from` below")
+        .when("solver", {"rk45", "dopri5"});
   }
   double start(const Scheduler& q) const override { return adapts() ? q.t_max() : grid_.first(q, false); }
   at::Tensor sample(Run& run, at::Tensor x) const override {

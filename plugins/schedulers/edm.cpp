@@ -12,7 +12,7 @@ class Edm final : public Scheduler {
   void params(Params& p) override {
     p("sigma_min", sigma_min_, "the clean end of the range").range(1e-9, 1e9);
     p("sigma_max", sigma_max_, "the noisy end, the prior's standard deviation").range(1e-9, 1e9);
-    for (const char* name : {"path", "finite-snr", "noise"}) p.gives(name);
+    for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }
   void check() const override {
     if (sigma_max_ <= sigma_min_) throw Error("`sigma_max` must be above `sigma_min`");

@@ -14,6 +14,7 @@ class Flow final : public Scheduler {
     p("t_min", t_min_, "the clean end of the range").range(1e-8, 0.5);
     p("alpha_min", alpha_min_, "what is left of the data at the noisy end, 1 - t_max; samplers of SDEs need it above 0").range(0, 0.5);
     p.gives("path");
+    p.gives("finite-velocity");
     p.gives("noise");
     p.gives("finite-snr").above("alpha_min", 0);
   }

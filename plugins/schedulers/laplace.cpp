@@ -13,7 +13,7 @@ class Laplace final : public Scheduler {
     p("mu", mu_, "the log signal-to-noise ratio in the middle").range(-20, 20);
     p("b", b_, "how wide it spreads").range(1e-3, 20);
     p("t_min", t_min_, "the clean end of the range; it ends at 1 - t_min, where the ratio is as far on the other side").range(1e-8, 0.4);
-    for (const char* name : {"path", "finite-snr", "noise"}) p.gives(name);
+    for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }
   Marginal at(Dual t) const override {
     const Dual log_snr = t.value < 0.5 ? mu_ - b_ * log(2 * t) : mu_ + b_ * log(2 * (1 - t));

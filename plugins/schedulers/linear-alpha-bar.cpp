@@ -6,7 +6,7 @@ using namespace scorelab;
 
 /// A discrete variance-preserving process that erases as much of the signal in each step: alpha^2 = 1 - t, beta of level i is 1/(T - i +
 /// 1). Sohl-Dickstein et al. 2015, section 2.4.1. The last beta is 1 and leaves nothing of the data: a network cannot predict eps there,
-/// but x0, v or the mean.
+/// but x0, v or the mean; and alpha falls there like a root, with an infinite slope, so that no velocity is defined.
 class LinearAlphaBar final : public Scheduler {
  public:
   void params(Params& p) override {

@@ -33,6 +33,7 @@ class NcsnLadder final : public Scheduler {
     p.gives("noise");
     p.gives("path").above("L", 1);
     p.gives("finite-snr");
+    p.gives("finite-velocity");
     p.gives("one-level").when("L", {"1"});
   }
   void check() const override {

@@ -11,7 +11,7 @@ class SubVp final : public Scheduler {
     p("beta_min", beta_min_, "beta at t = 0").range(1e-6, 1000);
     p("beta_max", beta_max_, "beta at t = 1").range(1e-6, 1000);
     p("t_min", t_min_, "the clean end of the range that is trained and sampled; the authors sample to 1e-3").range(1e-8, 0.5);
-    for (const char* name : {"path", "finite-snr", "noise"}) p.gives(name);
+    for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }
   void check() const override {
     if (beta_max_ < beta_min_) throw Error("`beta_max` must not be below `beta_min`");

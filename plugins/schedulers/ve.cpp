@@ -16,6 +16,7 @@ class Ve final : public Scheduler {
     p("t_min", t_min_, "the clean end of the range that is trained and sampled").range(1e-8, 0.5);
     p.gives("path");
     p.gives("finite-snr");
+    p.gives("finite-velocity");
     p.gives("noise");
   }
   void check() const override {

@@ -15,6 +15,7 @@ class Vp final : public Scheduler {
         .range(1e-8, 0.5);
     p.gives("path");
     p.gives("finite-snr");
+    p.gives("finite-velocity");
     p.gives("noise");
   }
   void check() const override {

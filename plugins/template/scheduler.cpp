@@ -12,7 +12,7 @@ class Template final : public Scheduler {
   void params(Params& p) override {
     p("end", end_, "the angle at t = 1, as a share of pi/2; below 1, so that something of the data is left").range(0.5, 0.999);
     p("t_min", t_min_, "the clean end of the range").range(1e-6, 0.5);
-    for (const char* name : {"path", "finite-snr", "noise"}) p.gives(name);
+    for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }
   Marginal at(Dual t) const override {
     const Dual angle = t * (end_ * M_PI / 2);

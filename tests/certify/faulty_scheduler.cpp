@@ -13,7 +13,7 @@ constexpr std::string_view fault = FAULT;
 class Faulty final : public Scheduler {
  public:
   void params(Params& p) override {
-    for (const char* name : {"path", "finite-snr", "noise"}) p.gives(name);
+    for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }
   Marginal at(Dual t) const override {
     if (fault == "sigma-falls") return {1, sin(0.7 * M_PI * t)};

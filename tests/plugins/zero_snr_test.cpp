@@ -57,7 +57,7 @@ TEST(ZeroSnr, TheOtherSamplersAreFiniteOrSayWhereTheyAreNot) {
             config["plugin"].get<std::string>() + config["params"].dump() + " on " + scheduler["plugin"].get<std::string>();
         if (config["plugin"] == "annealed-langevin" && w.q->levels() == 0) continue;
         at::Tensor y;
-        const std::string error = thrown([&] { y = w.sample(config, w.prior(4)); });
+        const std::string error = thrown([&] { host::call(host::title(config), [&] { y = w.sample(config, w.prior(4)); }); });
         if (config["plugin"] == "pf-ode" && scheduler["plugin"] == "linear-alpha-bar") {
           EXPECT_THAT(error, HasSubstr("sampler `pf-ode`")) << what;
           EXPECT_THAT(error, HasSubstr("t = 1")) << what;

@@ -56,7 +56,8 @@ class Scheduler : public Component {
   /// The inverse of lambda(t) = log(alpha/sigma), by bisection unless the process knows better.
   virtual double t_of(double lambda) const;
 
-  // Lifted to one value a row. Outside [t_min, t_max], other than the clean end t = 0, they throw; the slopes also there.
+  // Lifted to one value a row. Outside [t_min, t_max], other than the clean end t = 0, they throw; the slopes, f and g2 also there, and
+  // where they are not finite: alpha = 0.
   PerRow alpha(const Times& t) const;
   PerRow sigma(const Times& t) const;
   PerRow alpha_slope(const Times& t) const;
