@@ -51,6 +51,9 @@ void Images::check() const {
 }
 
 void Images::store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top) {
+  if (bytes.dim() != 4 || bytes.numel() == 0) throw Error(c10::str("there are no images in it: their shape is ", bytes.sizes()));
+  if (!labels.empty() && static_cast<std::int64_t>(labels.size()) != bytes.size(0))
+    throw Error(c10::str("it has ", labels.size(), " labels for ", bytes.size(0), " images"));
   bytes_ = std::move(bytes);
   labels_ = std::move(labels);
   top_ = top;
@@ -69,17 +72,34 @@ at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise, Con
   return x;
 }
 
-std::string read_bytes(const std::filesystem::path& file) {
-  gzFile in = gzopen(file.c_str(), "rb");
+namespace {
+
+/// Up to `count` bytes, decompressed.
+std::string read_up_to(const std::filesystem::path& file, std::uint64_t count) {
+  gzFile in = std::filesystem::is_directory(file) ? nullptr : gzopen(file.c_str(), "rb");
   if (!in) throw Error("cannot open " + file.string());
   std::string out;
   char buffer[1 << 16];
   int n = 0;
-  while ((n = gzread(in, buffer, sizeof buffer)) > 0) out.append(buffer, static_cast<std::size_t>(n));
-  const bool ok = n == 0 && gzeof(in);
+  while (out.size() < count &&
+         (n = gzread(in, buffer, static_cast<unsigned>(std::min<std::uint64_t>(sizeof buffer, count - out.size())))) > 0)
+    out.append(buffer, static_cast<std::size_t>(n));
+  const bool ok = out.size() == count || (n == 0 && gzeof(in));
   gzclose(in);
   if (!ok) throw Error(file.string() + " is damaged: it does not decompress to its end");
   return out;
 }
+
+}  // namespace
+
+std::string read_bytes(const std::filesystem::path& file, std::uint64_t limit) {
+  std::string out = read_up_to(file, limit + 1);
+  if (out.size() > limit)
+    throw Error(file.string() + " holds more than " + std::to_string(limit) + " bytes" +
+                (std::filesystem::file_size(file) <= limit ? ", unpacked" : "") + ": it is not what its format allows");
+  return out;
+}
+
+std::string read_head(const std::filesystem::path& file, std::size_t count) { return read_up_to(file, count); }
 
 }  // namespace scorelab

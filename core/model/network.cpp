@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <scorelab/dataset.h>
 #include <scorelab/guide.h>
 #include <scorelab/nn.h>
 
@@ -45,6 +46,11 @@ at::Tensor Conv2d::operator()(const at::Tensor& x) const {
 GroupNorm::GroupNorm(Weights& w, const std::string& name, std::int64_t groups, std::int64_t channels)
     : weight(w.add(name + ".weight", {channels})), bias(w.add(name + ".bias", {channels})), groups(groups) {}
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return at::group_norm(x, groups, weight, bias); }
+
+void expect_labels(const Setting& setting) {
+  if (setting.data && setting.data->classes() == 0)
+    throw Error("it is told labels, but these data have none (of images: is the file of labels there?); set `classes = 0`");
+}
 
 ClassEmbedding::ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes, std::int64_t features)
     : weight(w.add(name + ".weight", {classes + 1, features})) {}

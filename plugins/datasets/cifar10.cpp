@@ -32,7 +32,7 @@ class Cifar10 final : public Images {
     std::sort(files.begin(), files.end());
     std::string all;
     for (const auto& file : files) {
-      const std::string bytes = read_bytes(file);
+      const std::string bytes = read_bytes(file, 60000 * 3073);  // the whole set in one file
       if (bytes.empty() || bytes.size() % 3073)
         throw Error(file.string() + " has " + std::to_string(bytes.size()) + " bytes: not a whole number of 3,073-byte records");
       all += bytes;
@@ -42,7 +42,12 @@ class Cifar10 final : public Images {
     at::Tensor records = at::empty({n, 3073}, at::kByte);
     std::memcpy(records.data_ptr(), all.data(), all.size());
     std::vector<std::int64_t> labels;
-    for (std::int64_t i = 0; i < n; ++i) labels.push_back(static_cast<unsigned char>(all[static_cast<std::size_t>(i) * 3073]));
+    for (std::int64_t i = 0; i < n; ++i) {
+      labels.push_back(static_cast<unsigned char>(all[static_cast<std::size_t>(i) * 3073]));
+      if (labels.back() > 9)
+        throw Error("record " + std::to_string(i + 1) + " of the folder cifar10 is of class " + std::to_string(labels.back()) +
+                    "; expected 0 to 9: these are no CIFAR-10 records");
+    }
     store(records.narrow(1, 1, 3072).reshape({n, 3, 32, 32}).contiguous(), labels, 255);
   }
 

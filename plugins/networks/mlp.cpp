@@ -18,6 +18,7 @@ class Mlp final : public Network {
   void check() const override { hidden_.check(); }
   void prepare(const Setting& setting) override {
     const std::int64_t dim = c10::multiply_integers(setting.shape);
+    if (classes_ > 0) nn::expect_labels(setting);
     nn::Weights w(setting.options);
     hidden_.prepare(w, dim);
     out_ = nn::Linear(w, "out", hidden_.width(), setting.parts * dim);

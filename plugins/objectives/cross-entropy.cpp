@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <scorelab/dataset.h>
 #include <scorelab/objective.h>
 #include <scorelab/plugin.h>
 
@@ -16,6 +17,10 @@ class CrossEntropy final : public Objective {
     for (std::size_t i = own; i < p.specs.size(); ++i) p.specs[i]->when("noise", {"true"});
     p.needs("classifies", "it teaches a classifier");
     p.needs("labels", "it teaches the labels of the data");
+  }
+  void prepare(const Setting& setting) override {
+    if (setting.data && setting.data->classes() == 0)
+      throw Error("it teaches labels, but these data have none (of images: is the file of labels there?)");
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
     const Classified said = noise_ ? run.model.classify(b.x, b.t) : run.model.classify(b.x0, run.scheduler.t_min());

@@ -144,6 +144,20 @@ TEST_F(DataFiles, WhatUnpacksToMoreThanItsHeaderSaysIsNotUnpacked) {
   EXPECT_THAT(refused("cifar10"), HasSubstr("more than"));
 }
 
+TEST_F(DataFiles, ReadBytesStopsAtItsLimit) {
+  write_gzip("bomb.gz", "", std::int64_t{1} << 24);
+  EXPECT_EQ(read_bytes(root_ / "bomb.gz").size(), std::size_t{1} << 24);
+  EXPECT_EQ(read_bytes(root_ / "bomb.gz", 1 << 24).size(), std::size_t{1} << 24);
+  EXPECT_THROW(read_bytes(root_ / "bomb.gz", (1 << 24) - 1), Error);
+  write("plain", "0123456789");
+  EXPECT_EQ(read_bytes(root_ / "plain", 10), "0123456789");
+  EXPECT_THROW(read_bytes(root_ / "plain", 9), Error);
+  EXPECT_EQ(read_head(root_ / "plain", 4), "0123");
+  EXPECT_EQ(read_head(root_ / "plain", 40), "0123456789");
+  EXPECT_EQ(read_head(root_ / "bomb.gz", 3), std::string(3, '\0'));
+  EXPECT_THROW(read_bytes(root_), Error) << "a folder";
+}
+
 std::string digit_lines(const std::string& last, int before = 3) {
   std::string line, out;
   for (int i = 0; i < 64; ++i) line += std::to_string(i % 17) + ",";

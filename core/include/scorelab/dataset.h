@@ -50,7 +50,7 @@ class Images : public DataSet {
   ~Images() override;
   void params(Params& p) override;
   void check() const override;
-  /// bytes: [N, C, H, W] of 0 .. top.
+  /// bytes: [N, C, H, W] of 0 .. top, not empty. labels: one an image, or none at all.
   void store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top);
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override;
   std::int64_t size() const override { return bytes_.size(0); }
@@ -67,7 +67,10 @@ class Images : public DataSet {
   std::int64_t top_ = 255;
 };
 
-/// The bytes of a file, decompressed if it is gzip.
-std::string read_bytes(const std::filesystem::path& file);
+/// The bytes of a file, decompressed if it is gzip. More than `limit` of them, by default 8 GiB, are refused with Error once so many were
+/// read: say what the format's header asks for, so that a small file cannot unpack to all of the memory.
+std::string read_bytes(const std::filesystem::path& file, std::uint64_t limit = std::uint64_t{1} << 33);
+/// The first `count` bytes, fewer where there are no more.
+std::string read_head(const std::filesystem::path& file, std::size_t count);
 
 }  // namespace scorelab
