@@ -64,16 +64,35 @@ class UNet final : public Network {
   }
   void check() const override {
     if (channels_ % 2) throw Error("`channels` must be even: as many sines as cosines in the time embedding");
-    for (const auto m : multipliers_)
-      if (channels_ * m % std::min(groups_, channels_) != 0) throw Error("`groups` must divide the channels of every resolution");
     if (multipliers_.empty()) throw Error("`multipliers` needs one number a resolution, such as [1, 2]");
+    walk([this](std::size_t, std::int64_t in, std::int64_t out) {
+      for (const std::int64_t width : {in, out})
+        if (width % groups_in(width) != 0)
+          throw Error("`groups` = " + std::to_string(groups_) + " does not divide " + std::to_string(width) +
+                      " channels, which a block here has; take a divisor of `channels` = " + std::to_string(channels_));
+    });
   }
   void prepare(const Setting& setting) override {
     const auto& shape = setting.shape;
+    if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
     const auto halvings = static_cast<std::int64_t>(multipliers_.size()) - 1;
-    if (shape.size() != 3 || (shape[1] % (1LL << halvings)) != 0 || (shape[2] % (1LL << halvings)) != 0)
-      throw Error("`multipliers` halves the image " + std::to_string(halvings) + " times: height and width must be divisible by " +
-                  std::to_string(1LL << halvings));
+    std::int64_t possible = 0;
+    while (possible < 62 && shape[1] % (2LL << possible) == 0 && shape[2] % (2LL << possible) == 0) ++possible;
+    const std::string size = std::to_string(shape[1]) + " x " + std::to_string(shape[2]);
+    if (possible < halvings)
+      throw Error("`multipliers` has " + std::to_string(halvings + 1) + " numbers, which halves the image " + std::to_string(halvings) +
+                  " times: height and width must be divisible by " + std::to_string(1LL << halvings) + ", and the images are " + size +
+                  "; give at most " + std::to_string(possible + 1) + " numbers");
+    std::string sides;
+    for (std::int64_t l = 0; l <= halvings; ++l) sides += (l > 0 ? ", " : "") + std::to_string(shape[1] >> l);
+    for (const std::int64_t at : attention_) {
+      bool occurs = false;
+      for (std::int64_t l = 0; l <= halvings; ++l) occurs = occurs || shape[1] >> l == at;
+      if (!occurs)
+        throw Error("`attention` names " + std::to_string(at) + ", a resolution that never occurs: images of " + size + " have " + sides +
+                    " pixels a side here; name one of these");
+    }
+    if (classes_ > 0) nn::expect_labels(setting);
     build(setting.options, shape[0], setting.parts * shape[0], shape[1]);
   }
   NamedTensors parameters() override { return parameters_; }
@@ -115,28 +134,46 @@ class UNet final : public Network {
     if (classes_ > 0) class_ = nn::ClassEmbedding(w, "class", classes_, emb);
     in_ = nn::Conv2d(w, "in", image_channels, channels_, 3);
     res_.clear(), attentions_.clear(), down_.clear(), up_.clear(), attends_.clear();
-    std::vector<std::int64_t> widths{channels_};
-    std::int64_t width = channels_;
-    const auto add = [&](std::int64_t from, std::int64_t to, bool attend) {
-      res_.emplace_back(w, "blocks." + std::to_string(res_.size()), from, to, emb, groups_);
-      if (attend) attentions_.emplace_back(w, "attentions." + std::to_string(attentions_.size()), to, groups_);
-    };
     const std::size_t levels = multipliers_.size();
-    for (std::size_t l = 0; l < levels; ++l, side /= 2) {
+    for (std::size_t l = 0; l < levels; ++l, side /= 2)
       attends_.push_back(std::find(attention_.begin(), attention_.end(), side) != attention_.end());
-      for (std::int64_t b = 0; b < blocks_; ++b)
-        add(width, channels_ * multipliers_[l], attends_[l]), widths.push_back(width = channels_ * multipliers_[l]);
-      if (l + 1 < levels) down_.emplace_back(w, "down." + std::to_string(l), width, width, 3, 2), widths.push_back(width);
-    }
-    add(width, width, attends_[levels - 1]);
-    for (std::size_t l = levels; l-- > 0;) {
-      for (std::int64_t b = 0; b <= blocks_; ++b, widths.pop_back())
-        add(width + widths.back(), channels_ * multipliers_[l], attends_[l]), width = channels_ * multipliers_[l];
-      if (l > 0) up_.insert(up_.begin(), nn::Conv2d(w, "up." + std::to_string(l - 1), width, width, 3));
-    }
+    const std::int64_t width = walk(
+        [&](std::size_t l, std::int64_t in, std::int64_t out) {
+          res_.emplace_back(w, "blocks." + std::to_string(res_.size()), in, out, emb, groups_);
+          if (attends_[l]) attentions_.emplace_back(w, "attentions." + std::to_string(attentions_.size()), out, groups_);
+        },
+        [&](std::size_t l, std::int64_t of, bool down) {
+          if (down)
+            down_.emplace_back(w, "down." + std::to_string(l), of, of, 3, 2);
+          else
+            up_.insert(up_.begin(), nn::Conv2d(w, "up." + std::to_string(l), of, of, 3));
+        });
     norm_ = nn::GroupNorm(w, "norm", std::min(groups_, width), width);
     out_ = nn::Conv2d(w, "out", width, answered, 3);
     parameters_ = w.list;
+  }
+
+  std::int64_t groups_in(std::int64_t width) const { return std::min(groups_, width); }
+  /// Down the resolutions and up again: block(resolution, channels in, out), and half(resolution, channels, down) where the next one is
+  /// half as wide. Returns the channels at the end.
+  template <class Block, class Half = void (*)(std::size_t, std::int64_t, bool)>
+  std::int64_t walk(
+      Block&& block, Half&& half = [](std::size_t, std::int64_t, bool) {}) const {
+    std::vector<std::int64_t> widths{channels_};
+    std::int64_t width = channels_;
+    const std::size_t levels = multipliers_.size();
+    for (std::size_t l = 0; l < levels; ++l) {
+      const std::int64_t own = channels_ * multipliers_[l];
+      for (std::int64_t b = 0; b < blocks_; ++b) block(l, width, own), widths.push_back(width = own);
+      if (l + 1 < levels) half(l, width, true), widths.push_back(width);
+    }
+    block(levels - 1, width, width);
+    for (std::size_t l = levels; l-- > 0;) {
+      for (std::int64_t b = 0; b <= blocks_; ++b, widths.pop_back())
+        block(l, width + widths.back(), channels_ * multipliers_[l]), width = channels_ * multipliers_[l];
+      if (l > 0) half(l - 1, width, false);
+    }
+    return width;
   }
 
   std::int64_t channels_ = 32, blocks_ = 1, groups_ = 8, classes_ = 0;

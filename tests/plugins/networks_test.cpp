@@ -152,7 +152,7 @@ TEST(UNet, HasAttentionAtTheResolutionsAskedFor) {
   const std::size_t none = parameters(Json::array()), one = 6;  // a norm and two convolutions, with biases
   EXPECT_EQ(parameters({8}), none + 3 * one);                   // a block down, two up
   EXPECT_EQ(parameters({4}), none + 4 * one);                   // and the middle one
-  EXPECT_EQ(parameters({2, 16}), none);
+  EXPECT_THROW(parameters({2, 16}), host::PluginError);         // not at a resolution that never occurs
 }
 
 TEST(UNet, DropoutTakesTheHostsNoiseAndIsOffWhenSampling) {
