@@ -56,7 +56,7 @@ double finite(double value, const char* what, double t, const Marginal& m) {
   if (std::isfinite(value)) return value;
   throw Error(
       fmt::format("{} has no finite value at t = {}, where alpha is {}: begin below (`from`, where there is one), end the process before "
-                  "(flow: `alpha_min`), or take a sampler that asks for no slope: ancestral, ddim, dpm-solver-pp",
+                  "(flow: `alpha_min`), or ask for no slope: predict x0 or v, and sample by ancestral, ddim or dpm-solver-pp",
                   what, t, m.alpha.value));
 }
 
