@@ -89,7 +89,7 @@ Json spec_of(const manifest::Experiment& e) {
   if (!e.models.empty() || e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null()) return {};
   Json spec{{"run", e.run},       {"dataset", e.dataset}, {"scheduler", e.scheduler}, {"network", e.network},
             {"output", e.output}, {"guides", e.guides},   {"seed", 0}};
-  if (!e.sampler.is_null()) spec["sampler"] = e.sampler, spec["sample"] = e.sample;
+  if (!e.sampler.is_null()) spec["sampler"] = e.sampler, spec["sample"] = e.sample, spec["metrics"] = e.metrics;
   return spec;
 }
 
@@ -124,10 +124,21 @@ void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const auto verdict = verdicts.find(keys[i]);
     if (verdict == verdicts.end() || !verdict->second.is_object()) continue;
+    const auto place_of = [&](const std::string& who) {
+      manifest::Position at;
+      for (const auto& d : doubts[i])
+        if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
+      return at;
+    };
+    if (verdict->second.contains("warnings")) {
+      for (const auto& w : verdict->second["warnings"]) {
+        const std::string who = w.value("plugin", "");
+        findings.warning({place_of(who), fmt::format("{}: {}", who, w.value("why", "")), "", {}});
+      }
+      continue;
+    }
     const std::string who = verdict->second.value("plugin", "");
-    manifest::Position at;
-    for (const auto& d : doubts[i])
-      if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
+    const manifest::Position at = place_of(who);
     findings.problem({at,
                       who.empty() ? verdict->second.value("why", "") : fmt::format("{} cannot be used here", who),
                       who.empty() ? "" : verdict->second.value("why", ""),
@@ -287,6 +298,10 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
   });
   if (!problems.empty()) return report(problems, out.sources, json);
+  for (const auto& w : findings.warnings()) {
+    out.warnings.push_back(w.hint.empty() ? w.message : w.message + ": " + w.hint);
+    if (!json) std::cerr << render(w, out.sources);
+  }
   return done;
 }
 

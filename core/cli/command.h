@@ -44,6 +44,7 @@ struct Loaded {
   manifest::Comparison comparison;
   std::vector<plan::CellPlan> cells;
   std::map<std::string, std::vector<std::string>> left_out;  ///< of a cell, by its coordinates in words
+  std::vector<std::string> warnings;                         ///< what works and may still mislead
   std::map<std::string, std::string> plugins;                ///< "step `langevin`" -> its file and the manifest's line
 };
 struct ManifestArguments {

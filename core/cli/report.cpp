@@ -174,6 +174,7 @@ report::Entry report_on(const Launched& l, const compare::Data& data, const std:
   r.manifest = l.manifest, r.manifest_file = l.manifest_file, r.provenance = l.provenance;
   for (const auto& c : l.cells) r.resolved.push_back(c.resolved);
   r.seconds = seconds_of(l);
+  r.warnings = l.warnings;
   r.state = state_of_all(data);
   const fs::path file = to.empty() ? l.results / l.name / "report.html" : fs::absolute(to);
   record::write_whole(file, report::page(r));

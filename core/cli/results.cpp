@@ -50,7 +50,8 @@ void save(const Launched& l) {
            {"provenance", l.provenance},
            {"cells", cells},
            {"replicates", replicates},
-           {"searched", l.searched}};
+           {"searched", l.searched},
+           {"warnings", l.warnings}};
   try {
     if (record::read_json(file) == now) return;  // run.h5 files that are newer than it stay as they are
   } catch (const record::Damaged&) {  // it is written anew
@@ -69,7 +70,7 @@ bool stays_inside(const std::string& path) {
 
 Launched launched_of(const Json& j, const fs::path& results, const std::string& name, const fs::path& file) {
   Launched l{results, j.at("name"), j.at("question"), j.at("manifest_file"), j.at("manifest"), j.at("comparison"), j.at("provenance"), {},
-             {},      {},           j.at("searched")};
+             {},      {},           j.at("searched"), j.at("warnings")};
   manifest::comparison_of(l.comparison);  // complains of another shape
   if (l.name != name || !stays_inside(l.name)) throw record::Damaged(file, "it is of another experiment, or was renamed");
   l.provenance.at("launched").get_ref<const std::string&>(), l.provenance.at("command").get_ref<const std::string&>();

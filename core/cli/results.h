@@ -40,6 +40,7 @@ struct Launched {
   std::vector<Cell> cells;
   std::vector<Replicate> replicates;
   std::vector<std::string> searched;  ///< keys of the stages that searches were decided by
+  std::vector<std::string> warnings;  ///< what works and may still mislead
 
   fs::path folder(const Replicate& r) const { return r.folder.empty() ? results / name : results / name / r.folder; }
   /// `eta0 S=10 s0`.

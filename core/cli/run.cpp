@@ -52,7 +52,8 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
              loaded.plugins,
              {},
              {},
-             {}};
+             {},
+             loaded.warnings};
   for (const auto& cell : plan.cells) {
     const auto left = loaded.left_out.find(manifest::text(cell.at));
     l.cells.push_back(

@@ -34,7 +34,7 @@ std::string Sources::line(const Position& at) const {
 }
 
 std::string render(const Diagnostic& d, const Sources& sources) {
-  std::string out = fmt::format("error: {}\n", d.message);
+  std::string out = fmt::format("{}: {}\n", d.warning ? "warning" : "error", d.message);
   if (d.at.source >= 0) {
     std::string line = sources.line(d.at);
     std::replace(line.begin(), line.end(), '\t', ' ');

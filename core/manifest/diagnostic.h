@@ -38,6 +38,7 @@ struct Diagnostic {
   std::string hint;                ///< behind the caret: `did you mean ..?`, what is allowed
   std::vector<std::string> notes;  ///< further lines, each after `= `
   bool unavailable = false;        ///< a plugin or device that cannot be used here, not a mistake in the manifest
+  bool warning = false;            ///< it works, and may still mislead
 };
 
 /// A problem as the user reads it: message, place, the source line, a caret, the hint, the notes.

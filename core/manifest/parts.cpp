@@ -15,6 +15,7 @@ using Kind = Node::Kind;
 const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},
                                                   {"path", "scheduler"},
                                                   {"finite-snr", "scheduler"},
+                                                  {"finite-velocity", "scheduler"},
                                                   {"noise", "scheduler"},
                                                   {"one-level", "scheduler"},
                                                   {"gaussian-law", "dataset"},
@@ -51,6 +52,7 @@ class Matcher {
     training(*network, trains);
     labels(*network);
     metrics_of_the_model(trains);
+    densities();
     without_sampler(*network, trains);
   }
 
@@ -189,6 +191,16 @@ class Matcher {
         const Node* node = metric_table(label);
         problem(node ? node->at : key_at("metrics"), fmt::format("metric `{}` asks the model without labels", label), hint);
       }
+  }
+
+  /// Grey levels have no density: a model that learns it better and better says so without end.
+  void densities() {
+    const Part* data = part("dataset");
+    if (!data || !data->has("images") || data->component["params"].value("dequantise", true)) return;
+    for (const auto& p : parts_)
+      if (p.role == "metric" && p.has("density"))
+        findings_.warning({p.at, fmt::format("metric `{}` is of a density, and the model learns grey levels", schema::text(p.component)),
+                           "set dequantise = true in `dataset`, or its number compares with none of a paper", {}});
   }
 
   void without_sampler(const Part& network, bool trains) {

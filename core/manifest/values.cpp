@@ -42,6 +42,11 @@ void Findings::problem(Diagnostic d) {
   if (seen_.emplace(place(d.at), d.message).second) problems_.push_back(std::move(d));
 }
 
+void Findings::warning(Diagnostic d) {
+  d.warning = true;
+  if (seen_.emplace(place(d.at), d.message).second) warnings_.push_back(std::move(d));
+}
+
 void Findings::unused(const Position& key, const std::string& name, Diagnostic d) {
   unused_.try_emplace(std::pair(place(key), name), std::move(d));
 }

@@ -21,6 +21,9 @@ class Findings {
   /// `name`: the key's own; the parts of a dotted -s share one place.
   void unused(const Position& key, const std::string& name, Diagnostic d);
   void used(const Position& key, const std::string& name) { used_.emplace(place(key), name); }
+  /// Something that works and may still mislead; once for each place and message.
+  void warning(Diagnostic d);
+  const std::vector<Diagnostic>& warnings() const { return warnings_; }
   /// The problems, with the keys that no cell uses.
   std::vector<Diagnostic> all() const;
   std::size_t count() const { return problems_.size() + unused_.size(); }
@@ -31,7 +34,7 @@ class Findings {
  private:
   using Place = std::tuple<int, int, int, int>;
   static Place place(const Position& p) { return {p.source, p.line, p.column, p.length}; }
-  std::vector<Diagnostic> problems_;
+  std::vector<Diagnostic> problems_, warnings_;
   std::set<std::pair<Place, std::string>> seen_;
   std::map<std::pair<Place, std::string>, Diagnostic> unused_;
   std::set<std::pair<Place, std::string>> used_;

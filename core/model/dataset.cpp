@@ -16,6 +16,7 @@ Affine DataSet::to_model() const { return {}; }
 std::int64_t DataSet::classes() const { return 0; }
 Grey DataSet::grey() const { return {}; }
 Metric::~Metric() = default;
+std::int64_t Metric::needs_samples(const std::vector<std::int64_t>&) const { return 1; }
 
 void OnModel::params(Params& p) {
   p("weights", weights_, "which average of the weights is measured; 0: the weights themselves").range(0, 0.9999999);

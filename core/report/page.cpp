@@ -29,7 +29,9 @@ std::string head(const Report& r) {
   if (counts[2]) out += pill(fmt::format("{} undecided", counts[2]), "undecided");
   out += pill(fmt::format("{} cells", r.data->cells.size())) + pill(fmt::format("n = {} {}", r.data->units_planned(), r.data->units_are()));
   if (r.state != "done") out += pill(r.state, "undecided");
-  return out + "</div></header>";
+  out += "</div>";
+  for (const auto& warning : r.warnings) out += fmt::format("<p class=\"side\">Warning: {}</p>", html(warning));
+  return out + "</header>";
 }
 
 std::string claims(const Report& r) {

@@ -13,6 +13,7 @@ struct Report {
   std::vector<compare::Verdict> verdicts;
   std::vector<Drawn> figures;
   std::vector<std::pair<std::string, std::string>> not_drawn;  ///< a figure and why
+  std::vector<std::string> warnings;                           ///< what works and may still mislead
   std::filesystem::path folder;                                ///< where the figures lie
   std::string manifest, manifest_file;
   std::vector<Json> resolved;  ///< of each cell

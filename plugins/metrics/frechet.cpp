@@ -15,6 +15,12 @@ class Frechet final : public Metric {
     p.gives("exact-moments").when("features", {"none"});
   }
   void prepare(const Setting& setting) override { space_.prepare(setting); }
+  /// A covariance of fewer samples than dimensions is singular.
+  std::int64_t needs_samples(const std::vector<std::int64_t>& shape) const override {
+    std::int64_t dimensions = 1;
+    for (const auto d : shape) dimensions *= d;
+    return space_.learned() ? 2 : dimensions + 1;
+  }
   std::vector<Measurement> measure(const Measured& m) const override {
     if (m.moments) {  // independent elements on both sides
       const at::Tensor off = m.moments->mean.flatten() - m.law->mean();

@@ -19,6 +19,7 @@ class NllOde final : public Metric {
  public:
   void params(Params& p) override {
     on_model_.params(p);
+    p.gives("density");
     p("divergence", divergence_, "exact: D reverse sweeps a slope of a point of D dimensions; hutchinson: one a probe, with a variance")
         .one_of({"exact", "hutchinson"});
     p("probes", probes_, "random directions of a point; the divergence is their mean").range(1, 1000).when("divergence", {"hutchinson"});

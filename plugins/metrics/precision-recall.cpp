@@ -17,6 +17,7 @@ class PrecisionRecall final : public Metric {
     p("count", count_, "samples compared: cost and memory grow with its square").range(2, 20000);
   }
   void prepare(const Setting& setting) override { space_.prepare(setting); }
+  std::int64_t needs_samples(const std::vector<std::int64_t>&) const override { return k_ + 1; }
   std::vector<Measurement> measure(const Measured& m) const override {
     const std::int64_t n = std::min({m.samples.size(0), m.reference.size(0), count_});
     if (n <= k_) throw Error("k = " + std::to_string(k_) + " takes more samples than the " + std::to_string(n) + " there are");

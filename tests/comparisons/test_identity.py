@@ -132,3 +132,22 @@ def test_gc_follows_no_link_and_touches_no_other_name(lab):
     (lab.results / ".stages" / "notes").mkdir()
     assert "nothing to remove" in lab.call("gc").stdout
     assert (outside / "kept").exists() and (lab.results / ".stages/notes").exists()
+
+
+def test_what_may_mislead_is_said_once_and_on_the_page(lab):
+    few = EXACT.replace('"vp"', '{ plugin = "ddpm-linear", T = 3 }').replace('["moments"]', '["frechet"]').replace("count = 16", "count = 2")
+    done = lab.run(few + "[variants]\na = { sampler = { steps = 2 } }\nb = { sampler = { steps = 3 } }\n")
+    said = [line for line in done.stderr.splitlines() if line.startswith("warning:")]
+    assert len(said) == 2 and "x_T still shows the data" in done.stderr and "it needs 3 samples at least" in done.stderr, done.stderr
+    assert lab.call("report", "cmp").returncode == 0
+    page = (lab.results / "cmp/report.html").read_text()
+    assert page.count("x_T still shows the data") == 1 and page.count("it needs 3 samples at least") == 1
+
+
+def test_a_density_of_grey_levels_is_warned_of(data):
+    lab = data
+    text = MINE.replace('["moments"]', '{ nll = { plugin = "nll-ode", solver = "euler", steps = 2, count = 2 } }')
+    lab.write(text)
+    assert "dequantise" in lab.call("check", "m.toml").stderr
+    lab.write(text.replace('set = "mine"', 'set = "mine", dequantise = true'))
+    assert "dequantise" not in lab.call("check", "m.toml").stderr

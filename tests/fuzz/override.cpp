@@ -36,6 +36,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string argument = fuzz::text(data, size);
   if (argument.find('\0') != argument.npos) return 0;  // no argument of a program holds one
   merged(manifest::read_override, argument);
-  merged(manifest::read_axis, argument);
+  const auto axis = [](const std::string& a, manifest::Sources& sources, std::vector<manifest::Diagnostic>& problems) {
+    return manifest::read_axis(a, {}, sources, problems);
+  };
+  merged(axis, argument);
   return 0;
 }

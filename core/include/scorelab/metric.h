@@ -77,6 +77,8 @@ class Metric : public Component {
   static constexpr const char* kind = "metric";
   ~Metric() override;
   virtual std::vector<Measurement> measure(const Measured& measured) const = 0;
+  /// Fewer samples than this, of items of `shape`, say little: `check` warns.
+  virtual std::int64_t needs_samples(const std::vector<std::int64_t>& shape) const;
 };
 
 }  // namespace scorelab
