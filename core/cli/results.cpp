@@ -130,7 +130,8 @@ std::string state_of(const Launched& l, const Launched::Replicate& r) {
 
 Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
   try {
-    return record::read_json(record::stage_folder(l.results, s.key) / name);
+    Json out = record::read_json(record::stage_folder(l.results, s.key) / name);
+    return s.kind == "evaluate" ? record::relabelled(std::move(out), s.what) : out;
   } catch (const record::Damaged& e) {
     static std::set<std::string> told;
     if (told.insert(e.what()).second) std::cerr << fmt::format("warning: {}\n", e.what());

@@ -217,7 +217,7 @@ void Runner::event(std::size_t i, const std::string& line) {
     const std::string key = e["stage"];
     made_[key] += own;
     if (told_done_.insert(key).second && !options_.quiet)
-      progress_.finish(i, stage(key).label, stage_text(e["result"]));
+      progress_.finish(i, stage(key).label, stage_text(record::relabelled(e["result"], stage(key).what)));
     else
       progress_.idle(i);
   } else if (what == "warning") {

@@ -50,7 +50,7 @@ Json keep(StageRun& run, const std::vector<Measurement>& measured) {
     run.journal.row("metrics", 0, 0, row);
   }
   run.progress(1, 1, {{"unit", "metrics"}});
-  Json out{{"values", values}};
+  Json out{{"values", values}, {"measured_as", label}};
   if (!arrays.empty()) out["arrays"] = arrays;
   return out;
 }

@@ -187,7 +187,7 @@ class Planner {
   }
 
   std::optional<double> measured_value(const Stage& stage, const std::string& metric, std::string& goal) const {
-    const Json done = record_of(results_, stage.key, "stage.json");
+    const Json done = record::relabelled(record_of(results_, stage.key, "stage.json"), stage.what);
     if (done.is_null()) return {};
     for (const auto& v : done["values"])
       if (v["name"] == metric) {
@@ -259,15 +259,14 @@ class Planner {
 
   /// A metric of the model: no samples, and guides play no part.
   void measure(std::int64_t seed, const std::string& trained, const std::string& label, const Json& metric) {
-    // The values are stored under the label, so that another label is another result.
-    Json key{{"metric", keyed(metric)}, {"label", label}, {"chunk", e_->run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
+    Json key{{"metric", keyed(metric)}, {"chunk", e_->run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
     Json spec = base("evaluate", seed);
     spec["metric"] = metric, spec["name"] = label, spec["trained"] = trained;
     add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {trained});
   }
 
   void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label, const Json& metric) {
-    Json key{{"metric", keyed(metric)}, {"label", label}, {"samples", sampled}, {"count", e_->sample["count"]}};
+    Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_->sample["count"]}};
     if (metric["traced"]) key["trace"] = e_->sample["trace"];
     Json spec = base("evaluate", seed);
     spec["metric"] = metric, spec["name"] = label, spec["sample"] = e_->sample, spec["sampled"] = sampled;

@@ -120,6 +120,23 @@ void write_whole(const fs::path& file, const std::string& bytes) {
   });
 }
 
+std::string relabelled(const std::string& name, const std::string& from, const std::string& to) {
+  const bool own = name == from || name.rfind(from + ".", 0) == 0;
+  return own ? to + name.substr(from.size()) : name;
+}
+
+Json relabelled(Json done, const std::string& what) {
+  const std::string mark = "evaluate ";
+  if (!done.is_object() || what.rfind(mark, 0) != 0 || !done.contains("measured_as") || !done["measured_as"].is_string()) return done;
+  const std::string from = done["measured_as"], to = what.substr(mark.size());
+  for (const char* list : {"values", "arrays"})
+    if (done.contains(list) && done[list].is_array())
+      for (auto& item : done[list])
+        if (item.is_object() && item.contains("name") && item["name"].is_string())
+          item["name"] = relabelled(item["name"].get<std::string>(), from, to);
+  return done;
+}
+
 double number_of(const Json& v) {
   if (v.is_number()) return v;
   const std::string word = v.is_string() ? v.get<std::string>() : "nan";

@@ -47,6 +47,10 @@ auto shaped(const fs::path& file, F&& read) {
     throw Damaged(file, e.what());
   }
 }
+/// A stage's stage.json under the label that a metric has now: `what` is `evaluate LABEL`; a metric is measured once, whatever it is called.
+Json relabelled(Json done, const std::string& what);
+/// `name` with the label `from` in front replaced by `to`.
+std::string relabelled(const std::string& name, const std::string& from, const std::string& to);
 double number_of(const Json& value);  ///< a number, or one of the words nan, inf and -inf, as records have them
 
 /// A stage's folder in a results folder.

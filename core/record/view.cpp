@@ -89,8 +89,8 @@ void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
 }
 
 /// What metrics measured along a coordinate: /arrays/NAME/{COORDINATE, value}.
-void write_measured_arrays(hid_t file, const fs::path& folder) {
-  const Json done = read_json(folder / "stage.json");
+void write_measured_arrays(hid_t file, const fs::path& folder, const std::string& what) {
+  const Json done = relabelled(read_json(folder / "stage.json"), what);
   if (!done.contains("arrays")) return;
   const Handle arrays = exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays");
   for (const auto& a : done["arrays"]) {
@@ -181,6 +181,22 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
   }
 }
 
+Json under_label(const Json& line, const std::string& from, const std::string& to) {
+  Json out = Json::object();
+  for (const auto& [name, value] : line.items())
+    out[relabelled(name, from, to)] = name == "column" ? Json(relabelled(value.get<std::string>(), from, to)) : value;
+  return out;
+}
+
+void relabel(Story& story, const std::string& from, const std::string& to) {
+  for (auto& [name, stream] : story.streams) {
+    for (auto& column : stream.columns) column.name = relabelled(column.name, from, to);
+    std::map<std::string, std::vector<double>> values;
+    for (auto& [column, own] : stream.values) values[relabelled(column, from, to)] = std::move(own);
+    stream.values = std::move(values);
+  }
+}
+
 }  // namespace
 
 bool is_current(const View& v) try {
@@ -204,11 +220,17 @@ void write_view(const View& v) {
   std::string lines;
   for (const auto& s : v.sources) {
     const fs::path journal = stage_folder(v.results, s.key) / "journal.jsonl";
+    std::string from, to;  // a metric that was measured under another label
+    if (s.kind == "evaluate" && s.done) {
+      const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
+      from = done.value("measured_as", ""), to = s.what.substr(std::string("evaluate ").size());
+    }
     for (Json& j : read_lines(journal).lines) {
       j["stage"] = s.label;
-      lines += j.dump() + "\n";
+      lines += (from == to ? j : under_label(j, from, to)).dump() + "\n";
     }
     Story one = read_journal(journal);
+    if (from != to) relabel(one, from, to);
     for (auto& [own, stream] : one.streams) {
       const std::string name = s.kind == "model" ? fmt::format("models.{}.{}", s.what.substr(6), own) : own;  // what: `train NAME`
       if (!story.streams.contains(name)) {
@@ -239,7 +261,7 @@ void write_view(const View& v) {
     for (const auto& s : v.sources) {
       if (s.kind == "sample" && s.done) write_samples(file, v, s);
       if (s.kind == "train") write_previews(v, s);
-      if (s.kind == "evaluate" && s.done) write_measured_arrays(file, stage_folder(v.results, s.key));
+      if (s.kind == "evaluate" && s.done) write_measured_arrays(file, stage_folder(v.results, s.key), s.what);
     }
     write_events(file, story.events);
     write_summary(file, v, story.streams);

@@ -15,7 +15,7 @@ API = re.search(r"SCORELAB_API_VERSION (\d+)", VERSION.read_text())[1]
 UNLOADABLE = {
     "not-elf": ["is not an ELF file", "a plugin is a shared library"],
     "empty": ["is not an ELF file"],
-    "truncated": ["is truncated", "the file at 9000", "build or copy it again"],
+    "truncated": ["is truncated", "the file ends at 9000", "build or copy it again"],
     "no-stamp": ["it has no stamp", "SCORELAB_PLUGIN"],
     "nameless": ["a stamp without kind or name", "build it again"],
     "other-api": ["was built for plugin API 99", f"this scorelab has {API}", "cmake --build"],

@@ -90,8 +90,8 @@ def test_a_figure_of_an_array_is_drawn(lab):
         np.testing.assert_allclose(rows[:, 3], values.mean(0) + half, rtol=1e-6)
         low = values.mean(0) - half
         np.testing.assert_allclose(rows[:, 2], np.where(low > 0, low, values.mean(0) / 1000), rtol=1e-6)
-    assert 'title "short"' in figures["error"].script and 'title "long"' in figures["error"].script
-    assert "set logscale x" in figures["error"].script and 'set xlabel "t"' in figures["error"].script
+    assert "title 'short'" in figures["error"].script and "title 'long'" in figures["error"].script
+    assert "set logscale x" in figures["error"].script and "set xlabel 't'" in figures["error"].script
 
 
 def test_panels_and_places_of_such_a_figure(lab):

@@ -328,7 +328,7 @@ panels = ["against"]
     assert said == "" and list(figures["cost"].panels) == ["against=raw", "against=mean"]
     for panel in figures["cost"].panels.values():
         assert [[row[0] for row in series] for series in panel] == [[2, 5, 7]] * 2
-    assert 'title "few"' in figures["cost"].script and 'title "many"' in figures["cost"].script
+    assert "title 'few'" in figures["cost"].script and "title 'many'" in figures["cost"].script
 
 
 def test_a_claim_may_fail_by_a_cost(lab):
@@ -389,7 +389,7 @@ def test_a_figure_of_samples_is_refused_where_there_are_none(lab, kind):
 
 
 def test_what_a_training_says_of_its_losses(lab):
-    lab.run(TRAINED.replace("batch = 8", "batch = 8, log_every = 1").replace("steps = 20", "steps = 40"), "-s", "train.checkpoint_every=37")
+    lab.run(TRAINED.replace("batch = 8", "batch = 8, log_every = 1").replace("steps = 20", "steps = 40"), "-s", "train.checkpoint_every=37", "-s", "name=trained")
     with h5py.File(lab.results / "trained/run.h5") as f:
         losses = f["metrics/train/loss"][()]
     assert len(losses) == 40

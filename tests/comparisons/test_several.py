@@ -52,7 +52,7 @@ def test_all_run_and_the_first_failure_is_the_exit_code(two):
 
 def test_overrides_are_for_all(two):
     assert two.call("run", "first.toml", "second.toml", "-s", "sample.count=8").returncode == 1
-    for name in ("first", "second"):
+    for name in ("first@sample.count=8", "second@sample.count=8"):
         assert {c["resolved"]["sample"]["count"] for c in json.loads((two.results / name / "experiment.json").read_text())["cells"]} == {8}
 
 
@@ -91,7 +91,7 @@ def test_an_index_of_all_reports(two):
     page = html.unescape((two.results / "index.html").read_text())
     assert "2 claims passed" in page and "1 failed" in page and "Author & Author 2021, table 1" in page
     for name in ("first", "second"):
-        assert f'href="{name}/report.html"' in page and (two.results / name / "report.html").exists()
+        assert f'href="./{name}/report.html"' in page and (two.results / name / "report.html").exists()
     assert page.count("<svg") == 2  # the first figure of each
     assert not re.search(r"(src|href)=\"http", page)
 
@@ -100,7 +100,7 @@ def test_an_index_elsewhere_finds_the_pages(two):
     two.call("run", "first.toml", "second.toml")
     (two.folder / "docs").mkdir()
     assert two.call("report", "first", "second", "-o", "docs/all.html").returncode == 0
-    assert 'href="../results/first/report.html"' in (two.folder / "docs/all.html").read_text() and (two.folder / "docs/all.md").exists()
+    assert 'href="./../results/first/report.html"' in (two.folder / "docs/all.html").read_text() and (two.folder / "docs/all.md").exists()
 
 
 def test_a_stop_ends_all(two):

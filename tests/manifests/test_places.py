@@ -55,7 +55,7 @@ WRONG = [
     ('kind   = "line"', "kind   = 7", "expected a string"),
     ('says   = "what it costs"', "says   = 7", "expected a string"),
     ('says   = "what it costs"', 'syas   = "what it costs"', "did you mean `says`"),
-    ('x      = "S"', 'x      = "s"', "did you mean `S`"),
+    ('x      = "S"', 'x      = "s"', "axes and quantities: variant, S"),
     ('y      = "sliced-wasserstein"', 'y      = "sliced-wassertein"', "did you mean `sliced-wasserstein`"),
     ('y      = "sliced-wasserstein"', "y      = 1979-05-27", "expected a string"),
     ('color  = "variant"', 'color  = "varaint"', "did you mean `variant`"),
@@ -74,7 +74,7 @@ WRONG = [
     ('primary  = "sliced-wasserstein"', 'primary  = "sliced_wasserstein"', "did you mean `sliced-wasserstein`"),
     ('cost     = ["nfe"]', 'cost     = ["nef"]', "did you mean `nfe`"),
     ('baseline = "euler"', 'baseline = "eular"', "did you mean `euler`"),
-    ('columns  = ["S"]', 'columns  = ["s"]', "did you mean `S`"),
+    ('columns  = ["S"]', 'columns  = ["s"]', "axes: variant, S"),
     ("values = [2, 4]", "values = [1979-05-27, 4]", "write it as a string"),
 ]
 AT = ['at     = { S = [2, 5] }', 'at     = { s = [2, 4] }', 'at     = { S = 1979-05-27 }', "at     = 3"]
