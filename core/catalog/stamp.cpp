@@ -38,8 +38,9 @@ std::string section_text(const std::filesystem::path& path) {
   const auto size = static_cast<std::uint64_t>(std::max<off_t>(0, lseek(file.fd, 0, SEEK_END)));
   const std::uint64_t table = std::uint64_t{header.e_shentsize} * header.e_shnum;
   if (header.e_shoff == 0 || header.e_shoff > size || table > size - header.e_shoff)
-    throw Error(fmt::format("is truncated: its section table of {} bytes begins at byte {}, and the file ends at {}; build or copy it again", table,
-                            header.e_shoff, size));
+    throw Error(
+        fmt::format("is truncated: its section table of {} bytes begins at byte {}, and the file ends at {}; build or copy it again", table,
+                    header.e_shoff, size));
   std::size_t names = 0;
   if (elf_getshdrstrndx(file.elf, &names) != 0) throw Error("is damaged: it has no section names");
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(file.elf, section));) {

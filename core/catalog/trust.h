@@ -13,7 +13,8 @@ void trust(const std::filesystem::path& folder);
 /// The same for this program and those that it starts: the folder stood on the command line.
 void trust_for_now(const std::filesystem::path& folder);
 
-/// A plugin's file that was loaded from scorelab's own or a trusted folder, by its SHA-256: copies of it may be loaded too, wherever they lie.
+/// A plugin's file that was loaded from scorelab's own or a trusted folder, by its SHA-256: copies of it may be loaded too, wherever they
+/// lie.
 bool is_known_program(const std::string& sha256);
 void remember_program(const std::string& sha256);
 

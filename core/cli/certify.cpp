@@ -150,8 +150,7 @@ int certify(const std::string& what, const std::vector<std::string>& folders, co
     if (only.empty() || std::find(only.begin(), only.end(), check.name) != only.end()) asked.push_back(check);
   for (std::size_t first = 0; first < asked.size();) {
     std::vector<Json> together;
-    do
-      together.push_back(request_for(entry, asked[first + together.size()].name));
+    do together.push_back(request_for(entry, asked[first + together.size()].name));
     while (first + together.size() < asked.size() && !is_costly(asked[first + together.size()].name) && !is_costly(asked[first].name));
     ask(together, [&](std::size_t i, Json answer) {
       const auto& check = asked[first + i];
@@ -203,8 +202,9 @@ int certify(const std::string& what, const std::vector<std::string>& folders, co
 }  // namespace
 
 void add_certify(CLI::App& app, int& code) {
-  auto* verb =
-      app.add_subcommand("certify", "prove a plugin: randomness, grids, closed forms, measured order; a check that crashes does not keep the rest from running");
+  auto* verb = app.add_subcommand(
+      "certify",
+      "prove a plugin: randomness, grids, closed forms, measured order; a check that crashes does not keep the rest from running");
   auto what = std::make_shared<std::string>(), output = std::make_shared<std::string>();
   auto folders = std::make_shared<std::vector<std::string>>();
   auto json = std::make_shared<bool>(false);

@@ -29,6 +29,7 @@ std::vector<Json> ask_schemas(const std::vector<fs::path>& files) {
   for (const auto& line : lines)
     if (Json j = Json::parse(line, nullptr, false); j.is_object() && !j.contains("event")) out.push_back(std::move(j));
   if (out.size() == files.size()) return out;
+  if (code == 127) throw HostUnavailable("scorelab-host does not start; its own words stand above. `scorelab doctor` looks for the cause");
   if (files.size() == 1) return {Json{{"error", fmt::format("crashes when it is loaded or made (the host ended with code {})", code)}}};
   out.clear();
   for (const auto& f : files) out.push_back(ask_schemas({f}).front());
@@ -87,14 +88,19 @@ using Doubts = std::vector<manifest::Doubt>;
 /// An experiment as a host sets it up; null where that needs the weights of a model.
 Json spec_of(const manifest::Experiment& e) {
   if (!e.models.empty() || e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null()) return {};
-  Json spec{{"run", e.run},       {"dataset", e.dataset}, {"scheduler", e.scheduler}, {"network", e.network},
-            {"output", e.output}, {"guides", e.guides},   {"seed", 0}};
+  Json spec{{"run", e.run},
+            {"dataset", e.dataset},
+            {"scheduler", e.scheduler},
+            {"network", e.network},
+            {"output", e.output},
+            {"guides", e.guides},
+            {"seed", 0}};
   if (!e.sampler.is_null()) spec["sampler"] = e.sampler, spec["sample"] = e.sample, spec["metrics"] = e.metrics;
   return spec;
 }
 
-/// Whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can say. They
-/// are set up once for each combination, the first of them where there are many; verdicts are kept but for those on devices.
+/// Whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can say.
+/// They are set up once for each combination, the first of them where there are many; verdicts are kept but for those on devices.
 void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts, catalog::Catalog& catalog,
                     manifest::Findings& findings) {
   constexpr std::size_t most = 64;
@@ -139,11 +145,11 @@ void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<
     }
     const std::string who = verdict->second.value("plugin", "");
     const manifest::Position at = place_of(who);
-    findings.problem({at,
-                      who.empty() ? verdict->second.value("why", "") : fmt::format("{} cannot be used here", who),
-                      who.empty() ? "" : verdict->second.value("why", ""),
-                      cells[i].at.empty() ? std::vector<std::string>{} : std::vector{fmt::format("in the cell {}", manifest::text(cells[i].at))},
-                      verdict->second.value("unavailable", false)});
+    findings.problem(
+        {at, who.empty() ? verdict->second.value("why", "") : fmt::format("{} cannot be used here", who),
+         who.empty() ? "" : verdict->second.value("why", ""),
+         cells[i].at.empty() ? std::vector<std::string>{} : std::vector{fmt::format("in the cell {}", manifest::text(cells[i].at))},
+         verdict->second.value("unavailable", false)});
   }
 }
 
@@ -155,14 +161,15 @@ void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
     for (const auto& argument : *list) {
       const std::string key = argument.substr(0, argument.find('='));
       if (key == "name") return;
-      if (key == "question" || key == "run.device" || key == "run.threads") continue;  // they change no result
+      if (key == "question" || key == "run.device" || key == "run.threads") continue;                 // they change no result
       std::erase_if(changes, [&](const std::string& c) { return c.substr(0, c.find('=')) == key; });  // the last one wins
       changes.push_back(argument);
     }
   if (changes.empty()) return;
   std::sort(changes.begin(), changes.end());
   std::string all = fmt::format("{}", fmt::join(changes, ",")), plain;
-  for (const char c : all) plain += std::isalnum(static_cast<unsigned char>(c)) || std::string("._=,+-:").find(c) != std::string::npos ? c : '_';
+  for (const char c : all)
+    plain += std::isalnum(static_cast<unsigned char>(c)) || std::string("._=,+-:").find(c) != std::string::npos ? c : '_';
   constexpr std::size_t longest = 120;
   if (plain != all || plain.size() > longest) plain = plain.substr(0, longest) + "~" + sha256(all).substr(0, 8);
   auto* name = root.member("name");
@@ -231,7 +238,8 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
     std::vector<std::string> taken;
     if (const auto* sweep = root ? root->find("sweep") : nullptr)
       for (const auto& m : sweep->members) taken.push_back(m.key);
-    if (const auto axis = manifest::read_axis(argument, taken, out.sources, problems); axis && root) merge(*root, *axis, manifest::Merge::keep);
+    if (const auto axis = manifest::read_axis(argument, taken, out.sources, problems); axis && root)
+      merge(*root, *axis, manifest::Merge::keep);
   }
   if (!root) return report(problems, out.sources, json);
   if (!arguments.overrides.empty() || !arguments.axes.empty()) name_by_changes(*root, arguments);
@@ -262,8 +270,11 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
     if (catalog::is_trusted(folder))
       folders.push_back(folder);
     else
-      untrusted.push_back({at, "this would load programs from a folder that you have not trusted yet", "once with --trust, if you do",
-                        {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())}, true});
+      untrusted.push_back({at,
+                           "this would load programs from a folder that you have not trusted yet",
+                           "once with --trust, if you do",
+                           {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())},
+                           true});
   }
   if (!untrusted.empty()) return report(untrusted, out.sources, json);
   auto catalog = open_catalog(folders);

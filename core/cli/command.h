@@ -40,7 +40,7 @@ void add_data(CLI::App& app, int& code);
 struct Loaded {
   manifest::Sources sources;
   bool trust = false;  ///< of the plugin folders that it names
-  std::string text;  ///< the manifest's source
+  std::string text;    ///< the manifest's source
   manifest::Comparison comparison;
   std::vector<plan::CellPlan> cells;
   std::map<std::string, std::vector<std::string>> left_out;  ///< of a cell, by its coordinates in words

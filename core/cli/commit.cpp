@@ -87,9 +87,11 @@ std::string diff_of(const Repository& r, const std::string& sha) {
     fs::create_directories(own / "refs");
     std::ofstream(own / "HEAD") << sha << "\n";
     std::ofstream(own / "objects/info/alternates") << fs::absolute(r.common / "objects").string() << "\n";
-    std::ofstream(own / "config") << "[core]\n\trepositoryformatversion = " << (sha.size() == 64 ? "1\n[extensions]\n\tobjectformat = sha256\n" : "0\n");
+    std::ofstream(own / "config") << "[core]\n\trepositoryformatversion = "
+                                  << (sha.size() == 64 ? "1\n[extensions]\n\tobjectformat = sha256\n" : "0\n");
     for (const auto& entry : fs::directory_iterator(r.git))
-      if (const std::string file = entry.path().filename(); (file == "index" || file.rfind("sharedindex.", 0) == 0) && entry.is_regular_file())
+      if (const std::string file = entry.path().filename();
+          (file == "index" || file.rfind("sharedindex.", 0) == 0) && entry.is_regular_file())
         fs::copy_file(entry.path(), own / file);
     out = run_program({{"git", "--no-pager", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all", sha},
                        "",

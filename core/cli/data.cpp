@@ -24,27 +24,26 @@ struct Set {
   std::vector<Piece> pieces;
 };
 
-/// The checksums are those of the original files: MNIST by LeCun, Cortes & Burges; Fashion-MNIST by Xiao, Rasul & Vollgraf 2017; CIFAR-10 by
-/// Krizhevsky 2009.
-const std::vector<Set> sets{
-    {"mnist",
-     "70,000 handwritten digits, 28 x 28",
-     "https://storage.googleapis.com/cvdf-datasets/mnist/",
-     {{"train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"},
-      {"train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"},
-      {"t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"},
-      {"t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"}}},
-    {"fashion-mnist",
-     "70,000 articles of clothing, 28 x 28",
-     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-     {{"train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"},
-      {"train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"},
-      {"t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"},
-      {"t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"}}},
-    {"cifar10",
-     "60,000 colour photographs of ten classes, 32 x 32",
-     "https://www.cs.toronto.edu/~kriz/",
-     {{"cifar-10-binary.tar.gz", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}}}};
+/// The checksums are those of the original files: MNIST by LeCun, Cortes & Burges; Fashion-MNIST by Xiao, Rasul & Vollgraf 2017; CIFAR-10
+/// by Krizhevsky 2009.
+const std::vector<Set> sets{{"mnist",
+                             "70,000 handwritten digits, 28 x 28",
+                             "https://storage.googleapis.com/cvdf-datasets/mnist/",
+                             {{"train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"},
+                              {"train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"},
+                              {"t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"},
+                              {"t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"}}},
+                            {"fashion-mnist",
+                             "70,000 articles of clothing, 28 x 28",
+                             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                             {{"train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"},
+                              {"train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"},
+                              {"t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"},
+                              {"t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"}}},
+                            {"cifar10",
+                             "60,000 colour photographs of ten classes, 32 x 32",
+                             "https://www.cs.toronto.edu/~kriz/",
+                             {{"cifar-10-binary.tar.gz", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}}}};
 
 bool is_whole(const fs::path& file, const Piece& piece) { return fs::is_regular_file(file) && sha256_file(file) == piece.sha256; }
 
@@ -53,7 +52,8 @@ fs::path target() { return data_folders().front(); }
 
 std::string where(const Set& set) {
   for (const auto& folder : data_folders()) {
-    const bool all = std::all_of(set.pieces.begin(), set.pieces.end(), [&](const Piece& p) { return fs::exists(folder / set.name / p.name); });
+    const bool all =
+        std::all_of(set.pieces.begin(), set.pieces.end(), [&](const Piece& p) { return fs::exists(folder / set.name / p.name); });
     if (all || fs::exists(folder / set.name / "test_batch.bin")) return (folder / set.name).string();
   }
   return "";
@@ -64,8 +64,8 @@ void fetch(const std::string& address, const fs::path& file, const Piece& piece)
   if (is_whole(file, piece)) return;
   const fs::path part = file.string() + ".part";
   std::cerr << fmt::format("{} -> {}\n", address, file.string());
-  const Ended ended = run_program({{"curl", "--fail", "--location", "--silent", "--show-error", "--retry", "3", "--continue-at", "-", "--output",
-                                    part.string(), "--", address},
+  const Ended ended = run_program({{"curl", "--fail", "--location", "--silent", "--show-error", "--retry", "3", "--continue-at", "-",
+                                    "--output", part.string(), "--", address},
                                    "",
                                    {},
                                    {},
@@ -73,20 +73,26 @@ void fetch(const std::string& address, const fs::path& file, const Piece& piece)
   if (ended.code == 127) throw Error("curl is not there; apt-get install curl, or see --help for how to put the files there by hand");
   const bool complete = is_whole(part, piece);  // where all was there already the server refuses to go on
   if (!complete && ended.code != 0)
-    throw Error(fmt::format("{} could not be fetched: {}what is there of it is kept in {}, and the same command goes on from it. Without a "
-                            "network, copy the file to {}",
-                            address, ended.output, part.string(), file.string()));
+    throw Error(
+        fmt::format("{} could not be fetched: {}what is there of it is kept in {}, and the same command goes on from it. Without a "
+                    "network, copy the file to {}",
+                    address, ended.output, part.string(), file.string()));
   if (!complete) {
     const std::string is = sha256_file(part);
     fs::remove(part);
-    throw Error(fmt::format("{} is not the file that it should be: its SHA-256 is {}, expected {}; it was removed", address, is, piece.sha256));
+    throw Error(
+        fmt::format("{} is not the file that it should be: its SHA-256 is {}, expected {}; it was removed", address, is, piece.sha256));
   }
   fs::rename(part, file);
 }
 
 void unpack(const fs::path& archive) {
-  const Ended ended = run_program({{"tar", "-xzf", archive.string(), "--strip-components=1", "--no-same-owner", "-C", archive.parent_path().string()},
-                                   "", {}, {}, true});
+  const Ended ended =
+      run_program({{"tar", "-xzf", archive.string(), "--strip-components=1", "--no-same-owner", "-C", archive.parent_path().string()},
+                   "",
+                   {},
+                   {},
+                   true});
   if (ended.code != 0) throw Error(fmt::format("{} could not be unpacked: {}", archive.string(), ended.output));
 }
 
@@ -115,7 +121,8 @@ void add_data(CLI::App& app, int& code) {
   auto words = std::make_shared<std::vector<std::string>>();
   verb->add_option("get", *words, "get NAME: into the first folder of the data path (SCORELAB_DATA)");
   verb->footer(
-      "A transfer that was interrupted goes on. SCORELAB_DATA_MIRROR names another address with a folder for each set. Without a network, copy "
+      "A transfer that was interrupted goes on. SCORELAB_DATA_MIRROR names another address with a folder for each set. Without a network, "
+      "copy "
       "the files\ninto a folder NAME below one of the data path; `scorelab data` shows the path.");
   verb->callback([=, &code] {
     if (words->size() == 2 && words->front() == "get") return void(code = get(words->back()));
@@ -124,11 +131,13 @@ void add_data(CLI::App& app, int& code) {
       const std::string place = where(s);
       std::cout << fmt::format("{:<14} {:<50} {}\n", s.name, s.says, place.empty() ? "not there: scorelab data get " + s.name : place);
     }
-    std::cout << fmt::format("data path: {}\n", fmt::join([] {
-                   std::vector<std::string> out;
-                   for (const auto& f : data_folders()) out.push_back(f.string());
-                   return out;
-                 }(), ":"));
+    std::cout << fmt::format("data path: {}\n", fmt::join(
+                                                    [] {
+                                                      std::vector<std::string> out;
+                                                      for (const auto& f : data_folders()) out.push_back(f.string());
+                                                      return out;
+                                                    }(),
+                                                    ":"));
     code = done;
   });
 }

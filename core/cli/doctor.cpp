@@ -8,9 +8,9 @@
 #include <thread>
 
 #include "cli/command.h"
-#include "params/data_path.h"
 #include "cli/hosts.h"
 #include "cli/terminal.h"
+#include "params/data_path.h"
 
 namespace scorelab::cli {
 namespace {

@@ -55,7 +55,8 @@ void add_parents(const fs::path& results, const std::string& key, std::set<std::
     for (const auto& model : spec["models"]) add(model, "trained");
 }
 
-/// Stages and plugins that no experiment refers to; not what a process holds. Names that are not of our own form, and links, are left alone.
+/// Stages and plugins that no experiment refers to; not what a process holds. Names that are not of our own form, and links, are left
+/// alone.
 std::vector<Garbage> garbage(const fs::path& results) {
   std::set<std::string> folders, plugins;
   for (const auto& name : experiments(results)) {
@@ -69,8 +70,8 @@ std::vector<Garbage> garbage(const fs::path& results) {
         frozen_in(j.at("cells"), plugins);
       });
     } catch (const Error& e) {
-      throw Error(fmt::format("{}\n  what it refers to is not known, so that nothing is removed; run its manifest again or remove {}", e.what(),
-                              (results / name).string()));
+      throw Error(fmt::format("{}\n  what it refers to is not known, so that nothing is removed; run its manifest again or remove {}",
+                              e.what(), (results / name).string()));
     }
   }
   std::vector<Garbage> out;

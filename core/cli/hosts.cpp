@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "catalog/catalog.h"
+#include "record/files.h"
 
 extern char** environ;
 
@@ -48,7 +49,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 Host::Host(const std::vector<std::string>& arguments) {
   const std::string program = (catalog::program_folder() / "scorelab-host").string();
   int to[2], from[2];
-  if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) throw Error("cannot make a pipe");
+  if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) throw record::IoError("cannot make a pipe: " + record::cause_of(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);

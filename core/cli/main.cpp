@@ -21,7 +21,7 @@ using namespace scorelab::cli;
 const std::pair<const char*, Add> verbs[] = {
     {"check", add_check}, {"plan", add_plan},       {"run", add_run},       {"compare", add_compare},     {"report", add_report},
     {"show", add_show},   {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce}, {"gc", add_gc},
-    {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor}, {"data", add_data}};
+    {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor},       {"data", add_data}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
@@ -57,7 +57,8 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
 int written(int code) {
   errno = 0;
   if (std::cout.flush() || errno == EPIPE || code != done) return code;
-  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n", errno ? std::strerror(errno) : "an earlier write failed");
+  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n",
+                           errno ? std::strerror(errno) : "an earlier write failed");
   return failed;
 }
 

@@ -62,7 +62,8 @@ compare::Data observations(const Launched& l) {
     for (const auto& s : r.stages) {
       const Json done = stored(l, s, "stage.json");
       if (done.is_null()) {
-        if (const Json failure = stored(l, s, "failure.json"); !failure.is_null() && o.failure.empty()) o.failure = failure.value("message", "?");
+        if (const Json failure = stored(l, s, "failure.json"); !failure.is_null() && o.failure.empty())
+          o.failure = failure.value("message", "?");
         continue;
       }
       if (s.kind != "evaluate") {

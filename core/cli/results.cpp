@@ -54,7 +54,7 @@ void save(const Launched& l) {
            {"warnings", l.warnings}};
   try {
     if (record::read_json(file) == now) return;  // run.h5 files that are newer than it stay as they are
-  } catch (const record::Damaged&) {  // it is written anew
+  } catch (const record::Damaged&) {             // it is written anew
   }
   record::write_json(file, std::move(now));
 }
@@ -64,8 +64,9 @@ namespace {
 /// Names in a results folder that came from elsewhere lead nowhere else.
 bool stays_inside(const std::string& path) {
   const fs::path p = path;
-  return manifest::is_printable(path) && !p.is_absolute() &&
-         std::none_of(p.begin(), p.end(), [](const fs::path& part) { return part == ".." || (part.string().size() > 1 && part.string()[0] == '.'); });
+  return manifest::is_printable(path) && !p.is_absolute() && std::none_of(p.begin(), p.end(), [](const fs::path& part) {
+           return part == ".." || (part.string().size() > 1 && part.string()[0] == '.');
+         });
 }
 
 Launched launched_of(const Json& j, const fs::path& results, const std::string& name, const fs::path& file) {
@@ -87,7 +88,8 @@ Launched launched_of(const Json& j, const fs::path& results, const std::string& 
     for (const auto& s : r.at("stages")) {
       l.replicates.back().stages.push_back({s.at("kind"), s.at("key"), s.at("what"), s.at("label")});
       const auto& stage = l.replicates.back().stages.back();
-      const bool named = (stage.kind != "evaluate" || stage.what.rfind("evaluate ", 0) == 0) && (stage.kind != "model" || stage.what.rfind("train ", 0) == 0);
+      const bool named = (stage.kind != "evaluate" || stage.what.rfind("evaluate ", 0) == 0) &&
+                         (stage.kind != "model" || stage.what.rfind("train ", 0) == 0);
       if (!record::is_key(stage.key) || !named) throw record::Damaged(file, "it names a stage that cannot be one");
     }
   }
@@ -98,7 +100,8 @@ Launched launched_of(const Json& j, const fs::path& results, const std::string& 
 
 Launched load_launched(const fs::path& results, const std::string& name) {
   const fs::path file = results / name / "experiment.json";
-  if (!fs::exists(file)) throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is", name, results.string()));
+  if (!fs::exists(file))
+    throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is", name, results.string()));
   const Json j = record::read_json(file);
   if (j.value("schema", 1) != 3)
     throw Error(fmt::format("{} was written by another version; run its manifest again (what is done stays done)", file.string()));
@@ -130,7 +133,9 @@ std::string state_of(const Launched& l, const Launched::Replicate& r) {
 
 Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
   try {
-    Json out = record::read_json(record::stage_folder(l.results, s.key) / name);
+    const fs::path file = record::stage_folder(l.results, s.key) / name;
+    Json out = record::read_json(file);
+    if (out.is_object() && out.contains("key") && out["key"] != s.key) throw record::Damaged(file, "it is of another stage");
     return s.kind == "evaluate" ? record::relabelled(std::move(out), s.what) : out;
   } catch (const record::Damaged& e) {
     static std::set<std::string> told;
@@ -167,7 +172,8 @@ Json measured(const Launched& l, const Launched::Replicate& r) {
   for (const auto& s : r.stages) {
     if (s.kind != "evaluate") continue;
     const Json done = stored(l, s, "stage.json");
-    if (!done.is_null()) record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
+    if (!done.is_null())
+      record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
         for (const auto& v : done.at("values")) {
           v.at("name").get_ref<const std::string&>(), v.at("value");
           out.push_back(v);

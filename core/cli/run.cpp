@@ -136,6 +136,7 @@ int run_loaded(const Loaded& loaded, const RunArguments& a) {
   }
   if (!a.options.quiet) std::cerr << plan_text(plan, loaded, STDERR_FILENO, false);
   Launched launched = launch(plan, loaded, a);
+  record::remove_stale(fs::path(a.results) / ".plugins");
   lock.reset();
   int code = done;
   for (auto todo = unfinished(plan, selected); !todo.empty(); todo = unfinished(plan, selected)) {

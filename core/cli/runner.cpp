@@ -73,9 +73,14 @@ Runner::Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Laun
 int Runner::run() {
   std::signal(SIGINT, [](int) { interrupts = interrupts + 1; });
   for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) std::signal(number, [](int) { terminations = terminations + 1; });
-  while (true) {
+  for (std::vector<std::string> before; true;) {
     const auto keys = hand_over_all();
     if (keys.empty() || stopping_) break;
+    if (keys == before && died_) {
+      fail("", "the hosts end without a word and no stage gets further; what was checkpointed is kept", failed);
+      break;
+    }
+    before = keys, died_ = false;
     for (std::size_t i = 0; i < std::min(workers_.size(), keys.size()); ++i) start(i, keys);
     while (std::any_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.host != nullptr; })) {
       for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -128,9 +133,11 @@ void Runner::start(std::size_t i, const std::vector<std::string>& keys) {
 void Runner::ended(std::size_t i, int code) {
   Worker& w = workers_[i];
   if (code == cli::stopped) stopped_ = true;
+  died_ = died_ || code > 128 || code == 3;
   if (!w.ready && interrupts + terminations == 0 && !stopping_) {
-    fail("", fmt::format("scorelab-host ended before it began ({}); its own words stand above. `scorelab doctor` looks for the cause",
-                         code > 128 ? signal_name(code - 128) : fmt::format("exit code {}", code)),
+    fail("",
+         fmt::format("scorelab-host ended before it began ({}); its own words stand above. `scorelab doctor` looks for the cause",
+                     code > 128 ? signal_name(code - 128) : fmt::format("exit code {}", code)),
          unavailable);
     return stop_all();
   }
@@ -139,7 +146,7 @@ void Runner::ended(std::size_t i, int code) {
     const std::string who = w.crashed_in.empty() ? "scorelab-host" : w.crashed_in;
     const std::string how = code == 128 + SIGKILL ? "was killed by SIGKILL (out of memory?)"
                             : code > 128 ? fmt::format("crashed ({}): a fault in its code ended the host process", signal_name(code - 128))
-                                       : fmt::format("ended too early (exit code {}): a plugin's code called exit, it seems", code);
+                                         : fmt::format("ended too early (exit code {}): a plugin's code called exit, it seems", code);
     if (code <= 128 || code == 128 + SIGKILL) note_failure(w.running, fmt::format("{} {}", who, how));
     fail(w.running, fmt::format("{} {}; what was reported and checkpointed is kept{}", who, how, whose(who)), failed);
     const bool in_stage = !w.running.empty();
@@ -154,8 +161,7 @@ void Runner::note_failure(const std::string& key, const std::string& message) co
   if (key.empty()) return;
   const fs::path folder = record::stage_folder(launched_.results, key);
   try {
-    if (fs::exists(folder / "spec.json"))
-      record::write_json(folder / "failure.json", Json{{"message", message}, {"time", record::now()}});
+    if (fs::exists(folder / "spec.json")) record::write_json(folder / "failure.json", Json{{"message", message}, {"time", record::now()}});
   } catch (const Error&) {  // it is told on the terminal
   }
 }
@@ -187,9 +193,7 @@ void Runner::stop_all() {
     if (w.host) w.host->signal(SIGTERM);
 }
 
-const plan::Stage& Runner::stage(const std::string& key) const {
-  return plan_.stages[index_.at(key)];
-}
+const plan::Stage& Runner::stage(const std::string& key) const { return plan_.stages[index_.at(key)]; }
 
 /// The files and manifest lines of the plugins that a message names.
 std::string Runner::whose(const std::string& message) const {

@@ -20,8 +20,7 @@ namespace {
 std::string stage_line(const Launched& l, const Launched::Stage& s) {
   const fs::path folder = record::stage_folder(l.results, s.key);
   const Json d = stored(l, s, "stage.json"), failure = stored(l, s, "failure.json");
-  if (!d.is_null())
-    return record::shaped(folder / "stage.json", [&] { return fmt::format("  {:<28} {}\n", s.what, stage_text(d)); });
+  if (!d.is_null()) return record::shaped(folder / "stage.json", [&] { return fmt::format("  {:<28} {}\n", s.what, stage_text(d)); });
   if (!failure.is_null()) return fmt::format("  {:<28} failed: {}\n", s.what, failure.value("message", "?"));
   const auto story = record::read_journal(folder / "journal.jsonl");
   std::string text = "not begun";

@@ -29,8 +29,8 @@ std::string escaped(const std::string& text, bool keep_colours) {
     const auto c = static_cast<unsigned char>(text[i]);
     const bool c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;  // U+0080 to U+009F
     if (c == 0x1b && keep_colours) {
-      const auto* own = std::find_if(std::begin(codes), std::end(codes),
-                                     [&](const char* code) { return text.compare(i, std::strlen(code), code) == 0; });
+      const auto* own =
+          std::find_if(std::begin(codes), std::end(codes), [&](const char* code) { return text.compare(i, std::strlen(code), code) == 0; });
       if (own != std::end(codes)) {
         out += *own, i += std::strlen(*own) - 1;
         continue;
@@ -98,9 +98,7 @@ void show_control_characters() {
   std::cout.rdbuf(&out), std::cerr.rdbuf(&err);
 }
 
-void put(int fd, const std::string& text) {
-  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
-}
+void put(int fd, const std::string& text) { [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size()); }
 
 std::string duration(double seconds) {
   const auto s = static_cast<long>(std::lround(std::max(0.0, seconds)));

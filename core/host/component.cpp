@@ -11,6 +11,7 @@
 #include "host/load.h"
 #include "model/step_sampler.h"
 #include "params/data_path.h"
+#include "record/files.h"
 
 namespace scorelab::host {
 
@@ -31,6 +32,8 @@ void call(const std::string& plugin, const std::function<void()>& body) {
     throw;
   } catch (const PluginError&) {
     throw;  // a slot's component, named already
+  } catch (const record::IoError&) {
+    throw;  // what it called wrote a file: no plugin is to blame
   } catch (const c10::Error& e) {
     throw PluginError(plugin, e.what_without_backtrace());
   } catch (const std::exception& e) {

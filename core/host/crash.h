@@ -1,6 +1,6 @@
 #pragma once
-#include "params/schema.h"
 #include <string>
+#include "params/schema.h"
 
 namespace scorelab::host {
 

@@ -50,10 +50,12 @@ Json worth_a_warning(const Json& spec, const Setup& setup) {
   const double alpha = q.alpha(q.t_max()).one(), sigma = q.sigma(q.t_max()).one();
   const bool from_noise = spec["sample"]["initial"].is_object() && spec["sample"]["initial"]["plugin"] == "prior";
   if (from_noise && q.t_min() < q.t_max() && alpha * alpha > sigma * sigma)
-    out.push_back({{"plugin", title(spec["scheduler"])},
-                   {"why", fmt::format("at its end alpha^2 is {:.3g} and sigma^2 {:.3g}: x_T still shows the data, and samplers start from noise; more "
-                                       "levels or larger betas reach further",
-                                       alpha * alpha, sigma * sigma)}});
+    out.push_back(
+        {{"plugin", title(spec["scheduler"])},
+         {"why",
+          fmt::format("at its end alpha^2 is {:.3g} and sigma^2 {:.3g}: x_T still shows the data, and samplers start from noise; more "
+                      "levels or larger betas reach further",
+                      alpha * alpha, sigma * sigma)}});
   const Json metrics = spec.value("metrics", Json::object());  // items() refers to it
   for (const auto& [label, config] : metrics.items()) {
     if (config["of"] == "model" || spec["sample"]["moments"] == "exact") continue;
@@ -66,7 +68,8 @@ Json worth_a_warning(const Json& spec, const Setup& setup) {
   return out;
 }
 
-/// Sets an experiment up as a stage would, without weights: whether its parts go together only they can say. {"plugin", "why"}, {"warnings"}, or "".
+/// Sets an experiment up as a stage would, without weights: whether its parts go together only they can say. {"plugin", "why"},
+/// {"warnings"}, or "".
 Json set_up(const Json& spec) {
   const std::atomic<bool> never{false};
   try {

@@ -43,7 +43,8 @@ const Plugin& load(const std::filesystem::path& file, const std::string& sha256)
   const auto folder = std::filesystem::weakly_canonical(std::filesystem::absolute(file)).parent_path();
   if (folder != std::filesystem::weakly_canonical(catalog::built_in_plugins()) && !catalog::is_trusted(folder) &&
       !catalog::is_known_program(hash))
-    throw fail("is a program that you have not trusted: it came with the results; run the manifest again, or name its folder in SCORELAB_TRUST");
+    throw fail(
+        "is a program that you have not trusted: it came with the results; run the manifest again, or name its folder in SCORELAB_TRUST");
   boost::dll::shared_library library;
   try {
     const Entering entering(stamp.kind, stamp.name);

@@ -16,8 +16,8 @@ struct Plugin {
   Component* (*create)() = nullptr;
 };
 
-/// Loads a file once; its stamp is read and compared before. Throws Error: not a plugin, another ABI, not the file with this SHA-256 (empty:
-/// any), not trusted, will not load (the loader's text).
+/// Loads a file once; its stamp is read and compared before. Throws Error: not a plugin, another ABI, not the file with this SHA-256
+/// (empty: any), not trusted, will not load (the loader's text).
 const Plugin& load(const std::filesystem::path& file, const std::string& sha256 = "");
 
 /// A new component of a plugin; its constructor's exceptions become Error with kind, name and file.

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -59,6 +60,7 @@ int main(int argc, char** argv) {
   dup2(STDERR_FILENO, STDOUT_FILENO);
   scorelab::host::report_crashes();
   int code = 2;
+  if (verb != "work") prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody waits for the answer any more
   if (verb == "describe") {
     for (int i = 2; i < argc; ++i) say(scorelab::host::describe(argv[i]));
     code = 0;
@@ -96,7 +98,12 @@ int main(int argc, char** argv) {
     // Big tensors come and go in every step: memory that is kept saves the kernel from clearing it again (half of the time in small runs).
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    code = scorelab::host::work(argv[2], keys, std::stoul(argv[3]), std::stoul(argv[4]), std::stoul(argv[5]), stop);
+    try {
+      code = scorelab::host::work(argv[2], keys, std::stoul(argv[3]), std::stoul(argv[4]), std::stoul(argv[5]), stop);
+    } catch (const std::exception& e) {
+      std::cerr << "scorelab-host: " << e.what() << "\n";
+      code = 3;
+    }
   } else {
     std::cerr << "scorelab-host is started by scorelab: try scorelab --help\n";
   }

@@ -72,6 +72,7 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
   const fs::path folder = record::stage_folder(results, key);
   record::remove_stale(folder);
   const Json spec = record::read_json(folder / "spec.json");
+  if (!spec.is_null() && spec.value("key", "") != key) throw record::Damaged(folder / "spec.json", "it is of another stage");
   if (spec.is_null()) throw Error((folder / "spec.json").string() + " was removed; the same command makes it again");
   say({{"event", "start"}, {"stage", key}});
   record::Journal journal(folder / "journal.jsonl");
@@ -158,7 +159,7 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
   Json spec;
   try {
     spec = record::read_json(folder / "spec.json");
-  } catch (const record::Damaged&) {  // said when it is begun
+  } catch (const Error&) {  // said when it is begun
     return Stand::ready;
   }
   for (const std::string& parent : parents_of(spec)) {

@@ -97,11 +97,12 @@ std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vecto
     cells += own;
   }
   if (cells * size_of(top) > most_values) {
-    findings.problem({root.at,
-                      fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} values: too many to hold", cells, size_of(top)),
-                      "fewer values of axes, or a smaller experiment",
-                      {},
-                      false});
+    findings.problem(
+        {root.at,
+         fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} values: too many to hold", cells, size_of(top)),
+         "fewer values of axes, or a smaller experiment",
+         {},
+         false});
     return {};
   }
   if (cells * seeds > most_runs) {
@@ -192,7 +193,8 @@ Comparison comparison_of(const Json& j) {
   }
   for (const auto& x : j.at("claims")) {
     Claim claim;
-    claim.name = x.at("name"), claim.says = x.at("says"), claim.paper = x.at("paper"), claim.decide = x.at("decide"), claim.holds.text = x.at("holds");
+    claim.name = x.at("name"), claim.says = x.at("says"), claim.paper = x.at("paper"), claim.decide = x.at("decide"),
+    claim.holds.text = x.at("holds");
     claim.at = x.at("at").get<std::map<std::string, std::vector<std::string>>>();
     c.claims.push_back(std::move(claim));
   }

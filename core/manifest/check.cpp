@@ -69,7 +69,8 @@ class Checker {
     const Json dropped{{"plugin", fmt::format("drop_labels = {}", e.train["drop_labels"].dump())}, {"params", e.train}};
     parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
-    if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : ""; !noise.empty()) e.files[noise] = catalog_.hash_of(noise);
+    if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : ""; !noise.empty())
+      e.files[noise] = catalog_.hash_of(noise);
     if (const Node* sample = root_.find("sample"); model_.empty()) {
       const Json traced{{"plugin", fmt::format("trace = {}", e.sample["trace"].dump())}, {"params", e.sample}};
       parts_.push_back({traced, sample ? sample->at : root_.at, table_schema<SampleOptions>(), "sample"});
@@ -228,7 +229,8 @@ class Checker {
         std::vector<std::string> folders;
         for (const auto& folder : data_folders()) folders.push_back(folder.string());
         problem(at, fmt::format("{} reads `{}`, which is not there", owner, data_name(reading.name, component["params"])),
-                "set SCORELAB_DATA to the folder that holds it, or see `scorelab data`", {fmt::format("searched: {}", fmt::join(folders, ", "))});
+                "set SCORELAB_DATA to the folder that holds it, or see `scorelab data`",
+                {fmt::format("searched: {}", fmt::join(folders, ", "))});
       }
       for (const auto& file : found) {
         const std::string hash = catalog_.hash_of(file.path);

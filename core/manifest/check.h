@@ -22,7 +22,7 @@ struct Experiment {
   Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component
   Json files = Json::object();  ///< path -> SHA-256, of all that is read beside plugins
-  Json keys = Json::object();  ///< of output, train, sample, run: what differs from the default
+  Json keys = Json::object();   ///< of output, train, sample, run: what differs from the default
   /// `[models.NAME]` that something names; of a model, `sample` says which weights are used.
   std::map<std::string, std::shared_ptr<const Experiment>> models;
 };

@@ -21,13 +21,6 @@ const std::vector<std::string> comparison_keys{"name",  "question", "seeds",  "p
 bool is_number(const Node& n) { return n.kind == Kind::integer || n.kind == Kind::number; }
 double number_of(const Node& n) { return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number; }
 
-/// Whole numbers as such, 100000 and not 1e+05; others by their shortest text.
-std::string shortest(double value) {
-  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
-  char buffer[40];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
-}
-
 bool plain_name(const std::string& text) {
   return !text.empty() && text[0] != '.' && text.find_first_of("/[],= \t\"") == text.npos && text.size() <= 100 && is_printable(text);
 }
@@ -160,9 +153,10 @@ class Reader {
       if (good) out.push_back(item.integer);
     }
     if (!good)
-      problem(node.at, "`seeds` is neither a count nor a list of seeds",
-              fmt::format("expected a number of seeds up to {}, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]", most_runs),
-              {"or { train = .., sample = .. }: that many trainings, and so many samplings of each"});
+      problem(
+          node.at, "`seeds` is neither a count nor a list of seeds",
+          fmt::format("expected a number of seeds up to {}, such as 8 for 0 .. 7, or different integers from 0, such as [0, 7]", most_runs),
+          {"or { train = .., sample = .. }: that many trainings, and so many samplings of each"});
     return good;
   }
 
@@ -274,8 +268,9 @@ class Reader {
     const Node* scale = values.find("scale");
     const bool log = scale && scale->kind == Kind::string && scale->string == "log";
     if (scale && !log && !(scale->kind == Kind::string && scale->string == "linear"))
-      return problem(scale->at, "`scale` of a range is \"linear\" or \"log\"",
-                     scale->kind == Kind::string ? suggestion(scale->string, {"linear", "log"}, "expected") : "linear where it is left out");
+      return problem(
+          scale->at, "`scale` of a range is \"linear\" or \"log\"",
+          scale->kind == Kind::string ? suggestion(scale->string, {"linear", "log"}, "expected") : "linear where it is left out");
     if (!is_number(from) || !is_number(to) || n.kind != Kind::integer || n.integer < 2 || n.integer > 10000 ||
         (log && (number_of(from) <= 0 || number_of(to) <= 0)))
       return problem(values.at, "a range goes from a number to a number in n values", "n from 2 to 10000; on a log scale both above 0");
@@ -411,7 +406,8 @@ class Reader {
     text(m.value, "says", c.says);
     if (text(m.value, "paper", c.paper) &&
         std::none_of(c_.papers.begin(), c_.papers.end(), [&](const Paper& p) { return p.name == c.paper; }))
-      problem(m.value.find("paper")->at, fmt::format("there is no paper `{}`", c.paper), suggestion(c.paper, papers(), "papers, by tables [paper.NAME]"));
+      problem(m.value.find("paper")->at, fmt::format("there is no paper `{}`", c.paper),
+              suggestion(c.paper, papers(), "papers, by tables [paper.NAME]"));
     if (text(m.value, "decide", c.decide)) {
       const std::vector<std::string> ways{"interval", "median", "every-seed", "value"};
       if (std::find(ways.begin(), ways.end(), c.decide) == ways.end()) {
@@ -477,54 +473,5 @@ class Reader {
 }  // namespace
 
 Comparison read_comparison(const Node& root, const std::string& name, Findings& findings) { return Reader(root, findings).run(name); }
-
-bool is_printable(const std::string& text) {
-  return is_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 32) || c == 127; });
-}
-
-std::string label_of(const Node& value) {
-  if (value.kind == Kind::integer) return std::to_string(value.integer);
-  if (value.kind == Kind::number) return shortest(value.number);
-  if (value.kind == Kind::boolean) return value.boolean ? "true" : "false";
-  if (value.kind == Kind::string) return canonical_label(value.string);
-  if (value.kind == Kind::table)
-    if (const Node* plugin = value.find("plugin"); plugin && plugin->kind == Kind::string) return plugin->string;
-  return canonical_label(to_json(value).dump());
-}
-
-std::string canonical_label(const std::string& text) {
-  double value = 0;
-  std::int64_t whole = 0;
-  const char* end = text.data() + text.size();
-  if (const auto [stop, error] = std::from_chars(text.data(), end, whole); error == std::errc() && stop == end)
-    return std::to_string(whole);
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stop == end && !text.empty() ? shortest(value) : text;
-}
-
-Json to_json(const Node& n) {
-  switch (n.kind) {
-    case Kind::boolean:
-      return n.boolean;
-    case Kind::integer:
-      return n.integer;
-    case Kind::number:
-      return std::isfinite(n.number) ? Json(n.number) : Json();  // nan: the paper has no value there
-    case Kind::string:
-    case Kind::other:
-      return n.string;
-    case Kind::array: {
-      Json out = Json::array();
-      for (const auto& item : n.items) out.push_back(to_json(item));
-      return out;
-    }
-    case Kind::table: {
-      Json out = Json::object();
-      for (const auto& m : n.members) out[m.key] = to_json(m.value);
-      return out;
-    }
-  }
-  return {};
-}
 
 }  // namespace scorelab::manifest

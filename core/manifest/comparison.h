@@ -126,6 +126,9 @@ bool is_printable(const std::string& text);
 /// Numbers in one form, so that 7, 7.0 and 7e0 are one label; other texts as they are.
 std::string canonical_label(const std::string& text);
 
+/// Whole numbers as such, 100000 and not 1e+05; others by their shortest text.
+std::string shortest(double value);
+
 /// What an axis calls a value that has no label.
 std::string label_of(const Node& value);
 

@@ -85,7 +85,8 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
     const auto at = name.find(candidate);
     if (candidate.size() < 3 || at == name.npos) continue;
     const std::size_t end = at + candidate.size();
-    if ((at == 0 || !letter(name[at - 1])) && (end == name.size() || !letter(name[end])) && candidate.size() > best.size()) best = candidate;
+    if ((at == 0 || !letter(name[at - 1])) && (end == name.size() || !letter(name[end])) && candidate.size() > best.size())
+      best = candidate;
   }
   return best;
 }

@@ -199,8 +199,10 @@ class Matcher {
     if (!data || !data->has("images") || data->component["params"].value("dequantise", true)) return;
     for (const auto& p : parts_)
       if (p.role == "metric" && p.has("density"))
-        findings_.warning({p.at, fmt::format("metric `{}` is of a density, and the model learns grey levels", schema::text(p.component)),
-                           "set dequantise = true in `dataset`, or its number compares with none of a paper", {}});
+        findings_.warning({p.at,
+                           fmt::format("metric `{}` is of a density, and the model learns grey levels", schema::text(p.component)),
+                           "set dequantise = true in `dataset`, or its number compares with none of a paper",
+                           {}});
   }
 
   void without_sampler(const Part& network, bool trains) {

@@ -115,7 +115,8 @@ std::optional<Node> read_file(const std::filesystem::path& file, Sources& source
     std::string what(e.description());
     problems.push_back({position(e.source(), source), "this is not TOML: " + what, "", {"TOML's rules: https://toml.io"}});
   } catch (const std::logic_error& e) {
-    problems.push_back({{source, 1, 1, 1}, fmt::format("this is not TOML: {}", e.what()), "look for a bracket or brace that is not closed", {}});
+    problems.push_back(
+        {{source, 1, 1, 1}, fmt::format("this is not TOML: {}", e.what()), "look for a bracket or brace that is not closed", {}});
   }
   return {};
 }
@@ -221,7 +222,8 @@ std::optional<Node> read_axis(const std::string& argument, const std::vector<std
   const auto is_taken = [&] { return std::find(taken.begin(), taken.end(), name) != taken.end(); };
   if (is_taken()) name = a->key;  // two keys of one last name
   if (is_taken()) {
-    problems.push_back({a->key_at, fmt::format("there is an axis `{}` already", name), fmt::format("such as -s sweep.{}.values=[..]", name), {}});
+    problems.push_back(
+        {a->key_at, fmt::format("there is an axis `{}` already", name), fmt::format("such as -s sweep.{}.values=[..]", name), {}});
     return {};
   }
   Node values;

@@ -18,7 +18,7 @@ struct Node {
   bool boolean = false;
   std::int64_t integer = 0;
   double number = 0;
-  std::string string;  ///< of a string; of `other`, the TOML type's name
+  std::string string;    ///< of a string; of `other`, the TOML type's name
   bool implied = false;  ///< a default, which no text says
   std::vector<Node> items;
   std::vector<Member> members;

@@ -72,7 +72,8 @@ std::vector<fs::path> data_folders() {
   } else {
     out.emplace_back("data");
     const std::string home = environment("HOME"), data = environment("XDG_DATA_HOME");
-    if (!data.empty() || !home.empty()) out.push_back(data.empty() ? fs::path(home) / ".local/share/scorelab" : fs::path(data) / "scorelab");
+    if (!data.empty() || !home.empty())
+      out.push_back(data.empty() ? fs::path(home) / ".local/share/scorelab" : fs::path(data) / "scorelab");
   }
   out.push_back(fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/scorelab/data");
   return out;

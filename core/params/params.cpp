@@ -67,9 +67,7 @@ Capability& Params::needs(std::string name, std::string reason) {
 }
 Capability& Params::gives(std::string name) { return *capabilities.emplace_back(std::make_unique<Capability>(false, std::move(name), "")); }
 
-Reading& Params::reads(std::string name) {
-  return *readings.emplace_back(std::make_unique<Reading>(std::move(name)));
-}
+Reading& Params::reads(std::string name) { return *readings.emplace_back(std::make_unique<Reading>(std::move(name))); }
 
 ModelRef::ModelRef(std::string gives) : gives_(std::move(gives)) {}
 ModelRef::~ModelRef() = default;

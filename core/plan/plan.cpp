@@ -113,7 +113,8 @@ class Planner {
   static std::string folder_name(const std::string& label) {
     constexpr std::size_t longest = 180;
     std::string out;
-    for (const char c : label) out += c == '/' || c == '%' || c == '~' ? fmt::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
+    for (const char c : label)
+      out += c == '/' || c == '%' || c == '~' ? fmt::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
     return out.size() <= longest ? out : out.substr(0, longest) + "~" + sha256(label).substr(0, 16);
   }
 
@@ -409,6 +410,7 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) try 
   const fs::path folder = record::stage_folder(results, stage.key), file = folder / "stage.json";
   const Json done = record::read_json(file);
   if (done.is_null()) return why = fs::exists(folder / "journal.jsonl") ? "begun, not finished" : "new", false;
+  if (done.value("key", "") != stage.key) return why = file.string() + " is of another stage", false;
   return record::shaped(file, [&] {
     const Json& spec = stage.spec;
     const auto lacks = [&](const char* list, const Json& item) {
@@ -425,7 +427,8 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) try 
     }
     if (stage.kind != "sample") return true;
     const std::int64_t count = spec["sample"]["count"], trace = spec["sample"]["trace"];
-    if (done.at("count").get<std::int64_t>() < count) return why = fmt::format("{} of {} samples are stored", done["count"].dump(), count), false;
+    if (done.at("count").get<std::int64_t>() < count)
+      return why = fmt::format("{} of {} samples are stored", done["count"].dump(), count), false;
     if (done.contains("moments")) return true;
     if (done.value("trace", std::int64_t{0}) < trace)
       return why = fmt::format("the paths of {} of {} samples are stored", done.value("trace", std::int64_t{0}), trace), false;

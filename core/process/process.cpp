@@ -63,7 +63,8 @@ Ended run_program(const Program& program, std::size_t limit) {
   if (!program.folder.empty()) posix_spawn_file_actions_addchdir_np(&actions, program.folder.c_str());
   std::vector<std::string> arguments = program.arguments, environment = environment_of(program);
   pid_t pid = -1;
-  const int status = posix_spawnp(&pid, arguments.at(0).c_str(), &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
+  const int status =
+      posix_spawnp(&pid, arguments.at(0).c_str(), &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   if (status != 0) return {127, std::strerror(status)};
   Pipe::shut(in.end[0]), Pipe::shut(out.end[1]);

@@ -56,7 +56,7 @@ std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::fun
     if (!fs::exists(folder / name)) continue;
     try {
       return read_file(folder, folder / name);
-    } catch (const Error& e) {
+    } catch (const Damaged& e) {
       // Out of the way, so that it never takes the place of the good one before.
       fs::rename(folder / name, folder / (std::string(name) + ".damaged"));
       damaged(e.what());

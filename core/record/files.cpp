@@ -57,21 +57,36 @@ bool hexadecimal(const std::string& text, std::size_t size) {
 Damaged::Damaged(const fs::path& file, const std::string& why)
     : Error(why.find(file.string()) == 0 ? why : fmt::format("{} is damaged: {}", file.string(), why)) {}
 
-Error io_error(const std::string& what, const fs::path& file, int error) {
-  const char* advice = error == ENOSPC || error == EDQUOT   ? "free some space there, or choose another folder with --results"
-                       : error == EFBIG                     ? "raise the limit of a file's size (ulimit -f)"
-                       : error == EMFILE || error == ENFILE ? "raise the limit of open files (ulimit -n)"
-                       : error == EACCES || error == EPERM  ? "see to its owner and permissions"
-                       : error == EROFS                     ? "the file system is read-only; choose another folder with --results"
-                       : error == EIO                       ? "the disk or the connection to it fails; see the system's log"
-                       : error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS
-                           ? "this file system has no locks (flock); choose a folder on another one with --results"
-                           : "";
-  return Error(fmt::format("cannot {} {}: {}{}{}", what, file.string(), std::strerror(error), *advice ? "; " : "", advice));
+namespace {
+
+const char* advice_for(int error) {
+  return error == ENOSPC || error == EDQUOT   ? "; free some space there, or choose another folder with --results"
+         : error == EFBIG                     ? "; raise the limit of a file's size (ulimit -f)"
+         : error == EMFILE || error == ENFILE ? "; raise the limit of open files (ulimit -n)"
+         : error == EACCES || error == EPERM  ? "; see to its owner and permissions"
+         : error == EROFS                     ? "; the file system is read-only: choose another folder with --results"
+         : error == EIO                       ? "; the disk or the connection to it fails: see the system's log"
+         : error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS
+             ? "; this file system has no locks (flock): choose a folder on another one with --results"
+             : "";
+}
+
+}  // namespace
+
+std::string cause_of(int error) { return std::string(std::strerror(error)) + advice_for(error); }
+
+IoError io_error(const std::string& what, const fs::path& file, int error) {
+  return IoError(fmt::format("cannot {} {}: {}", what, file.string(), cause_of(error)));
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) throw io_error("make the folder", folder, failed.value());
 }
 
 void replace_whole(const fs::path& file, const std::function<void(const fs::path&)>& write) {
-  fs::create_directories(file.parent_path());
+  make_folder(file.parent_path());
   const fs::path temporary = file.parent_path() / fmt::format(".{}.{}.tmp", file.filename().string(), getpid());
   try {
     write(temporary);
@@ -108,7 +123,8 @@ std::string read_whole(const fs::path& file, std::size_t limit) {
     if (n < 0) throw io_error("read", file, errno);
     if (n == 0) return out;
     out.append(buffer, static_cast<std::size_t>(n));
-    if (out.size() > limit) throw Error(fmt::format("{} is longer than {} bytes, the most that is read of such a file", file.string(), limit));
+    if (out.size() > limit)
+      throw Error(fmt::format("{} is longer than {} bytes, the most that is read of such a file", file.string(), limit));
   }
 }
 
@@ -185,7 +201,7 @@ bool is_stage_name(const std::string& name) { return hexadecimal(name, 24); }
 bool is_key(const std::string& text) { return hexadecimal(text, 64); }
 
 Claim::Claim(const fs::path& folder, bool patient) : file_(folder / "lock") {
-  fs::create_directories(folder);
+  make_folder(folder);
   fd_ = open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) throw io_error("open", file_, errno);
   for (int tries = patient ? 20 : 1; tries > 0 && !held_; --tries) {
@@ -204,7 +220,8 @@ Claim::~Claim() {
 }
 
 bool Claim::in_place() const {
-  struct stat ours {}, there {};
+  struct stat ours {
+  }, there{};
   return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
@@ -214,7 +231,7 @@ bool is_claimed(const fs::path& folder) {
 }
 
 ResultsLock::ResultsLock(const fs::path& results, Mode mode) {
-  fs::create_directories(results);
+  make_folder(results);
   const fs::path file = results / ".lock";
   fd_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) throw io_error("open", file, errno);

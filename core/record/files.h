@@ -18,8 +18,19 @@ class Damaged : public Error {
   Damaged(const fs::path& file, const std::string& why);
 };
 
+/// The system refused: no space, no permission, a failing disk. What is stored is not to blame, nor is a plugin.
+class IoError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// "cannot WHAT FILE: the system's words for `error`; what to do about it". `error` is an errno.
-Error io_error(const std::string& what, const fs::path& file, int error);
+IoError io_error(const std::string& what, const fs::path& file, int error);
+
+/// The system's words for an errno, and what to do about it.
+std::string cause_of(int error);
+/// Makes a folder and those above it. Throws IoError.
+void make_folder(const fs::path& folder);
 
 /// Writes a file whole: under a temporary name, every call checked, synced, read back and compared, renamed, the folder synced. Throws
 /// Error, and leaves the file that was there.
@@ -47,7 +58,8 @@ auto shaped(const fs::path& file, F&& read) {
     throw Damaged(file, e.what());
   }
 }
-/// A stage's stage.json under the label that a metric has now: `what` is `evaluate LABEL`; a metric is measured once, whatever it is called.
+/// A stage's stage.json under the label that a metric has now: `what` is `evaluate LABEL`; a metric is measured once, whatever it is
+/// called.
 Json relabelled(Json done, const std::string& what);
 /// `name` with the label `from` in front replaced by `to`.
 std::string relabelled(const std::string& name, const std::string& from, const std::string& to);

@@ -16,9 +16,10 @@ namespace {
 /// What is being written, and whether a handle of it failed to close: destructors cannot throw.
 thread_local Contents* writing = nullptr;
 thread_local bool failed_to_close = false;
+thread_local int close_error = 0;
 
 void good(herr_t status, const std::string& what) {
-  if (status < 0) throw Error(hdf5_failure(what));
+  if (status < 0) hdf5_failed(what);
 }
 
 hid_t stored(Array::Type type) {
@@ -59,8 +60,8 @@ void note(hid_t parent, const std::string& name, const std::string& line) {
 }
 
 /// One value, or a list of them.
-void put(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type, const void* values, const std::vector<std::int64_t>& shape,
-         const std::string& line) {
+void put(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type, const void* values,
+         const std::vector<std::int64_t>& shape, const std::string& line) {
   const Handle space = space_of(shape);
   const Handle a(H5Acreate2(object, name.c_str(), file_type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "create the attribute " + name);
   good(H5Awrite(a, memory_type, values), "write the attribute " + name);
@@ -72,8 +73,9 @@ void numbers(hid_t object, const std::string& name, const std::vector<T>& values
   put(object, name, type, type, values.data(), shape, line_of(values.data(), values.size()));
 }
 
-/// No error stack on stderr: failures are thrown. No filter is loaded from a plugin folder because a file asks for it.
-const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
+/// What could not be closed is not closed again at exit. No error stack on stderr: failures are thrown. No filter is loaded from a plugin
+/// folder because a file asks for it.
+const bool quiet = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
 
 Handle create_file(const fs::path& file) {
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make access properties");
@@ -102,7 +104,7 @@ Array Array::of(const std::vector<std::int64_t>& v) {
 }
 
 Handle::Handle(hid_t id, herr_t (*close)(hid_t), const std::string& what) : id_(id), close_(close) {
-  if (id < 0) throw Error(hdf5_failure(what));
+  if (id < 0) hdf5_failed(what);
 }
 Handle::Handle(Handle&& o) noexcept : id_(std::exchange(o.id_, -1)), close_(o.close_) {}
 Handle& Handle::operator=(Handle&& o) noexcept {
@@ -110,7 +112,9 @@ Handle& Handle::operator=(Handle&& o) noexcept {
   return *this;
 }
 Handle::~Handle() {
-  if (id_ >= 0 && close_(id_) < 0) failed_to_close = true;
+  if (id_ < 0 || close_(id_) >= 0) return;
+  if (!failed_to_close) close_error = hdf5_errno();
+  failed_to_close = true;
 }
 
 void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
@@ -126,14 +130,15 @@ void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
       write(h5);
       writing = nullptr;
       attribute(h5, digest_name, contents.digest());
-      good(H5Fflush(h5, H5F_SCOPE_GLOBAL), "flush " + file.string());
+      good(H5Fflush(h5, H5F_SCOPE_GLOBAL), "write " + file.string());
     }
-    if (failed_to_close) throw Error(hdf5_failure("close " + file.string()));
+    if (failed_to_close && close_error != 0) throw io_error("close", file, close_error);
+    if (failed_to_close) hdf5_failed("close " + file.string());
   }
   const std::string other = contents.differs(contents_of(file));
   if (!other.empty())
-    throw Error(fmt::format("cannot write {}: {} was read back otherwise than it was written; what was there before is kept",
-                            file.string(), other));
+    throw Error(fmt::format("cannot write {}: {} was read back otherwise than it was written; what was there before is kept", file.string(),
+                            other));
 }
 
 void write_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
@@ -194,7 +199,8 @@ void attribute(hid_t object, const std::string& name, const Json& value) {
   if (value.is_number_integer()) return attribute(object, name, value.get<std::int64_t>());
   if (value.is_number()) return attribute(object, name, value.get<double>());
   if (value.is_string()) return attribute(object, name, value.get<std::string>());
-  const bool all = value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
+  const bool all =
+      value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
   if (!all) return attribute(object, name, value.dump());
   const std::vector<std::int64_t> shape{static_cast<std::int64_t>(value.size())};
   if (std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number_integer(); }))

@@ -35,7 +35,9 @@ std::string line_of(const T* values, std::size_t n) {
 /// Of a file that is looked through to its last array. Throws Error as open_file does.
 Contents contents_of(const fs::path& file);
 
-/// "HDF5 failed to WHAT: " and the cause that its error stack names, where it does.
-std::string hdf5_failure(const std::string& what);
+/// Throws IoError with the system's cause, where HDF5's error stack names one; otherwise Error.
+[[noreturn]] void hdf5_failed(const std::string& what);
+/// The errno that the error stack names; 0: none.
+int hdf5_errno();
 
 }  // namespace scorelab::record

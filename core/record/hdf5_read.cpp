@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <scorelab/error.h>
@@ -5,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <set>
 
 #include "record/hdf5.h"
@@ -25,17 +28,21 @@ std::string file_of(hid_t object) {
   return out.empty() ? "an HDF5 file" : out;
 }
 
-[[noreturn]] void refuse(hid_t object, const std::string& what) { throw Error(fmt::format("{} is refused: {}", file_of(object), what)); }
+[[noreturn]] void refuse(hid_t object, const std::string& what) {
+  throw Damaged(file_of(object), fmt::format("{} is refused: {}", file_of(object), what));
+}
 
 void good(herr_t status, hid_t object, const std::string& what) {
-  if (status < 0) throw Error(fmt::format("{} is damaged: {}", file_of(object), hdf5_failure(what)));
+  if (status >= 0) return;
+  if (const int error = hdf5_errno(); error != 0) throw io_error("read", file_of(object), error);
+  throw Damaged(file_of(object), "HDF5 failed to " + what);
 }
 
 /// The link must be a hard one: others lead out of the file.
 void follow(hid_t parent, const std::string& name) {
   H5L_info_t link;
   if (name.find('/') != name.npos || H5Lget_info(parent, name.c_str(), &link, H5P_DEFAULT) < 0)
-    throw Error(fmt::format("{} holds no `{}`", file_of(parent), name));
+    throw Damaged(file_of(parent), fmt::format("it holds no `{}`", name));
   if (link.type != H5L_TYPE_HARD) refuse(parent, fmt::format("`{}` is a link out of its place (soft or external)", name));
 }
 
@@ -108,8 +115,7 @@ Array read_data(hid_t parent, hid_t data, const std::string& name) {
   Extent extent = extent_of(parent, data, name, Array::size_of(out.type));
   out.shape = std::move(extent.shape);
   out.bytes.resize(extent.count * Array::size_of(out.type));
-  if (!out.bytes.empty())
-    good(H5Dread(data, in_memory(out.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.bytes.data()), parent, "read " + name);
+  if (!out.bytes.empty()) good(H5Dread(data, in_memory(out.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.bytes.data()), parent, "read " + name);
   return out;
 }
 
@@ -128,7 +134,7 @@ std::vector<std::string> read_strings(hid_t parent, hid_t data, const std::strin
 }
 
 Handle open_attribute(hid_t object, const std::string& name) {
-  if (H5Aexists(object, name.c_str()) <= 0) throw Error(fmt::format("{} holds no attribute `{}`", file_of(object), name));
+  if (H5Aexists(object, name.c_str()) <= 0) throw Damaged(file_of(object), fmt::format("it holds no attribute `{}`", name));
   return {H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "open the attribute " + name};
 }
 
@@ -219,26 +225,33 @@ class Walk {
 };
 
 Handle opened(const fs::path& file) {
-  if (!fs::is_regular_file(file)) throw Error(fmt::format("{}: there is no such file", file.string()));
-  return {H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, "open " + file.string() + ", which is damaged or no HDF5 file"};
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);  // HDF5 says the same of a missing file and of a damaged one
+  if (fd < 0) throw io_error("open", file, errno);
+  close(fd);
+  if (!fs::is_regular_file(file)) throw Damaged(file, "it is no regular file");
+  const hid_t h5 = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  if (h5 >= 0) return {h5, H5Fclose, ""};
+  if (const int error = hdf5_errno(); error != 0) throw io_error("open", file, error);
+  throw Damaged(file, "HDF5 cannot open it");
 }
 
-herr_t deepest_cause(unsigned, const H5E_error2_t* e, void* out) {
-  const std::string text = e->desc ? e->desc : "";
-  const std::string mark = "error message = '";
-  if (const auto begin = text.find(mark); begin != text.npos) {
-    const auto end = text.find('\'', begin + mark.size());
-    *static_cast<std::string*>(out) = text.substr(begin + mark.size(), end - begin - mark.size());
-  }
+herr_t find_errno(unsigned, const H5E_error2_t* e, void* out) {
+  const std::string text = e->desc ? e->desc : "", mark = "errno = ";
+  if (const auto at = text.find(mark); at != text.npos) *static_cast<int*>(out) = std::atoi(text.c_str() + at + mark.size());
   return 0;
 }
 
 }  // namespace
 
-std::string hdf5_failure(const std::string& what) {
-  std::string cause;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, deepest_cause, &cause);
-  return fmt::format("HDF5 failed to {}{}", what, cause.empty() ? "" : ": " + cause);
+int hdf5_errno() {
+  int error = 0;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, find_errno, &error);
+  return error;
+}
+
+void hdf5_failed(const std::string& what) {
+  if (const int error = hdf5_errno(); error != 0) throw IoError(fmt::format("cannot {}: {}", what, cause_of(error)));
+  throw Error("HDF5 failed to " + what);
 }
 
 std::string Contents::digest() const {
@@ -282,7 +295,7 @@ Handle open_verified(const fs::path& file) {
   const Contents contents = contents_of(file);
   Handle out = opened(file);
   if (H5Aexists(out, digest_name) <= 0 || read_text(out, digest_name) != contents.digest())
-    throw Error(fmt::format("{} is damaged: its checksum does not hold", file.string()));
+    throw Damaged(file, "its checksum does not hold");
   return out;
 }
 

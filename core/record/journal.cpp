@@ -69,7 +69,7 @@ bool holds(const std::string& line) {
 }  // namespace
 
 Journal::Journal(const fs::path& file) : file_(file) {
-  fs::create_directories(file.parent_path());
+  make_folder(file.parent_path());
   fd_ = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) throw io_error("open", file, errno);
   if (ftruncate(fd_, whole_lines(file)) != 0) {

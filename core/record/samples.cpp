@@ -43,6 +43,8 @@ SampleChunk load(const fs::path& folder, std::int64_t first) {
     return c;
   } catch (const Damaged&) {
     throw;
+  } catch (const IoError&) {
+    throw;
   } catch (const Error& e) {
     damaged(file, e.what());
   }
@@ -89,7 +91,7 @@ bool has_samples(const fs::path& folder, std::int64_t first, std::int64_t n) {
   if (!fs::exists(file_of(folder, first))) return false;
   try {
     return static_cast<std::int64_t>(load(folder, first).nfe.size()) >= n;
-  } catch (const Error&) {
+  } catch (const Damaged&) {
     return false;
   }
 }
@@ -127,8 +129,7 @@ SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
   SampleChunk all;
   std::int64_t have = 0;
   while (have < count) {
-    if (!fs::exists(file_of(folder, have)))
-      throw Damaged(folder, fmt::format("it holds {} samples, and {} were asked for", have, count));
+    if (!fs::exists(file_of(folder, have))) throw Damaged(folder, fmt::format("it holds {} samples, and {} were asked for", have, count));
     SampleChunk next = load(folder, have);
     const auto n = std::min<std::int64_t>(count - have, static_cast<std::int64_t>(next.nfe.size()));
     append(folder, all.x, next.x, n);

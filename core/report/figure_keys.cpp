@@ -39,7 +39,8 @@ class Checker {
       if (const Node* n = find(key); n && n->kind != Kind::string) problem(n->at, is(key, *n), "expected a string");
     if (!contains(kinds, kind_)) {
       if (const Node* n = find("kind"); !n || n->kind == Kind::string)
-        problem(n ? n->at : f_.at, kind_.empty() ? "it needs a `kind`" : fmt::format("there is no kind `{}`", kind_), suggestion(kind_, kinds, "kinds"));
+        problem(n ? n->at : f_.at, kind_.empty() ? "it needs a `kind`" : fmt::format("there is no kind `{}`", kind_),
+                suggestion(kind_, kinds, "kinds"));
       return;
     }
     one_of("scale", both_scales), one_of("xscale", scales), one_of("yscale", scales);
@@ -47,7 +48,8 @@ class Checker {
     quantities();
     with_and_over();
     if (const Node* at = find("at")) places(*at);
-    if (const Node* range = find("range"); range && !is_range(*range)) problem(range->at, "`range` is wrong", "such as [[-8.0, 8.0], [-8.0, 8.0]]");
+    if (const Node* range = find("range"); range && !is_range(*range))
+      problem(range->at, "`range` is wrong", "such as [[-8.0, 8.0], [-8.0, 8.0]]");
     const Node* t = find("t");
     if (t && (!is_number(*t) || number(*t) <= 0 || kind_ != "score")) problem(t->at, "`t` is wrong", "the time of a score field, above 0");
     const Node *count = find("count"), *columns = find("columns");
@@ -95,7 +97,8 @@ class Checker {
 
   void axes_in(const char* key) {
     each(key, [&](const Node& item) {
-      if (!contains(axes_, item.string)) problem(item.at, fmt::format("`{}` names no axis `{}`", key, item.string), suggestion(item.string, axes_, "axes"));
+      if (!contains(axes_, item.string))
+        problem(item.at, fmt::format("`{}` names no axis `{}`", key, item.string), suggestion(item.string, axes_, "axes"));
     });
   }
 

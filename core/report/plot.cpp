@@ -22,7 +22,8 @@ const char* colour(std::size_t i) { return colours[i % std::size(colours)]; }
 /// gnuplot takes a string in single quotes as it is: in double quotes it would run what stands between backticks.
 std::string quoted(const std::string& text) {
   std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("''") : static_cast<unsigned char>(c) < 32 ? std::string(" ") : std::string(1, c);
+  for (const char c : text)
+    out += c == '\'' ? std::string("''") : static_cast<unsigned char>(c) < 32 ? std::string(" ") : std::string(1, c);
   return out + "'";
 }
 
@@ -172,14 +173,16 @@ int draw(const Plot& plot, const std::filesystem::path& folder) {
   const double width = n == 1 ? (square ? 420 : 560) : (square ? 260.0 : 380.0) * static_cast<double>(columns);
   const double height = n == 1 ? (square ? 420 : 360) : (square ? 270.0 : 280.0) * static_cast<double>(rows);
   const auto file = [&](const char* kind) { return folder / (plot.name + "." + kind); };
-  const auto drawn = [](const char* kind) { return fmt::format(".figure.{}.{}", getpid(), kind); };  // a name of ours: gnuplot sees no other
+  const auto drawn = [](const char* kind) {
+    return fmt::format(".figure.{}.{}", getpid(), kind);
+  };  // a name of ours: gnuplot sees no other
   const std::string drawing = body(plot, columns, rows);
   std::string identifier = plot.name;  // gnuplot takes letters, digits and _ alone
   for (char& c : identifier)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   const std::string script =
-      fmt::format("set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name \"{2}\"\n", width, height,
-                  identifier) +
+      fmt::format("set terminal svg size {0:.0f},{1:.0f} dynamic font \"DejaVu Sans,11\" background \"white\" name \"{2}\"\n", width,
+                  height, identifier) +
       fmt::format("set output '{}'\n{}reset\n", drawn("svg"), drawing) +
       fmt::format("set terminal pngcairo size {:.0f},{:.0f} font \"DejaVu Sans,20\" linewidth 2 pointscale 2\nset output '{}'\n", 2 * width,
                   2 * height, drawn("png")) +
@@ -199,7 +202,8 @@ int draw(const Plot& plot, const std::filesystem::path& folder) {
   }
   if (ended.code == 0) return static_cast<int>(width);
   record::write_whole(file("gp"), script);
-  throw Error(fmt::format("gnuplot refused the figure `{}`: {}; its script is {}", plot.name, ended.output.substr(0, 300), file("gp").string()));
+  throw Error(
+      fmt::format("gnuplot refused the figure `{}`: {}; its script is {}", plot.name, ended.output.substr(0, 300), file("gp").string()));
 }
 
 }  // namespace scorelab::report

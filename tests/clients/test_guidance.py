@@ -86,10 +86,10 @@ def test_dropping_labels_is_another_training_and_labels_another_sampling(classes
 
 
 def test_too_few_classes_are_refused(tmp_path):
-    done = Lab(tmp_path / "lab", CLASSES.replace("classes = 4 }", "classes = 3 }")).run(code=1)
-    assert "network `mlp`: it knows 3 classes, and the data set has 4; raise `classes`" in done.stderr
-    done = Lab(tmp_path / "other", CLASSES).run("-s", "train.steps=5", "-s", "sample.labels=4", code=1)
-    assert "sample.labels = 4: the classes are 0 to 3" in done.stderr
+    done = Lab(tmp_path / "lab", CLASSES.replace("classes = 4 }", "classes = 3 }")).run(code=2)
+    assert "network `mlp` cannot be used here" in done.stderr and "it knows 3 classes, and the data set has 4; raise `classes`" in done.stderr
+    done = Lab(tmp_path / "other", CLASSES).run("-s", "train.steps=5", "-s", "sample.labels=4", code=2)
+    assert "`labels` is beyond the network's 4 classes" in done.stderr
 
 
 @pytest.mark.parametrize("method", ["replacement", "score-sde"])

@@ -56,7 +56,8 @@ FILES = {  # kind: parts of its paths; a word of it that a message names
 }
 ONLY_TRAINED = {"checkpoint", "preview"}
 HASTY = re.compile(
-    r"internal|a fault in (its|scorelab)|terminate called|called exit|std::|what\(\)|SIGABRT|core dumped|failed: \w+ `[^`]+`: (cannot|HDF5|filesystem)"
+    r"internal|a fault in (its|scorelab)|terminate called|called exit|std::|what\(\)|SIGABRT|core dumped"
+    r"|failed: \w+ `[^`]+`: (cannot (?!be )|HDF5|filesystem)"
 )
 ADVICE = re.compile(r"see |again|same command|goes on|next run|free|make room|raise|limit|permission|remove|mount|another|give", re.I)
 

@@ -94,12 +94,12 @@ class Params {
   /// Names in use: levels, path, finite-snr (alpha stays above 0), finite-velocity (slopes stay finite), noise (schedulers); gaussian-law,
   /// mixture-law, density, bounds, images, items (a finite set), labels (data sets); trains, exact, second-order, conditional, variance,
   /// classifies (networks); learned-variance (output); teaches-variance (objectives); unconditional (train); trace (sample); one-level
-  /// (schedulers); exact-moments (metrics, initials, guides that are affine); on-model (metrics: said by OnModel), density (metrics: a density's, which grey levels have none of); fresh-noise (samplers
-  /// and steps whose draws are no increments of a path).
+  /// (schedulers); exact-moments (metrics, initials, guides that are affine); on-model (metrics: said by OnModel), density (metrics: a
+  /// density's, which grey levels have none of); fresh-noise (samplers and steps whose draws are no increments of a path).
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
-  /// Whatever find_data is asked for must be declared: `{set}/train-images-idx3-ubyte`, with the value of a parameter in braces; a file, plain
-  /// or with `.gz`; all that a `*` in the last part matches; or a folder with all that is in it.
+  /// Whatever find_data is asked for must be declared: `{set}/train-images-idx3-ubyte`, with the value of a parameter in braces; a file,
+  /// plain or with `.gz`; all that a `*` in the last part matches; or a folder with all that is in it.
   Reading& reads(std::string name);
 
   std::vector<std::unique_ptr<Spec>> specs;
