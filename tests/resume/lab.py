@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zlib
 
 import h5py
 import numpy as np
@@ -179,7 +180,17 @@ def lines(journal):
         data = pathlib.Path(journal).read_bytes()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    return [without_sum(json.loads(line)) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+
+
+def without_sum(row):
+    return {name: value for name, value in row.items() if name != "crc"}
+
+
+def signed(row):
+    """A line of a journal: its last member is the CRC-32 of what stands before it."""
+    text = json.dumps(row)[:-1]
+    return f'{text},"crc":"{zlib.crc32(text.encode()):08x}"}}'
 
 
 def rows(journal, stream=None):
