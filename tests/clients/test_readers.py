@@ -116,8 +116,8 @@ def test_a_reader_that_holds_the_file_open_keeps_what_it_opened(done, tmp_path):
 
 
 def test_the_format_is_superblock_2_everywhere(done):
-    """The signature, then the version: at 0, or after a user block of 512."""
-    files = {f: 512 if f.name.startswith("checkpoint") else 0 for f in done.results.rglob("*.h5")}
+    """The signature, then the version."""
+    files = {f: 0 for f in done.results.rglob("*.h5")}
     assert len(files) > 10
     for file, at in files.items():
         head = file.read_bytes()[at : at + 12]
