@@ -12,6 +12,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/resume"))
+from lab import write_record  # noqa: E402
 PROGRAM = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/bin/scorelab").resolve()
 MANIFEST = """\
 name      = "r0"
@@ -38,15 +40,15 @@ with tempfile.TemporaryDirectory() as folder:
     text = (results / "r0/experiment.json").read_text()
     keys = {s["key"] for r in json.loads(text)["replicates"] for s in r["stages"]}
     for copy in range(1, 100):
-        own = text.replace('"name":"r0"', f'"name":"r{copy}"')
+        own = text.replace('"name": "r0"', f'"name": "r{copy}"')
         for key in keys:
             other = hashlib.sha256(f"{key} {copy}".encode()).hexdigest()
             own = own.replace(key, other)
             stage = results / ".stages" / other[:24]
             stage.mkdir()
-            (stage / "stage.json").write_text((results / ".stages" / key[:24] / "stage.json").read_text().replace(key, other))
+            write_record(stage / "stage.json", json.loads((results / ".stages" / key[:24] / "stage.json").read_text().replace(key, other)))
         (results / f"r{copy}").mkdir()
-        (results / f"r{copy}/experiment.json").write_text(own)
+        write_record(results / f"r{copy}/experiment.json", json.loads(own))
     os.sync()
     try:
         pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")

@@ -337,10 +337,10 @@ def test_provenance_says_where_a_run_came_from(tmp_path):
     plugins = json.loads(p["plugins"]) if isinstance(p["plugins"], str) else p["plugins"]
     assert {name.split("/")[1] for name in plugins} == {"gaussian-mixture", "vp", "mlp", "denoising-score-matching", "predictor-corrector", "reverse-diffusion", "langevin", "prior", "moments"}
     frozen = {hashlib.sha256(so.read_bytes()).hexdigest() for so in (lab.results / ".plugins").glob("*.so")}
-    for name, text in plugins.items():
-        version, _, sum_ = text.partition(" sha256:")
-        assert version.split("@")[0] == name.split("/")[1] and version.split("@")[1].count(".") == 2, text
-        assert sum_ in frozen, f"{name}: no frozen file has this sum"
+    for name, plugin in plugins.items():
+        own, version = plugin["id"].split("@")
+        assert own == name.split("/")[1] and version.count(".") == 2 and plugin["file"].endswith(f"{own}.so"), plugin
+        assert plugin["sha256"] in frozen, f"{name}: no frozen file has this sum"
 
 
 def test_a_view_can_be_deleted_and_comes_back(done, tmp_path):

@@ -7,7 +7,7 @@ import signal
 import h5py
 import numpy as np
 import pytest
-from lab import Lab, until
+from lab import Lab, until, write_record
 from philox import Noise
 
 MEAN, STD = np.array([0.7, -1.2, 0.0]), np.array([0.5, 1.0, 2.0])
@@ -328,7 +328,7 @@ def test_a_budget_that_was_resolved_is_kept_by_a_stage_that_goes_on(tmp_path):
     kept = json.loads(resolved.read_text())
     assert kept["sampler"] == {"nfe": 0, "steps": 40}
     kept["sampler"]["steps"] = 7  # what it finds is what it goes on with
-    resolved.write_text(json.dumps(kept))
+    write_record(resolved, kept)
     lab.run(*few)
     nfe = read(lab, "samples/nfe")
     assert nfe.shape == (2000,) and nfe[0] == 40 and nfe[-1] == 7 and json.loads(resolved.read_text())["sampler"] == {"nfe": 0, "steps": 7}

@@ -1,4 +1,5 @@
 """Drives the program from outside: starts runs, waits for what the disk shows, kills, and reads results with h5py alone."""
+import hashlib
 import json
 import os
 import pathlib
@@ -181,6 +182,13 @@ def lines(journal):
     except FileNotFoundError:
         return []
     return [without_sum(json.loads(line)) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+
+
+def write_record(file, record):
+    """A JSON record with its checksum, over its compact text with sorted keys."""
+    record = {name: value for name, value in record.items() if name != "checksum"}
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    file.write_text(json.dumps(record | {"checksum": hashlib.sha256(text.encode()).hexdigest()[:32]}))
 
 
 def without_sum(row):

@@ -39,6 +39,8 @@ def test_a_run_that_planned_before_another_finished_does_nothing_again(tmp_path,
     lab = whole.copy(tmp_path / "lab")
     done = lab.stage_files()
     shutil.move(lab.results, lab.folder / "aside")
+    (lab.folder / ".git/objects").mkdir(parents=True)
+    (lab.folder / ".git/HEAD").write_text("a" * 40 + "\n")
     (lab.folder / "bin").mkdir()
     (lab.folder / "bin" / "git").write_text(f"#!/bin/sh\ntouch '{lab.folder}/planned'\nwhile [ ! -e '{lab.folder}/go' ]; do sleep 0.02; done\nexit 1\n")
     (lab.folder / "bin" / "git").chmod(0o755)
