@@ -279,15 +279,33 @@ std::string line_of(const std::vector<std::string>& strings) {
   return fmt::format("{} strings {}", strings.size(), sha256(all));
 }
 
+namespace {
+
+/// What HDF5 refuses to open on the way is damaged, unless the system is to blame.
+template <class F>
+auto or_damaged(const fs::path& file, F&& read) {
+  try {
+    return read();
+  } catch (const IoError&) {
+    throw;
+  } catch (const Damaged&) {
+    throw;
+  } catch (const Error& e) {
+    throw Damaged(file, e.what());
+  }
+}
+
+}  // namespace
+
 Contents contents_of(const fs::path& file) {
   Contents out;
-  Walk(&out).group(Handle(H5Gopen2(opened(file), "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0);
+  or_damaged(file, [&] { Walk(&out).group(Handle(H5Gopen2(opened(file), "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
   return out;
 }
 
 Handle open_file(const fs::path& file) {
   Handle out = opened(file);
-  Walk(nullptr).group(Handle(H5Gopen2(out, "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0);
+  or_damaged(file, [&] { Walk(nullptr).group(Handle(H5Gopen2(out, "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
   return out;
 }
 
