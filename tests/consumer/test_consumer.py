@@ -87,7 +87,7 @@ def test_runs_from_a_manifest(built, scorelab, tmp_path):
     with h5py.File(tmp_path / "results/midpoint/run.h5") as f:
         ours, nfe = f["samples/x"][...], f["samples/nfe"][...]
     assert (nfe == 400).all()
-    theirs = scorelab("run", tmp_path / "midpoint.toml", "--results", tmp_path / "heun", "-s", "sampler.plugin=pf-ode", "-s", "sampler.solver=rk4")
+    theirs = scorelab("run", tmp_path / "midpoint.toml", "--results", tmp_path / "heun", "-s", "sampler.plugin=pf-ode", "-s", "sampler.solver=rk4", "-s", "name=midpoint")
     assert theirs.returncode == 0, theirs.stderr
     with h5py.File(tmp_path / "heun/midpoint/run.h5") as f:
         exact = f["samples/x"][...]
