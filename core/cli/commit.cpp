@@ -78,8 +78,8 @@ std::string head_of(const Repository& r) {
 
 /// The changes, by git itself in a git folder of our own: it has the repository's objects and index, and none of its configuration.
 std::string diff_of(const Repository& r, const std::string& sha) {
-  char name[] = "/tmp/scorelab-git-XXXXXX";
-  if (!mkdtemp(name)) return "";
+  std::string name = (fs::temp_directory_path() / "scorelab-git-XXXXXX").string();
+  if (!mkdtemp(name.data())) return "";
   const fs::path own = name;
   std::string out;
   try {
