@@ -11,6 +11,7 @@
 #include "host/stage.h"
 #include "record/checkpoint.h"
 #include "record/files.h"
+#include "record/journal.h"
 #include "record/samples.h"
 #include "train/trainer.h"
 
@@ -47,6 +48,9 @@ class Port final : public TrainPort {
     for (const auto& [rate, average] : trainer_.averages)
       if (!found->groups.contains(group_of(rate)))
         return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
+    const Json& every = run_.spec["train"]["log_every"];
+    if (every > 0 && found->step >= every && !record::read_journal(run_.folder / "journal.jsonl").streams.contains("train"))
+      return run_.journal.event("restart", 0, "the journal of its losses is gone: training starts again");
     for (const auto step : trainer_.keep)
       if (step <= found->step && !std::filesystem::exists(kept(step) / "checkpoint.h5"))
         return run_.journal.event("restart", 0, fmt::format("the checkpoint of step {} was not kept: training starts again", step));
@@ -101,7 +105,7 @@ class Port final : public TrainPort {
         {"first_sum_squares_count", record::Array::of(std::vector<double>{l.first, l.sum, l.squares, static_cast<double>(l.count)})}};
     run_.journal.sync();
     if (trainer_.keep.contains(c.step)) {
-      std::filesystem::create_directories(kept(c.step));
+      record::make_folder(kept(c.step));
       record::save_checkpoint(kept(c.step), c);
     }
     record::save_checkpoint(run_.folder, c);

@@ -91,7 +91,8 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
   const std::string kind = spec.at("stage");
   Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
   if (generator.changed()) {
-    for (const char* made : {"samples", "previews", "checkpoint.h5", "checkpoint.previous.h5"}) fs::remove_all(folder / made);
+    for (const char* made : {"samples", "trace.h5", "previews", "kept", "checkpoint.h5", "checkpoint.previous.h5"})
+      fs::remove_all(folder / made);
     throw Error(
         "a plugin drew from LibTorch's default generator, so that this result cannot be made again and was not kept; every draw belongs "
         "to the Noise that it is handed");
@@ -104,7 +105,8 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
                  {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
                  {"peak_memory", peak_memory()}});
   journal.sync();
-  if (!claim.in_place()) throw Error("its folder was removed while it was at work; the same command makes it again");
+  if (!claim.in_place() || !journal.in_place())
+    throw Error("its folder or its journal was removed while it was at work; the same command makes it again");
   record::write_json(folder / "stage.json", result);
   return result;
 }

@@ -85,8 +85,9 @@ std::string read_up_to(const std::filesystem::path& file, std::uint64_t count) {
   while (out.size() < count &&
          (n = gzread(in, buffer, static_cast<unsigned>(std::min<std::uint64_t>(sizeof buffer, count - out.size())))) > 0)
     out.append(buffer, static_cast<std::size_t>(n));
-  const bool ok = out.size() == count || (n == 0 && gzeof(in));
-  gzclose(in);
+  const bool reached = n == 0 && gzeof(in);
+  const int closed = gzclose(in);  // a stream that is cut short ends like a whole one, and only closing it says so
+  const bool ok = out.size() == count || (reached && closed == Z_OK);
   if (!ok) throw Error(file.string() + " is damaged: it does not decompress to its end");
   return out;
 }

@@ -190,11 +190,15 @@ class Planner {
   std::optional<double> measured_value(const Stage& stage, const std::string& metric, std::string& goal) const {
     const Json done = record::relabelled(record_of(results_, stage.key, "stage.json"), stage.what);
     if (done.is_null()) return {};
-    for (const auto& v : done["values"])
-      if (v["name"] == metric) {
-        goal = v["goal"];
-        return v["value"].is_number() ? v["value"].get<double>() : std::numeric_limits<double>::quiet_NaN();
-      }
+    const auto found = record::shaped(record::stage_folder(results_, stage.key) / "stage.json", [&]() -> std::optional<double> {
+      for (const auto& v : done.at("values"))
+        if (v.at("name") == metric) {
+          goal = v.at("goal");
+          return record::number_of(v.at("value"));
+        }
+      return {};
+    });
+    if (found) return found;
     throw Error(fmt::format("`best` chooses by `{}`, which the metric does not measure", metric));
   }
 
@@ -255,6 +259,7 @@ class Planner {
       for (const auto& guide : e_->guides) key["guides"].push_back(keyed(guide));
     if (e_->run["noise"] != "independent") key["noise"] = e_->run["noise"];
     spec["sampler"] = e_->sampler, spec["sample"] = e_->sample, spec["guides"] = e_->guides, spec["trained"] = trained;
+    if (const std::string noise = e_->sample["noise"]; !noise.empty()) spec["files"][noise] = e_->files.at(noise);
     return add("sample", seed, "sample", std::move(key), std::move(spec), {trained});
   }
 
@@ -331,7 +336,7 @@ class Planner {
     for (Stage& s : plan_.stages) {
       if (!s.done) continue;
       const Json done = record_of(results_, s.key, "stage.json");
-      s.seconds = done.value("seconds", -1.0);
+      s.seconds = done.contains("seconds") ? record::number_of(done["seconds"]) : -1;
       for (const auto& name : {names(s), s.kind}) rates[name].first += s.seconds, rates[name].second += units(s);
     }
     for (Stage& s : plan_.stages) {
@@ -433,6 +438,7 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) try 
     if (done.value("trace", std::int64_t{0}) < trace)
       return why = fmt::format("the paths of {} of {} samples are stored", done.value("trace", std::int64_t{0}), trace), false;
     if (!fs::exists(folder / "samples")) return why = "its samples are gone", false;
+    if (trace > 0 && !fs::exists(folder / "trace.h5")) return why = "its paths are gone", false;
     return true;
   });
 } catch (const record::Damaged& e) {

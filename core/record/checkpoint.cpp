@@ -47,8 +47,8 @@ void save_checkpoint(const fs::path& folder, const Checkpoint& c) {
       for (const auto& [name, array] : arrays) write(parent, name, array);
     }
   });
-  if (fs::exists(file)) fs::rename(file, before);
-  fs::rename(fresh, file);
+  if (fs::exists(file)) rename_file(file, before);
+  rename_file(fresh, file);
 }
 
 std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string&)>& damaged) {
@@ -58,7 +58,7 @@ std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::fun
       return read_file(folder, folder / name);
     } catch (const Damaged& e) {
       // Out of the way, so that it never takes the place of the good one before.
-      fs::rename(folder / name, folder / (std::string(name) + ".damaged"));
+      rename_file(folder / name, folder / (std::string(name) + ".damaged"));
       damaged(e.what());
     }
   }

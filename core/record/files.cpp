@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <vector>
 
 #include "catalog/sha256.h"
@@ -36,7 +37,7 @@ void sync(const fs::path& path, int flags) {
 }
 
 void write_bytes(const fs::path& file, const std::string& bytes) {
-  Descriptor out(file, O_WRONLY | O_CREAT | O_TRUNC);
+  Descriptor out(file, O_WRONLY | O_CREAT | O_EXCL);
   if (out.fd < 0) throw io_error("create", file, errno);
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t n = write(out.fd, bytes.data() + done, bytes.size() - done);
@@ -85,18 +86,36 @@ void make_folder(const fs::path& folder) {
   if (failed) throw io_error("make the folder", folder, failed.value());
 }
 
+void expect_no_links(const fs::path& file) {
+  std::error_code none;
+  fs::path link, found;
+  for (fs::path at = fs::absolute(file).lexically_normal().parent_path(); at.has_relative_path(); at = at.parent_path()) {
+    if (fs::is_directory(at / ".stages", none)) found = link;  // of those below the outermost results folder
+    if (fs::is_symlink(at, none)) link = at;
+  }
+  if (!found.empty())
+    throw Error(
+        fmt::format("{} is a link: nothing is written through links in a results folder; put a folder in its place", found.string()));
+}
+
+void rename_file(const fs::path& from, const fs::path& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) throw io_error("rename a file to", to, errno);
+  sync(to.parent_path(), O_RDONLY | O_DIRECTORY);
+}
+
 void replace_whole(const fs::path& file, const std::function<void(const fs::path&)>& write) {
+  expect_no_links(file);
   make_folder(file.parent_path());
-  const fs::path temporary = file.parent_path() / fmt::format(".{}.{}.tmp", file.filename().string(), getpid());
+  std::random_device random;  // a name that nobody can foresee: a link under it would be written through
+  const fs::path temporary = file.parent_path() / fmt::format(".{}.{:08x}.{}.tmp", file.filename().string(), random(), getpid());
   try {
     write(temporary);
     sync(temporary, O_RDONLY);
-    if (rename(temporary.c_str(), file.c_str()) != 0) throw io_error("rename a file to", file, errno);
+    rename_file(temporary, file);
   } catch (...) {
     unlink(temporary.c_str());
     throw;
   }
-  sync(file.parent_path(), O_RDONLY | O_DIRECTORY);
 }
 
 void remove_stale(const fs::path& folder) {
@@ -113,8 +132,10 @@ void remove_stale(const fs::path& folder) {
 }
 
 std::string read_whole(const fs::path& file, std::size_t limit) {
-  const Descriptor in(file, O_RDONLY);
-  if (in.fd < 0) throw io_error("open", file, errno);
+  const Descriptor in(file, O_RDONLY | O_NONBLOCK);  // a pipe would wait for a writer
+  struct stat about {};
+  if (in.fd < 0 || fstat(in.fd, &about) != 0) throw io_error("open", file, errno);
+  if (!S_ISREG(about.st_mode)) throw Damaged(file, "it is no regular file");
   std::string out;
   char buffer[1 << 16];
   while (true) {
@@ -132,7 +153,7 @@ void write_whole(const fs::path& file, const std::string& bytes) {
   replace_whole(file, [&](const fs::path& temporary) {
     write_bytes(temporary, bytes);
     if (read_whole(temporary, bytes.size()) != bytes)
-      throw Error(fmt::format("cannot write {}: it was read back otherwise than it was written", file.string()));
+      throw IoError(fmt::format("cannot write {}: it was read back otherwise than it was written", file.string()));
   });
 }
 
@@ -166,9 +187,7 @@ void write_json(const fs::path& file, Json object) {
   write_whole(file, object.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-Json read_json(const fs::path& file) {
-  if (!fs::exists(file)) return {};
-  const std::string text = read_whole(file, std::size_t{1} << 30);
+Json parse_shallow(const std::string& text) {
   int depth = 0;
   const auto shallow = [&depth](int, Json::parse_event_t event, Json&) {
     depth += event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
@@ -176,9 +195,15 @@ Json read_json(const fs::path& file) {
     if (depth > 100) throw Error("it is nested more than 100 deep");
     return true;
   };
+  return Json::parse(text, shallow, false);
+}
+
+Json read_json(const fs::path& file) {
+  if (!fs::exists(file)) return {};
+  const std::string text = read_whole(file, std::size_t{1} << 30);
   Json out;
   try {
-    out = Json::parse(text, shallow, false);
+    out = parse_shallow(text);
   } catch (const Error& e) {
     throw Damaged(file, e.what());
   }
@@ -201,6 +226,7 @@ bool is_stage_name(const std::string& name) { return hexadecimal(name, 24); }
 bool is_key(const std::string& text) { return hexadecimal(text, 64); }
 
 Claim::Claim(const fs::path& folder, bool patient) : file_(folder / "lock") {
+  expect_no_links(file_);
   make_folder(folder);
   fd_ = open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) throw io_error("open", file_, errno);

@@ -32,6 +32,13 @@ std::string cause_of(int error);
 /// Makes a folder and those above it. Throws IoError.
 void make_folder(const fs::path& folder);
 
+/// Throws Error where a folder between a results folder and this file in it is a link: nothing is written through one, since a results
+/// folder may come from a stranger. The results folder itself may be a link.
+void expect_no_links(const fs::path& file);
+
+/// Renames, and syncs the folder. Throws IoError.
+void rename_file(const fs::path& from, const fs::path& to);
+
 /// Writes a file whole: under a temporary name, every call checked, synced, read back and compared, renamed, the folder synced. Throws
 /// Error, and leaves the file that was there.
 void write_whole(const fs::path& file, const std::string& bytes);
@@ -41,8 +48,11 @@ void replace_whole(const fs::path& file, const std::function<void(const fs::path
 /// Removes what killed writers left in a folder and below: the temporary files of processes that are no more.
 void remove_stale(const fs::path& folder);
 
-/// A file's text. Throws Error where it cannot be read or is longer than `limit` bytes.
+/// A file's text. Throws Error where it cannot be read, is no regular file or is longer than `limit` bytes.
 std::string read_whole(const fs::path& file, std::size_t limit);
+
+/// The JSON value of a text; null where it is none. Throws Error where it is nested more than 100 deep.
+Json parse_shallow(const std::string& text);
 
 /// JSON objects of ours carry a checksum. read_json throws Damaged where it does not hold; null where there is no file.
 void write_json(const fs::path& file, Json object);

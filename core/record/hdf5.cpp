@@ -82,7 +82,7 @@ Handle create_file(const fs::path& file) {
   good(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "set the format");
   const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "make creation properties");
   good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "track the order");
-  return {H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, "create " + file.string()};
+  return {H5Fcreate(file.c_str(), H5F_ACC_EXCL, creation, access), H5Fclose, "create " + file.string()};
 }
 
 }  // namespace
@@ -137,8 +137,8 @@ void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
   }
   const std::string other = contents.differs(contents_of(file));
   if (!other.empty())
-    throw Error(fmt::format("cannot write {}: {} was read back otherwise than it was written; what was there before is kept", file.string(),
-                            other));
+    throw IoError(fmt::format("cannot write {}: {} was read back otherwise than it was written; what was there before is kept",
+                              file.string(), other));
 }
 
 void write_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {

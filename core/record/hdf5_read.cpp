@@ -119,6 +119,26 @@ Array read_data(hid_t parent, hid_t data, const std::string& name) {
   return out;
 }
 
+/// Where HDF5 puts the strings of an array: many elements may name one long string, and each is a copy.
+struct TextMemory {
+  std::size_t left = longest_text;
+  std::vector<void*> blocks;
+
+  TextMemory() = default;
+  TextMemory(const TextMemory&) = delete;
+  TextMemory& operator=(const TextMemory&) = delete;
+  ~TextMemory() {
+    for (void* block : blocks) std::free(block);
+  }
+  static void* take(std::size_t size, void* self) {
+    auto& memory = *static_cast<TextMemory*>(self);
+    if (size > memory.left) return nullptr;
+    memory.left -= size;
+    return memory.blocks.emplace_back(std::malloc(std::max<std::size_t>(1, size)));
+  }
+  static void leave(void*, void*) {}  // all at once, at the end
+};
+
 bool is_text(hid_t type) { return H5Tget_class(type) == H5T_STRING; }
 
 std::vector<std::string> read_strings(hid_t parent, hid_t data, const std::string& name) {
@@ -127,9 +147,12 @@ std::vector<std::string> read_strings(hid_t parent, hid_t data, const std::strin
   const Extent extent = extent_of(parent, data, name, sizeof(char*));
   std::vector<char*> pointers(extent.count, nullptr);
   if (pointers.empty()) return {};
-  good(H5Dread(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), parent, "read " + name);
+  TextMemory memory;
+  const Handle transfer(H5Pcreate(H5P_DATASET_XFER), H5Pclose, "make transfer properties");
+  good(H5Pset_vlen_mem_manager(transfer, TextMemory::take, &memory, TextMemory::leave, &memory), parent, "bound the strings of " + name);
+  good(H5Dread(data, type, H5S_ALL, H5S_ALL, transfer, pointers.data()), parent, "read " + name);
   std::vector<std::string> out;
-  for (char* text : pointers) out.emplace_back(text ? text : ""), H5free_memory(text);
+  for (const char* text : pointers) out.emplace_back(text ? text : "");
   return out;
 }
 
@@ -225,10 +248,13 @@ class Walk {
 };
 
 Handle opened(const fs::path& file) {
-  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);  // HDF5 says the same of a missing file and of a damaged one
+  // HDF5 says the same of a missing file and of a damaged one, and would wait for the writer of a pipe.
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw io_error("open", file, errno);
+  struct stat about {};
+  const bool regular = fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
   close(fd);
-  if (!fs::is_regular_file(file)) throw Damaged(file, "it is no regular file");
+  if (!regular) throw Damaged(file, "it is no regular file");
   const hid_t h5 = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (h5 >= 0) return {h5, H5Fclose, ""};
   if (const int error = hdf5_errno(); error != 0) throw io_error("open", file, error);
@@ -297,23 +323,32 @@ auto or_damaged(const fs::path& file, F&& read) {
 
 }  // namespace
 
+namespace {
+
+void walk(const fs::path& file, hid_t h5, Contents* contents) {
+  or_damaged(file, [&] { Walk(contents).group(Handle(H5Gopen2(h5, "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
+}
+
+}  // namespace
+
 Contents contents_of(const fs::path& file) {
   Contents out;
-  or_damaged(file, [&] { Walk(&out).group(Handle(H5Gopen2(opened(file), "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
+  walk(file, opened(file), &out);
   return out;
 }
 
 Handle open_file(const fs::path& file) {
   Handle out = opened(file);
-  or_damaged(file, [&] { Walk(nullptr).group(Handle(H5Gopen2(out, "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
+  walk(file, out, nullptr);
   return out;
 }
 
 Handle open_verified(const fs::path& file) {
-  const Contents contents = contents_of(file);
+  Contents contents;
   Handle out = opened(file);
-  if (H5Aexists(out, digest_name) <= 0 || read_text(out, digest_name) != contents.digest())
-    throw Damaged(file, "its checksum does not hold");
+  walk(file, out, &contents);
+  if (H5Aexists(out, digest_name) <= 0) throw Damaged(file, "it carries no checksum");
+  if (read_text(out, digest_name) != contents.digest()) throw Damaged(file, "its checksum does not hold");
   return out;
 }
 

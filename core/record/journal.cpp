@@ -10,8 +10,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <limits>
+#include <sstream>
 
 namespace scorelab::record {
 namespace {
@@ -32,26 +32,29 @@ double number(const Json& value) {
   return value == "-inf" ? -inf : std::numeric_limits<double>::quiet_NaN();
 }
 
-/// The length of a file up to the end of its last whole line.
-off_t whole_lines(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in.seekg(0, std::ios::end)) return 0;
-  for (auto end = static_cast<off_t>(in.tellg()); end > 0;) {
+/// Cuts what stands behind the last whole line; 0, or an errno.
+int cut_torn_line(int fd) {
+  const off_t size = lseek(fd, 0, SEEK_END);
+  if (size < 0) return errno;
+  for (off_t end = size; end > 0;) {
     char block[4096];
     const off_t begin = std::max<off_t>(0, end - static_cast<off_t>(sizeof block));
-    in.seekg(begin);
-    in.read(block, end - begin);
-    for (off_t i = end - begin; i-- > 0;)
-      if (block[i] == '\n') return begin + i + 1;
+    const ssize_t n = pread(fd, block, static_cast<std::size_t>(end - begin), begin);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != end - begin) return n < 0 ? errno : EIO;
+    for (off_t i = n; i-- > 0;)
+      if (block[i] == '\n') return begin + i + 1 == size || ftruncate(fd, begin + i + 1) == 0 ? 0 : errno;
     end = begin;
   }
-  return 0;
+  return ftruncate(fd, 0) == 0 ? 0 : errno;
 }
 
 std::int64_t whole(const Json& value) {
   if (!value.is_number_integer()) throw Json::type_error::create(302, "a step is no integer", &value);
   return value;
 }
+
+constexpr std::size_t longest_journal = std::size_t{1} << 31;
 
 /// A line's last member is the CRC-32 of what stands before it.
 const std::string crc_mark = ",\"crc\":\"";
@@ -70,10 +73,9 @@ bool holds(const std::string& line) {
 
 Journal::Journal(const fs::path& file) : file_(file) {
   make_folder(file.parent_path());
-  fd_ = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+  fd_ = open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) throw io_error("open", file, errno);
-  if (ftruncate(fd_, whole_lines(file)) != 0) {
-    const int error = errno;
+  if (const int error = cut_torn_line(fd_); error != 0) {
     close(fd_);
     throw io_error("cut the torn end of", file, error);
   }
@@ -100,6 +102,12 @@ Journal::~Journal() {
   syncer_.join();
   fdatasync(fd_);
   close(fd_);
+}
+
+bool Journal::in_place() const {
+  struct stat ours {
+  }, there{};
+  return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
 void Journal::write(std::string line) {
@@ -147,10 +155,16 @@ void Journal::sync() {
 
 Lines read_lines(const fs::path& file) {
   Lines out;
-  std::ifstream in(file, std::ios::binary);
+  std::error_code none;
+  if (fs::symlink_status(file, none).type() == fs::file_type::not_found) return out;
+  std::istringstream in(read_whole(file, longest_journal));
   for (std::string line; std::getline(in, line);) {
     const bool torn = in.eof();  // the last line of a live journal
-    Json j = holds(line) ? Json::parse(line, nullptr, false) : Json();
+    Json j;
+    try {
+      if (holds(line)) j = parse_shallow(line);
+    } catch (const Error&) {  // too deep to be ours
+    }
     if (!j.is_object()) {
       out.damaged += !torn;
       continue;

@@ -24,6 +24,8 @@ class Journal {
  public:
   /// Opens for appending; cuts a torn last line. Throws Error.
   explicit Journal(const fs::path& file);
+  /// Whether the file that was opened is still there: not removed, nor replaced.
+  bool in_place() const;
   ~Journal();
 
   void declare(const std::string& stream, const std::vector<Column>& columns);
@@ -54,7 +56,7 @@ struct Events {
   std::vector<std::int64_t> step;
 };
 
-/// The lines of a journal whose checksum holds, without it.
+/// The lines of a journal whose checksum holds, without it; none where there is no file. Throws Error where it cannot be read.
 struct Lines {
   std::vector<Json> lines;
   std::size_t damaged = 0;  ///< lines left out; a torn last one does not count

@@ -110,13 +110,14 @@ std::int64_t traced(const fs::path& folder) {
   if (!fs::exists(folder / "trace.h5")) return 0;
   try {
     return read(open_verified(folder / "trace.h5"), "t", {Type::f32, Type::f64}, 2).shape[1];
-  } catch (const Error&) {
+  } catch (const Damaged&) {
     return 0;
   }
 }
 
 Trace load_trace(const fs::path& folder, std::int64_t count) {
   const fs::path file = folder / "trace.h5";
+  if (!fs::exists(file)) damaged(file, "it is gone");
   const Handle h5 = open_verified(file);
   if (read_text(h5, "stage") != stage_of(folder)) damaged(file, "it holds the paths of another place");
   Array t = read(h5, "t", {Type::f32, Type::f64}, 2), x = read(h5, "x");

@@ -213,13 +213,28 @@ bool is_current(const View& v) try {
   return false;
 }
 
-void write_view(const View& v) {
-  fs::create_directories(v.folder);
+namespace {
+void write_current(const View& v);
+}
+
+void write_view(const View& v) try { write_current(v); } catch (const Damaged& e) {
+  for (const auto& s : v.sources) {  // what is damaged is not done: the next run makes it again
+    const fs::path folder = stage_folder(v.results, s.key);
+    if (s.done && std::string(e.what()).find(folder.string()) != std::string::npos) reopen(folder);
+  }
+  throw;
+}
+
+namespace {
+
+void write_current(const View& v) {
+  make_folder(v.folder);
   remove_stale(v.folder);
   Story story;
   std::string lines;
   for (const auto& s : v.sources) {
     const fs::path journal = stage_folder(v.results, s.key) / "journal.jsonl";
+    if (s.done && !fs::exists(journal)) throw Damaged(journal, "it is gone");
     std::string from, to;  // a metric that was measured under another label
     if (s.kind == "evaluate" && s.done) {
       const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
@@ -270,5 +285,7 @@ void write_view(const View& v) {
     attribute(status, "written", now());
   });
 }
+
+}  // namespace
 
 }  // namespace scorelab::record

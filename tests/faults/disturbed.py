@@ -151,8 +151,8 @@ class Bench:
         assert code is None or done.code == code, f"expected exit {code}, got {done}"
         return done
 
-    def start(self, *arguments, faults=(), more=None):
-        return Live(self, arguments, self.environment(faults, more))
+    def start(self, *arguments, faults=(), more=None, **how):
+        return Live(self, arguments, self.environment(faults, more), **how)
 
     # What is there.
     def stages(self, kind=None, name=None, label=""):
@@ -245,7 +245,7 @@ def endures(bench, name, reference, faults, word=None, causes=None, **how):
 class Live:
     """A program that runs; it is held where a fault STOPs it, and whoever it started ends with it."""
 
-    def __init__(self, bench, arguments, environment):
+    def __init__(self, bench, arguments, environment, **how):
         self.log = bench.folder / f"stderr.{len(list(bench.folder.glob('stderr.*')))}"
         with open(self.log, "wb") as err:
             self.process = subprocess.Popen(
@@ -256,6 +256,7 @@ class Live:
                 stdout=subprocess.DEVNULL,
                 stderr=err,
                 start_new_session=True,
+                **how,
             )
         self.started = set()
 

@@ -85,6 +85,14 @@ def test_a_host_that_cannot_open_a_file(tmp_path, request, kind, what):
     tried(tmp_path, request, kind, "open", what, 1, 0, needed=False, program="/scorelab-host")
 
 
+@pytest.mark.parametrize("n", [1, 2, slow(3), slow(4)])
+def test_a_journal_that_cannot_be_opened_now_keeps_its_rows(tmp_path, trained, n):
+    bench = Bench(tmp_path / "bench", trained=TRAINED)
+    bench.run("trained", faults=[Fault("write", "results/,journal.jsonl", "KILL", 14, 1, "/scorelab-host")])
+    first, wrong = endures(bench, "trained", trained.numbers, [Fault("open", "journal.jsonl", "EMFILE", n, 1, "/scorelab-host")], "journal")
+    assert not wrong, f"{wrong}\n{first}"
+
+
 @pytest.mark.parametrize("kind", ["samples", slow("journal")])
 def test_short_writes_change_nothing(tmp_path, request, kind):
     reference = reference_of(kind, request)

@@ -110,6 +110,20 @@ def changed(tmp_path, request, grown, kind, place, larger):
     noticed_or_harmless(bench, reference.name, grown[reference.name] if larger else reference.numbers, [file.name], told=not larger)
 
 
+@pytest.mark.parametrize("kind", ["trace", "journal of samples", "journal of a training", "checkpoint", slow("journal of a metric")])
+def test_a_file_that_is_gone_is_made_again(tmp_path, request, kind):
+    reference = request.getfixturevalue(KINDS[kind][0])
+    bench, name = reference.bench.copy(tmp_path / "bench"), reference.name
+    file_of(bench, kind).unlink()
+    for view in (bench.results / name).rglob("run.h5"):
+        view.unlink()
+    for _ in range(2):  # the first may find out only when it is done
+        done = bench.run(name)
+        assert done.code in (0, 1) and not HASTY.search(done.err), done
+    assert done.code == 0, done
+    assert not differences(bench.outcome(name), reference.numbers)
+
+
 @pytest.mark.parametrize(
     "kind, larger", [(k, False) for k in KINDS] + [(k, True) if k in ("first samples", "checkpoint") else slow(k, True) for k in KINDS]
 )

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "catalog/sha256.h"
 #include "objectives_testing.h"
 
 namespace scorelab::test {
@@ -158,6 +159,16 @@ TEST_F(DataFiles, ReadBytesStopsAtItsLimit) {
   EXPECT_THROW(read_bytes(root_), Error) << "a folder";
 }
 
+TEST_F(DataFiles, CompressedFilesThatAreCutShortAreRefused) {
+  write_gzip("whole.gz", std::string(1 << 20, 'a') + std::string(1 << 20, 'b'));
+  std::ifstream in(root_ / "whole.gz", std::ios::binary);
+  const std::string packed{std::istreambuf_iterator<char>(in), {}};
+  for (const std::size_t kept : {packed.size() / 2, packed.size() - 9, packed.size() - 4, packed.size() - 1}) {
+    write("cut.gz", packed.substr(0, kept));
+    EXPECT_THROW(read_bytes(root_ / "cut.gz"), Error) << kept << " of " << packed.size() << " bytes";
+  }
+}
+
 std::string digit_lines(const std::string& last, int before = 3) {
   std::string line, out;
   for (int i = 0; i < 64; ++i) line += std::to_string(i % 17) + ",";
@@ -206,6 +217,34 @@ TEST_F(DataFiles, CifarRecordsAreWholeAndOfTenClasses) {
   EXPECT_THAT(refused("cifar10"), HasSubstr("3072"));
   fs::remove(root_ / "cifar10/data_batch_1.bin");
   EXPECT_THAT(refused("cifar10"), HasSubstr("data_batch"));
+}
+
+/// A file that comes into the folder when the plan is made is in no key.
+TEST_F(DataFiles, CifarReadsTheFilesThatWerePlanned) {
+  write("cifar10/data_batch_1.bin", std::string(2 * 3073, '\3'));
+  write("cifar10/data_batch_2.bin", std::string(3 * 3073, '\3'));
+  Json config = plugin("dataset", "cifar10");
+  const std::string planned = (root_ / "cifar10/data_batch_1.bin").string();
+  config["files"][planned] = sha256_file(planned);
+  const auto out = host::make_as<DataSet>(config);
+  const World w = world(plugin("scheduler", "vp"), nullptr, {1});
+  host::prepare(out, config, w.setting());
+  EXPECT_EQ(out->size(), 2);
+}
+
+/// The folder that has what is wanted is taken, though another before it has a part of the set.
+TEST_F(DataFiles, AFolderThatLacksWhatIsDeclaredIsPassedOver) {
+  write("first/own/t10k-images-idx3-ubyte", three_images());
+  write("first/" + images, "not what was planned");
+  write("second/" + images, three_images());
+  setenv("SCORELAB_DATA", ((root_ / "first").string() + ":" + (root_ / "second").string()).c_str(), 1);
+  Json config = plugin("dataset", "idx", own);
+  const std::string planned = (root_ / "second" / images).string();
+  config["files"][planned] = sha256_file(planned);
+  const auto out = host::make_as<DataSet>(config);
+  const World w = world(plugin("scheduler", "vp"), nullptr, {1});
+  host::prepare(out, config, w.setting());
+  EXPECT_EQ(out->size(), 3);
 }
 
 TEST_F(DataFiles, WhatAsksForLabelsSaysThatThereAreNone) {
