@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <iostream>
+#include <map>
 
 #include "cli/command.h"
 #include "cli/hosts.h"
@@ -22,6 +23,21 @@ const std::pair<const char*, Add> verbs[] = {
     {"check", add_check}, {"plan", add_plan},       {"run", add_run},       {"compare", add_compare},     {"report", add_report},
     {"show", add_show},   {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce}, {"gc", add_gc},
     {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor},       {"data", add_data}};
+
+}  // namespace
+
+namespace scorelab::cli {
+
+void handle_signal(int number, void (*handler)(int)) {
+  static std::map<int, bool> ignored;
+  struct sigaction now {};
+  const auto [it, first] = ignored.try_emplace(number, sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN);
+  if (!it->second) std::signal(number, handler);
+}
+
+}  // namespace scorelab::cli
+
+namespace {
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
@@ -55,10 +71,10 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
 
 /// The exit code, unless what was to be read on stdout was lost on the way (to a full disk, say). A reader that went away has had enough.
 int written(int code) {
-  errno = 0;
-  if (std::cout.flush() || errno == EPIPE || code != done) return code;
-  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n",
-                           errno ? std::strerror(errno) : "an earlier write failed");
+  std::cout.flush();
+  const int error = stdout_error();
+  if (error == 0 || error == EPIPE || code != done) return code;
+  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n", std::strerror(error));
   return failed;
 }
 
@@ -68,6 +84,7 @@ int main(int argc, char** argv) {
   scorelab::record::open_standard_descriptors();
   show_control_characters();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone stops no work
+  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have ignored it: then nobody could say how a program ended
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
   CLI::App app{"scorelab: experiments with diffusion and score-based models, from a manifest to a verdict"};
   app.set_version_flag("--version", SCORELAB_VERSION);

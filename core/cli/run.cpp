@@ -9,7 +9,9 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
+#include "catalog/trust.h"
 #include "cli/command.h"
 #include "cli/observations.h"
 #include "cli/planning.h"
@@ -38,6 +40,15 @@ Json resolved_of(const manifest::Comparison& c, const manifest::Experiment& e) {
   }
   if (!e.guides.empty()) out["guides"] = e.guides;  // a list: their order counts
   return out;
+}
+
+/// What this manifest runs may be run from the results later too, where its plugins lie as copies.
+void remember_programs(const Json& value) {
+  static std::set<std::string> remembered;
+  if (value.is_object() && value.contains("sha256") && value["sha256"].is_string() && remembered.insert(value["sha256"]).second)
+    catalog::remember_program(value["sha256"]);
+  if (value.is_structured())
+    for (const auto& inner : value) remember_programs(inner);
 }
 
 Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments& a) {
@@ -82,6 +93,7 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
     } catch (const Error&) {  // it is written anew
     }
   }
+  for (const auto& cell : l.cells) remember_programs(cell.resolved);
   save(l);
   return l;
 }
@@ -102,11 +114,11 @@ void forget(const plan::Plan& plan, const std::vector<std::size_t>& stages, cons
 /// While no stage runs, a signal ends the program at once: nothing is half done.
 void end_on_signals() {
   for (const int number : {SIGTERM, SIGHUP, SIGUSR1})
-    std::signal(number, [](int) {
+    handle_signal(number, [](int) {
       put(STDERR_FILENO, "stopped; the same command goes on\n");
       _exit(stopped);
     });
-  std::signal(SIGINT, [](int) { _exit(interrupted); });
+  handle_signal(SIGINT, [](int) { _exit(interrupted); });
 }
 
 std::vector<std::size_t> unfinished(const plan::Plan& plan, const std::vector<std::size_t>& selected) {
@@ -216,7 +228,9 @@ int run_files(const std::vector<std::string>& files, const RunArguments& a) {
     table += line(*all[i], a, own, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     if (!a.json) std::cout << "\n";
   }
-  (a.json ? std::cerr : std::cout) << table << fmt::format("next: scorelab report {}\n", fmt::join(files, " "));
+  std::vector<std::string> names;
+  for (const auto& loaded : all) names.push_back(loaded->comparison.name);
+  (a.json ? std::cerr : std::cout) << table << fmt::format("next: scorelab report {}\n", fmt::join(names, " "));
   return code;
 }
 

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "catalog/sha256.h"
-#include "catalog/trust.h"
 #include "cli/command.h"
 #include "cli/summary.h"
 #include "cli/terminal.h"
@@ -29,11 +28,10 @@ void freeze(Json& value, const fs::path& results) {
     const auto whole = [&](const fs::path& f) { return fs::is_regular_file(fs::symlink_status(f)) && sha256_file(f) == hash; };
     if (checked.insert(copy.string()).second && !whole(copy))
       record::replace_whole(copy, [&](const fs::path& temporary) {
-        fs::copy_file(file, temporary, fs::copy_options::overwrite_existing);
+        fs::copy_file(file, temporary);
         if (!whole(temporary)) throw Error(fmt::format("{} was built again while it was planned; run it again", file.string()));
       });
     value["file"] = copy.string();
-    if (checked.insert(hash).second && !catalog::is_trusted(copy.parent_path())) catalog::remember_program(hash);
   }
   if (value.is_structured())
     for (auto& inner : value) freeze(inner, results);
@@ -71,8 +69,8 @@ Runner::Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Laun
 }
 
 int Runner::run() {
-  std::signal(SIGINT, [](int) { interrupts = interrupts + 1; });
-  for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) std::signal(number, [](int) { terminations = terminations + 1; });
+  handle_signal(SIGINT, [](int) { interrupts = interrupts + 1; });
+  for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) handle_signal(number, [](int) { terminations = terminations + 1; });
   for (std::vector<std::string> before; true;) {
     const auto keys = hand_over_all();
     if (keys.empty() || stopping_) break;
@@ -94,7 +92,7 @@ int Runner::run() {
       refresh_now_and_then();
     }
     if (interrupts > 0) return interrupted;
-    if (terminations > 0 || (stopped_ && failed_.empty())) return stopped;
+    if (terminations > 0 || (stopped_ && failed_code_ == done)) return stopped;
   }
   return failed_code_;
 }
@@ -167,19 +165,15 @@ void Runner::note_failure(const std::string& key, const std::string& message) co
 }
 
 void Runner::pass_on_signals() {
-  if (interrupts + terminations > told_) {
-    told_ = interrupts + terminations;
-    stopping_ = true;
-    if (interrupts > 1 && !killed_) {
-      killed_ = true;
-      for (auto& w : workers_)
-        if (w.host) w.host->signal(SIGKILL);
-    } else if (told_ == 1) {
-      for (auto& w : workers_)
-        if (w.host) w.host->signal(SIGTERM);
-      progress_.line(interrupts > 0 ? "stopping: a checkpoint is written first; Ctrl-C again stops now"
-                                    : "stopping: a checkpoint is written first");
-    }
+  if (interrupts > 1 && !killed_) {
+    killed_ = stopping_ = told_ = true;
+    for (auto& w : workers_)
+      if (w.host) w.host->signal(SIGKILL);
+  } else if (interrupts + terminations > 0 && !told_) {  // several may have come since the last look
+    told_ = true;
+    stop_all();
+    progress_.line(interrupts > 0 ? "stopping: a checkpoint is written first; Ctrl-C again stops now"
+                                  : "stopping: a checkpoint is written first");
   }
   if (options_.max_failures > 0 && failed_.size() >= options_.max_failures && !stopping_) {
     stop_all();

@@ -56,10 +56,10 @@ class Runner {
   std::set<std::string> failed_, waited_for_;
   std::set<std::string> told_done_, warned_;
   std::map<std::string, int> made_;  // how often each stage was reported done
-  int failed_code_ = 0, told_ = 0;
-  bool died_ = false;  // a host, since the work was handed over
-  bool stopping_ = false, killed_ = false, stopped_ = false;
-  std::set<std::string> live_;  // stages that have shown progress since the last refresh
+  int failed_code_ = 0;
+  bool died_ = false;                                                        // a host, since the work was handed over
+  bool stopping_ = false, told_ = false, killed_ = false, stopped_ = false;  // told_: the hosts, of a signal
+  std::set<std::string> live_;                                               // stages that have shown progress since the last refresh
   clock::time_point next_refresh_{};
 };
 

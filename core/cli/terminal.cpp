@@ -62,6 +62,7 @@ class Escaping final : public std::streambuf {
  public:
   explicit Escaping(int fd) : fd_(fd) {}
   ~Escaping() override { sync(); }
+  int error = 0;  ///< errno of the first write that failed
 
  protected:
   int_type overflow(int_type c) override {
@@ -77,7 +78,10 @@ class Escaping final : public std::streambuf {
     text_.clear();
     for (std::size_t done = 0; done < out.size();) {
       const ssize_t n = ::write(fd_, out.data() + done, out.size() - done);
-      if (n < 0 && errno != EINTR) return -1;
+      if (n < 0 && errno != EINTR) {
+        if (error == 0) error = errno;
+        return -1;
+      }
       if (n > 0) done += static_cast<std::size_t>(n);
     }
     return 0;
@@ -92,11 +96,20 @@ class Escaping final : public std::streambuf {
 
 std::string visible(const std::string& text) { return escaped(text, false); }
 
+namespace {
+Escaping& standard_output() {
+  static Escaping out(STDOUT_FILENO);
+  return out;
+}
+}  // namespace
+
 void show_control_characters() {
   std::ios::sync_with_stdio(false);
-  static Escaping out(STDOUT_FILENO), err(STDERR_FILENO);
-  std::cout.rdbuf(&out), std::cerr.rdbuf(&err);
+  static Escaping err(STDERR_FILENO);
+  std::cout.rdbuf(&standard_output()), std::cerr.rdbuf(&err);
 }
+
+int stdout_error() { return standard_output().error; }
 
 void put(int fd, const std::string& text) { [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size()); }
 

@@ -87,7 +87,7 @@ Ended run_program(const Program& program, std::size_t limit) {
     if (n <= 0) break;
     ended.output.append(buffer, std::min(static_cast<std::size_t>(n), limit - std::min(limit, ended.output.size())));
   }
-  int code = 0;
+  int code = 127 << 8;  // where nobody can say how it ended
   while (waitpid(pid, &code, 0) < 0 && errno == EINTR) {
   }
   ended.code = WIFEXITED(code) ? WEXITSTATUS(code) : 128 + WTERMSIG(code);

@@ -150,6 +150,16 @@ def test_a_table_that_is_lost_is_no_success(plain, what):
     assert "stdout" in said and not HASTY.search(said), said
 
 
+def test_a_reader_that_has_had_enough_is_no_failure(tmp_path):
+    """Of more than is collected before it is written."""
+    bench = Bench(tmp_path / "bench", many=PLAIN.replace("seeds     = [3]", "seeds     = 1000"))
+    script = '"$1" plan many.toml --json | head -c 1; echo "${PIPESTATUS[0]}"'
+    done = subprocess.run(["bash", "-c", script, "bash", str(program())], cwd=bench.folder, env=bench.environment(),
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    assert len(bench.call("plan", "many.toml", "--json").out) > 1 << 18, "it fits into a pipe"
+    assert done.stdout[1:] == b"0\n" and not done.stderr, done
+
+
 # Signals.
 
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
@@ -188,6 +198,33 @@ def test_a_signal_in_a_training(tmp_path, trained, number):
     )
     with h5py.File(train / "checkpoint.h5") as f:
         assert int(f.attrs["step"]) >= last > 0, "what was reported last is not in the checkpoint"
+    bench.run("trained", code=0)
+    assert not differences(bench.outcome("trained"), trained.numbers)
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_so(tmp_path, trained):
+    """nohup, which does so, is how a run outlives its terminal."""
+    bench = Bench(tmp_path / "bench", trained=TRAINED)
+    held = Fault("write", "results/,journal.jsonl", "STOP", 12, 1, "/scorelab-host")
+    with bench.start("run", "trained.toml", faults=[held], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as live:
+        live.held()
+        os.kill(live.process.pid, signal.SIGHUP)
+        assert live.wait() == 0, live.stderr()
+    assert not differences(bench.outcome("trained"), trained.numbers)
+
+
+def test_two_signals_at_once_stop_the_hosts_too(tmp_path, trained):
+    """A terminal that closes and a service manager send two: HUP and TERM."""
+    bench = Bench(tmp_path / "bench", trained=TRAINED)
+    with bench.start("run", "trained.toml", faults=[Fault("write", "results/,journal.jsonl", "STOP", 12, 1, "/scorelab-host")]) as live:
+        live.held()
+        os.kill(live.process.pid, signal.SIGSTOP)
+        os.kill(live.process.pid, signal.SIGHUP)
+        os.kill(live.process.pid, signal.SIGTERM)
+        os.kill(live.process.pid, signal.SIGCONT)
+        live.says("stopping")
+        assert live.wait() == 75, live.stderr()
+    assert not (bench.stages("train")[0] / "stage.json").exists(), "the training went on to its end"
     bench.run("trained", code=0)
     assert not differences(bench.outcome("trained"), trained.numbers)
 
