@@ -16,6 +16,7 @@ void trust_for_now(const std::filesystem::path& folder);
 /// A plugin's file that was loaded from scorelab's own or a trusted folder, by its SHA-256: copies of it may be loaded too, wherever they
 /// lie.
 bool is_known_program(const std::string& sha256);
+/// In $XDG_CONFIG_HOME/scorelab/programs; where that cannot be written, for this call and its hosts.
 void remember_program(const std::string& sha256);
 
 }  // namespace scorelab::catalog

@@ -20,7 +20,8 @@ constexpr std::size_t longest_diff = 60000;
 
 /// A small text file; empty where it is not there.
 std::string text_of(const fs::path& file) {
-  if (!fs::is_regular_file(file)) return "";
+  std::error_code none;
+  if (!fs::is_regular_file(file, none)) return "";
   try {
     return record::read_whole(file, std::size_t{1} << 24);
   } catch (const Error&) {
@@ -78,8 +79,10 @@ std::string head_of(const Repository& r) {
 
 /// The changes, by git itself in a git folder of our own: it has the repository's objects and index, and none of its configuration.
 std::string diff_of(const Repository& r, const std::string& sha) {
-  std::string name = (fs::temp_directory_path() / "scorelab-git-XXXXXX").string();
-  if (!mkdtemp(name.data())) return "";
+  std::error_code none;
+  std::string name = (fs::temp_directory_path(none) / "scorelab-git-XXXXXX").string();
+  const auto unknown = [](const std::string& why) { return fmt::format("[what is changed is not known: {}]", why); };
+  if (none || !mkdtemp(name.data())) return unknown("there is no folder for temporary files");
   const fs::path own = name;
   std::string out;
   try {
@@ -93,22 +96,23 @@ std::string diff_of(const Repository& r, const std::string& sha) {
       if (const std::string file = entry.path().filename();
           (file == "index" || file.rfind("sharedindex.", 0) == 0) && entry.is_regular_file())
         fs::copy_file(entry.path(), own / file);
-    out = run_program({{"git", "--no-pager", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all", sha},
-                       "",
-                       r.top,
-                       {{"GIT_DIR", own.string()},
-                        {"GIT_WORK_TREE", r.top.string()},
-                        {"GIT_CONFIG_GLOBAL", "/dev/null"},
-                        {"GIT_CONFIG_NOSYSTEM", "1"},
-                        {"GIT_CONFIG_COUNT", "0"},
-                        {"GIT_CONFIG_PARAMETERS", ""},
-                        {"GIT_EXTERNAL_DIFF", ""},
-                        {"GIT_ATTR_NOSYSTEM", "1"},
-                        {"GIT_OPTIONAL_LOCKS", "0"}}})
-              .output;
-  } catch (const fs::filesystem_error&) {  // the diff is what is worth knowing where it can be had
+    const Ended git =
+        run_program({{"git", "--no-pager", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all", sha},
+                     "",
+                     r.top,
+                     {{"GIT_DIR", own.string()},
+                      {"GIT_WORK_TREE", r.top.string()},
+                      {"GIT_CONFIG_GLOBAL", "/dev/null"},
+                      {"GIT_CONFIG_NOSYSTEM", "1"},
+                      {"GIT_CONFIG_COUNT", "0"},
+                      {"GIT_CONFIG_PARAMETERS", ""},
+                      {"GIT_EXTERNAL_DIFF", ""},
+                      {"GIT_ATTR_NOSYSTEM", "1"},
+                      {"GIT_OPTIONAL_LOCKS", "0"}}});
+    out = git.code == 0 ? git.output : unknown(fmt::format("git diff ended with code {}", git.code));
+  } catch (const std::exception& e) {  // the run goes on without it
+    out = unknown(e.what());
   }
-  std::error_code none;
   fs::remove_all(own, none);
   return out;
 }

@@ -2,6 +2,7 @@
 #include <scorelab/error.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <iostream>
 #include <optional>
 #include <set>
@@ -99,32 +100,46 @@ std::vector<Garbage> garbage(const fs::path& results) {
   return out;
 }
 
-/// What was moved away before: each gc has a folder of its own, named by its time.
+/// 2026-11-28T09:30:00Z.4711: what a gc moved away lies in a folder of its own, named by its time and process.
+std::string trash_name() { return fmt::format("{}.{}", record::now(), getpid()); }
+bool is_trash_name(const std::string& name) {
+  const std::string form = "0000-00-00T00:00:00Z.";
+  if (name.size() <= form.size()) return false;
+  for (std::size_t i = 0; i < name.size(); ++i)
+    if (i >= form.size() || form[i] == '0' ? !std::isdigit(static_cast<unsigned char>(name[i])) : name[i] != form[i]) return false;
+  return true;
+}
+
+/// What was moved away before.
 std::vector<Garbage> trash(const fs::path& results) {
   std::vector<Garbage> out;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(results / ".trash", none))
-    if (fs::is_directory(entry.symlink_status())) out.push_back({entry.path(), "in the trash", size_of(entry.path())});
+    if (fs::is_directory(entry.symlink_status()) && is_trash_name(entry.path().filename().string()))
+      out.push_back({entry.path(), "in the trash", size_of(entry.path())});
   return out;
 }
 
-/// Moves it to where gc can take it back from; a stage that a process has claimed since stays.
+/// Moves it into the trash; a stage that a process has claimed since stays.
 bool move_away(const fs::path& path, const fs::path& to) {
   std::optional<record::Claim> claim;
   if (fs::is_directory(fs::symlink_status(path))) {
     claim.emplace(path, true);
     if (!claim->held()) return false;
   }
-  fs::create_directories(to);
-  fs::rename(path, to / path.filename());
+  record::make_folder(to);
+  record::rename_file(path, to / path.filename());
   return true;
 }
 
 int collect(const fs::path& results, bool dry, bool empty_trash, bool json) {
+  for (const char* own : {".stages", ".plugins", ".trash"})
+    if (fs::is_symlink(results / own))
+      throw Error(fmt::format("{} is a link: it is not followed, and nothing is moved or removed", (results / own).string()));
   std::optional<record::ResultsLock> lock;  // no run plans meanwhile, no other gc is at work
   if (!dry && fs::exists(results)) lock.emplace(results, record::ResultsLock::Mode::remove);
   const auto all = empty_trash ? trash(results) : garbage(results);
-  const fs::path bin = results / ".trash" / fmt::format("{}.{}", record::now(), getpid());
+  const fs::path bin = results / ".trash" / trash_name();
   const std::string does = empty_trash ? (dry ? "would remove" : "removed") : (dry ? "would move" : "moved");
   std::uintmax_t bytes = 0;
   std::size_t count = 0;

@@ -101,14 +101,16 @@ report::Sources sources_of(const Launched& l) {
     for (const auto& s : l.replicates[i].stages) {
       const Json done = s.kind == "evaluate" ? stored(l, s, "stage.json") : Json();
       if (!done.contains("arrays")) continue;
-      for (const auto& a : done["arrays"]) {
-        if (a.at("name") != name) continue;
-        return record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
+      const auto found = record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&]() -> std::optional<report::Measured> {
+        for (const auto& a : done["arrays"]) {
+          if (a.at("name") != name) continue;
           report::Measured out{a.at("along"), a.at("unit"), a.at("at").get<std::vector<double>>(), {}};
           for (const auto& v : a.at("values")) out.values.push_back(record::number_of(v));
           return out;
-        });
-      }
+        }
+        return {};
+      });
+      if (found) return found;
     }
     return {};
   };
@@ -122,7 +124,7 @@ double seconds_of(const Launched& l) {
   double out = 0;
   for (const auto& key : keys) {
     const Json done = stored(l, {"", key, "", ""}, "stage.json");
-    if (!done.is_null()) out += done.value("seconds", 0.0);
+    if (done.contains("seconds") && done["seconds"].is_number()) out += done["seconds"].get<double>();
   }
   return out;
 }
@@ -158,6 +160,7 @@ report::Entry report_on(const Launched& l, const compare::Data& data, const std:
       r.tables.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
   r.verdicts = compare::judge(data);
   r.folder = l.results / l.name / "figures";
+  record::expect_no_links(r.folder / "");
   const auto sources = sources_of(l);
   const auto first = data.observations.empty() ? std::nullopt : sources.samples(0);
   auto figures = data.comparison.figures.empty() ? report::default_figures(data, first && first->shape.size() == 2 && first->shape[1] >= 2)

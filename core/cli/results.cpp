@@ -72,7 +72,8 @@ bool stays_inside(const std::string& path) {
 Launched launched_of(const Json& j, const fs::path& results, const std::string& name, const fs::path& file) {
   Launched l{results, j.at("name"), j.at("question"), j.at("manifest_file"), j.at("manifest"), j.at("comparison"), j.at("provenance"), {},
              {},      {},           j.at("searched"), j.at("warnings")};
-  manifest::comparison_of(l.comparison);  // complains of another shape
+  for (const auto& f : manifest::comparison_of(l.comparison).figures)  // which complains of another shape
+    if (!manifest::plain_name(f.name)) throw record::Damaged(file, "it names a figure that cannot be one");
   if (l.name != name || !stays_inside(l.name)) throw record::Damaged(file, "it is of another experiment, or was renamed");
   l.provenance.at("launched").get_ref<const std::string&>(), l.provenance.at("command").get_ref<const std::string&>();
   for (const auto& c : j.at("cells")) {

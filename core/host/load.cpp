@@ -41,8 +41,10 @@ const Plugin& load(const std::filesystem::path& file, const std::string& sha256)
   const std::string hash = sha256_file(file);
   if (!sha256.empty() && hash != sha256) throw fail("is not the file that was planned with: it has another SHA-256");
   const auto folder = std::filesystem::weakly_canonical(std::filesystem::absolute(file)).parent_path();
-  if (folder != std::filesystem::weakly_canonical(catalog::built_in_plugins()) && !catalog::is_trusted(folder) &&
-      !catalog::is_known_program(hash))
+  // A copy in a results folder came with the results, whatever folder these lie in.
+  const bool trusted = folder.filename() != ".plugins" &&
+                       (folder == std::filesystem::weakly_canonical(catalog::built_in_plugins()) || catalog::is_trusted(folder));
+  if (!trusted && !catalog::is_known_program(hash))
     throw fail(
         "is a program that you have not trusted: it came with the results; run the manifest again, or name its folder in SCORELAB_TRUST");
   boost::dll::shared_library library;

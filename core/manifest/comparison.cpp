@@ -21,9 +21,13 @@ const std::vector<std::string> comparison_keys{"name",  "question", "seeds",  "p
 bool is_number(const Node& n) { return n.kind == Kind::integer || n.kind == Kind::number; }
 double number_of(const Node& n) { return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number; }
 
+}  // namespace
+
 bool plain_name(const std::string& text) {
   return !text.empty() && text[0] != '.' && text.find_first_of("/[],= \t\"") == text.npos && text.size() <= 100 && is_printable(text);
 }
+
+namespace {
 
 /// What results put beside the folders of variants, and beside those of experiments.
 const std::vector<std::string> files_of_experiment{"report.html", "comparison.csv", "comparison.h5", "figures", "experiment.json"};

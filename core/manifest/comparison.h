@@ -122,6 +122,8 @@ extern const std::vector<std::string> experiment_keys;
 
 /// A text that names something: UTF-8 without control characters.
 bool is_printable(const std::string& text);
+/// Whether a variant or a figure may have this name: it is that of a folder or a file too.
+bool plain_name(const std::string& text);
 
 /// Numbers in one form, so that 7, 7.0 and 7e0 are one label; other texts as they are.
 std::string canonical_label(const std::string& text);

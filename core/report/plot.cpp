@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 #include <scorelab/error.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <set>
 
 #include "process/process.h"
@@ -173,9 +173,9 @@ int draw(const Plot& plot, const std::filesystem::path& folder) {
   const double width = n == 1 ? (square ? 420 : 560) : (square ? 260.0 : 380.0) * static_cast<double>(columns);
   const double height = n == 1 ? (square ? 420 : 360) : (square ? 270.0 : 280.0) * static_cast<double>(rows);
   const auto file = [&](const char* kind) { return folder / (plot.name + "." + kind); };
-  const auto drawn = [](const char* kind) {
-    return fmt::format(".figure.{}.{}", getpid(), kind);
-  };  // a name of ours: gnuplot sees no other
+  // Names of ours, as gnuplot sees no other, which nobody can foresee: a link under one would be written through.
+  std::random_device random;
+  const auto drawn = [own = random()](const char* kind) { return fmt::format(".figure.{:08x}.{}", own, kind); };
   const std::string drawing = body(plot, columns, rows);
   std::string identifier = plot.name;  // gnuplot takes letters, digits and _ alone
   for (char& c : identifier)

@@ -73,6 +73,50 @@ def test_results_from_elsewhere_bring_no_program(lab, monkeypatch):
     assert "not trusted" in report.stderr, report.stderr
 
 
+def test_a_trusted_folder_does_not_vouch_for_the_results_below_it(lab, monkeypatch):
+    another(lab)
+    lab.run('plugins = ["mine"]\n' + EXACT.replace('{ plugin = "pf-ode", steps = 3 }', '{ plugin = "mine/ddim", steps = 3 }')
+            + '[figures.field]\nkind = "score"\n')
+    monkeypatch.setenv("SCORELAB_TRUST", str(lab.folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(lab.folder / "a stranger"))
+    shutil.rmtree(lab.folder / "mine")
+    assert "not trusted" in lab.call("report", "cmp").stderr
+    (lab.folder / "mine").mkdir()
+    lab.write(WITH.replace("NAME", "ddim"))
+    assert lab.call("run", "m.toml").returncode == 0
+
+
+def test_what_a_manifest_runs_is_known_though_nothing_is_left_to_do(lab, monkeypatch):
+    text = EXACT + '[figures.field]\nkind = "score"\n'
+    lab.run(text)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(lab.folder / "another user"))
+    assert "not trusted" in lab.call("report", "cmp").stderr
+    assert "0 to do" in lab.run(None).stderr
+    assert "not trusted" not in lab.call("report", "cmp").stderr
+
+
+def test_a_run_needs_no_home_that_can_be_written(lab, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/proc/nonexistent")
+    lab.run(EXACT)
+
+
+def test_the_name_of_a_folder_trusts_no_other(untrusted):
+    lab = untrusted
+    (lab.folder / "x\n").mkdir()
+    lab.write(WITH.replace('"mine"', '"x\\n/"').replace("NAME", "pf-ode"))
+    refused = lab.call("check", "m.toml", "--trust")
+    assert refused.returncode != 0 and "control characters" in refused.stderr, refused.stderr
+    lab.write(WITH.replace("NAME", "pf-ode"))
+    assert lab.call("check", "m.toml").returncode == 4
+
+
+def test_a_mistake_is_told_beside_what_is_not_trusted(untrusted):
+    lab = untrusted
+    lab.write(WITH.replace("NAME", "pf-ode") + 'claimz = 3\n')
+    refused = lab.call("check", "m.toml")
+    assert refused.returncode == 2 and "claimz" in refused.stderr and "--trust" in refused.stderr, refused.stderr
+
+
 @pytest.mark.parametrize("pipe", [True, False])
 def test_what_is_no_file_among_plugins_is_passed_over(lab, pipe):
     import os
