@@ -14,15 +14,15 @@
 #include "catalog/sha256.h"
 
 namespace scorelab::catalog {
-namespace {
 
-/// Size, times and inode: a file with the same of these has the same contents.
 std::string identity(const fs::path& file) {
   struct stat s {};
   if (stat(file.c_str(), &s) != 0) return "";
   return fmt::format("{}:{}.{}:{}.{}:{}:{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec, s.st_dev,
                      s.st_ino);
 }
+
+namespace {
 
 Json stamp_to_json(const Stamp& s) {
   return {{"kind", s.kind},   {"name", s.name},         {"version", s.version}, {"summary", s.summary},   {"api", s.api},

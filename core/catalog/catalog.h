@@ -85,6 +85,9 @@ std::string with_article(const std::string& kind);
 /// Where the cache lies: $SCORELAB_CACHE, $XDG_CACHE_HOME/scorelab or ~/.cache/scorelab.
 fs::path cache_folder();
 
+/// Size, times and inode: a file with the same of these has the same contents. Empty where there is no such file.
+std::string identity(const fs::path& file);
+
 /// Scorelab's own files, found from the running program: bin/scorelab has plugins/ (build) or lib/scorelab/plugins (installed) beside bin.
 fs::path program_folder();
 fs::path prefix();        ///< what CMAKE_PREFIX_PATH needs

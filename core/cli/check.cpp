@@ -5,6 +5,7 @@
 #include <cctype>
 #include <iostream>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "catalog/sha256.h"
@@ -95,24 +96,30 @@ Json spec_of(const manifest::Experiment& e) {
             {"output", e.output},
             {"guides", e.guides},
             {"seed", 0}};
-  if (!e.sampler.is_null()) spec["sampler"] = e.sampler, spec["sample"] = e.sample, spec["metrics"] = e.metrics;
+  if (e.sampler.is_null()) return spec;
+  spec["sampler"] = e.sampler, spec["sample"] = e.sample, spec["metrics"] = e.metrics;
+  if (const std::string noise = e.sample["noise"]; !noise.empty()) spec["files"][noise] = e.files.at(noise);
   return spec;
 }
 
 /// Whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can say.
-/// They are set up once for each combination, the first of them where there are many; verdicts are kept but for those on devices.
+/// They are set up once for each combination, the first of them where there are many. What was found good is kept, but for devices; a
+/// refusal may have had passing causes and is asked again.
 void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts, catalog::Catalog& catalog,
                     manifest::Findings& findings) {
   constexpr std::size_t most = 64;
   Json unknown = Json::array();
   std::vector<std::string> keys(cells.size()), asked;
+  std::set<std::string> kept;
   std::map<std::string, Json> verdicts;
   for (std::size_t i = 0; i < cells.size() && asked.size() < most; ++i) {
     Json spec = spec_of(cells[i].experiment);
     if (spec.is_null()) continue;
     keys[i] = "whole:" + sha256(without_files(spec).dump());
-    if (spec["run"]["device"] == "auto" || spec["run"]["device"] == "cpu")
+    if (spec["run"]["device"] == "auto" || spec["run"]["device"] == "cpu") {
+      kept.insert(keys[i]);
       if (const auto known = catalog.recall(keys[i])) verdicts[keys[i]] = *known;
+    }
     if (verdicts.contains(keys[i]) || std::find(asked.begin(), asked.end(), keys[i]) != asked.end()) continue;
     asked.push_back(keys[i]);
     unknown.push_back(std::move(spec));
@@ -121,10 +128,10 @@ void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<
     int code = 0;
     const auto lines = ask_host({"check"}, unknown.dump(), code);
     const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
-    if (!answers.is_array() || answers.size() != asked.size()) return;  // a crash: the stage that meets it names the plugin
-    for (std::size_t i = 0; i < asked.size(); ++i) {
+    const bool crashed = !answers.is_array() || answers.size() != asked.size();  // the stage that meets it names the plugin
+    for (std::size_t i = 0; i < asked.size() && !crashed; ++i) {
       verdicts[asked[i]] = answers[i];
-      catalog.remember(asked[i], answers[i]);
+      if (kept.contains(asked[i]) && (!answers[i].is_object() || answers[i].contains("warnings"))) catalog.remember(asked[i], answers[i]);
     }
   }
   for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -156,22 +163,28 @@ void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<
 /// A run with other settings has a name of its own, `quickstart@train.steps=800`, unless it is given one: it must not take the place of
 /// the run without them.
 void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
+  const auto key_of = [](const std::string& argument) {
+    const std::string key = argument.substr(0, argument.find('='));
+    return key.ends_with(':') ? key.substr(0, key.size() - 1) : key;  // key:=value
+  };
   std::vector<std::string> changes;
-  for (const auto* list : {&arguments.overrides, &arguments.axes})
-    for (const auto& argument : *list) {
-      const std::string key = argument.substr(0, argument.find('='));
-      if (key == "name") return;
-      if (key == "question" || key == "run.device" || key == "run.threads") continue;                 // they change no result
-      std::erase_if(changes, [&](const std::string& c) { return c.substr(0, c.find('=')) == key; });  // the last one wins
-      changes.push_back(argument);
-    }
+  for (const auto& argument : arguments.overrides) {
+    const std::string key = key_of(argument);
+    if (key == "name") return;
+    if (key == "question" || key == "run.device" || key == "run.threads") continue;  // they change no result
+    std::erase_if(changes, [&](const std::string& c) { return key_of(c) == key; });  // the last one wins
+    changes.push_back(argument);
+  }
+  // The order counts where one changes a part of what another sets.
+  const bool nested = std::any_of(changes.begin(), changes.end(), [&](const std::string& a) {
+    return std::any_of(changes.begin(), changes.end(), [&](const std::string& b) { return key_of(b).rfind(key_of(a) + ".", 0) == 0; });
+  });
+  if (!nested) std::sort(changes.begin(), changes.end());
+  for (const auto& axis : arguments.axes) changes.push_back("x:" + axis);
   if (changes.empty()) return;
-  std::sort(changes.begin(), changes.end());
   std::string all = fmt::format("{}", fmt::join(changes, ",")), plain;
   for (const char c : all)
     plain += std::isalnum(static_cast<unsigned char>(c)) || std::string("._=,+-:").find(c) != std::string::npos ? c : '_';
-  constexpr std::size_t longest = 120;
-  if (plain != all || plain.size() > longest) plain = plain.substr(0, longest) + "~" + sha256(all).substr(0, 8);
   auto* name = root.member("name");
   if (!name) root.members.push_back({"name", root.at, {}, false, false}), name = &root.members.back();
   if (name->value.kind != manifest::Node::Kind::string) {
@@ -179,6 +192,9 @@ void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
     name->value.kind = manifest::Node::Kind::string;
     name->value.string = fs::path(arguments.file).stem().string();
   }
+  // A name has 200 characters at most.
+  const std::size_t base = name->value.string.size(), longest = std::min<std::size_t>(120, base < 180 ? 190 - base : 10);
+  if (plain != all || plain.size() > longest) plain = plain.substr(0, longest) + "~" + sha256(all).substr(0, 8);
   name->value.string += "@" + plain;
 }
 
@@ -223,7 +239,8 @@ void ManifestArguments::add(CLI::App& verb, std::vector<std::string>* files) {
     verb.add_option("manifests", *files, "the experiments' TOML files")->required();
   else
     verb.add_option("manifest", file, "the experiment's TOML file")->required();
-  verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4")->allow_extra_args(false);
+  verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4; key:=value replaces a table whole")
+      ->allow_extra_args(false);
   verb.add_flag("--trust", trust, "load plugins from the folders that the manifest names, from now on");
   verb.add_option("-x,--sweep", axes, "key=v1,v2: one more axis, such as -x sampler.steps=10,20")->allow_extra_args(false);
 }
@@ -272,11 +289,15 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
     else
       untrusted.push_back({at,
                            "this would load programs from a folder that you have not trusted yet",
-                           "once with --trust, if you do",
+                           "add --trust to this command to load them, now and from now on",
                            {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())},
                            true});
   }
-  if (!untrusted.empty()) return report(untrusted, out.sources, json);
+  if (!untrusted.empty()) {  // what stands in the manifest cannot be checked further without them
+    problems = findings.all();
+    problems.insert(problems.end(), untrusted.begin(), untrusted.end());
+    return report(problems, out.sources, json);
+  }
   auto catalog = open_catalog(folders);
   std::vector<const manifest::Node*> experiments;
   for (const auto& cell : cells) experiments.push_back(&cell.root);

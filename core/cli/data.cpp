@@ -50,12 +50,16 @@ bool is_whole(const fs::path& file, const Piece& piece) { return fs::is_regular_
 /// Where files are put: the first folder of the data path.
 fs::path target() { return data_folders().front(); }
 
+/// The folder that has what the plugins read, packed or not.
 std::string where(const Set& set) {
-  for (const auto& folder : data_folders()) {
-    const bool all =
-        std::all_of(set.pieces.begin(), set.pieces.end(), [&](const Piece& p) { return fs::exists(folder / set.name / p.name); });
-    if (all || fs::exists(folder / set.name / "test_batch.bin")) return (folder / set.name).string();
-  }
+  std::vector<std::string> files;
+  for (const auto& piece : set.pieces)
+    if (!piece.name.ends_with(".tar.gz")) files.push_back(piece.name.substr(0, piece.name.size() - std::string(".gz").size()));
+  if (set.name == "cifar10") files = {"data_batch_5.bin", "test_batch.bin"};
+  for (const auto& folder : data_folders())
+    if (std::all_of(files.begin(), files.end(),
+                    [&](const std::string& f) { return fs::exists(folder / set.name / f) || fs::exists(folder / set.name / (f + ".gz")); }))
+      return (folder / set.name).string();
   return "";
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "catalog/catalog.h"
 #include "catalog/sha256.h"
 #include "host/crash.h"
 #include "host/load.h"
@@ -81,22 +82,16 @@ void check_tree(Component& component, const Json& config) {
 
 }  // namespace
 
-namespace {
-
-/// The files that a component reads must be those that the plan was made with. A file is read once a process, until its time changes.
 void expect_unchanged(const std::string& who, const Json& files) {
-  static std::map<std::string, std::pair<std::filesystem::file_time_type, std::string>> known;
+  static std::map<std::string, std::pair<std::string, std::string>> known;  // path -> identity, SHA-256
   for (const auto& [path, hash] : files.items()) {
-    std::error_code gone;
-    const auto time = std::filesystem::last_write_time(path, gone);
-    if (gone) throw PluginError(who, fmt::format("{} is not there any more", path));
+    const std::string identity = catalog::identity(path);
+    if (identity.empty()) throw PluginError(who, fmt::format("{} is not there any more", path));
     auto& one = known[path];
-    if (one.second.empty() || one.first != time) one = {time, sha256_file(path)};
+    if (one.first != identity) one = {identity, sha256_file(path)};
     if (one.second != hash) throw PluginError(who, fmt::format("{} was changed since it was planned; the same command plans again", path));
   }
 }
-
-}  // namespace
 
 std::shared_ptr<Component> make(const Json& config) {
   std::shared_ptr<Component> out;
@@ -137,11 +132,10 @@ void prepare(const std::shared_ptr<Component>& component, const Json& config, co
     for (const auto& spec : p.specs)
       if (auto* ref = std::get_if<ModelRef*>(&spec->target))
         if (const auto found = models.find((*ref)->name()); found != models.end()) (*ref)->bind(found->second);
+    const Json files = of.value("files", Json::object());
+    expect_unchanged(title(of), files);
     std::optional<DeclaredData> declared;
-    if (of.contains("files")) {
-      expect_unchanged(title(of), of["files"]);
-      declared.emplace(of["files"]);
-    }
+    if (of.contains("files")) declared.emplace(files);
     call(title(of), [&] { c.prepare(setting); });
   };
   one(*component, config);

@@ -45,6 +45,10 @@ void check_all(const Json& config);
 using Models = std::map<std::string, std::shared_ptr<Model>>;
 void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting, const Models& models = {});
 
+/// Files must be those that the plan was made with, {path: SHA-256}. One is read once a process, until it changes. Throws PluginError of
+/// `who`.
+void expect_unchanged(const std::string& who, const Json& files);
+
 /// Runs a plugin's code: a crash names it, an exception becomes a PluginError (Stopped passes).
 void call(const std::string& plugin, const std::function<void()>& body);
 std::string title(const Json& config);

@@ -92,7 +92,10 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   s.paths = run.noise == "path";
   s.seed = spec.at("seed");
   s.tensors = tensors;
-  if (!s.options.noise.empty()) s.recorded = recorded_noise(s.options, data->shape());
+  if (!s.options.noise.empty()) {
+    if (spec.contains("files")) expect_unchanged("sample.noise", spec["files"]);
+    s.recorded = recorded_noise(s.options, data->shape());
+  }
   s.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
   return s;
 }

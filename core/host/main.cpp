@@ -16,6 +16,7 @@
 #include "host/device.h"
 #include "host/figures.h"
 #include "host/worker.h"
+#include "params/data_path.h"
 #include "record/files.h"
 
 /// scorelab-host: run by scorelab, not by people.
@@ -89,6 +90,7 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
+    scorelab::allow_declared_data_only();
     std::vector<std::string> keys;
     for (std::string key; std::getline(std::cin, key) && !key.empty();) keys.push_back(key);
     static Warnings warnings;

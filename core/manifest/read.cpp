@@ -76,13 +76,17 @@ namespace {
 
 constexpr std::size_t longest_manifest = 16 << 20, most_parts = 64, most_files = 200;
 
-/// Where a key of too many parts stands, as line and column: the parser would nest a table for each. Texts in quotes end at a line's end.
+/// Where a key of too many parts stands, as line and column: the parser would nest a table for each. Comments, and texts in quotes, end at
+/// a line's end.
 std::optional<std::pair<int, int>> deep_key(const std::string& text) {
   std::size_t dots = 0;
   int line = 1, column = 0;
+  bool comment = false;  // also behind a # in quotes, where no key begins
   for (const char c : text) {
     ++column;
     if (c == '\n') ++line, column = 0;
+    comment = c == '#' || (comment && c != '\n');
+    if (comment) continue;
     const bool of_key = std::isalnum(static_cast<unsigned char>(c)) || std::string("_-.\"' \t").find(c) != std::string::npos;
     dots = of_key ? dots + (c == '.') : 0;
     if (dots >= most_parts) return std::pair(line, column);

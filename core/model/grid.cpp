@@ -106,9 +106,9 @@ std::vector<Interval> Grid::steps(const Scheduler& q, bool reaches_zero) const {
   if (q.t_min() == q.t_max()) {
     times.assign(n + 1, q.t_max());  // one level: every step is made there
   } else if (to == 0 && a_level_each && (spacing_ == "uniform" || strided)) {
-    const double stride = from * N / static_cast<double>(n), whole = std::floor(stride);
+    const double stride = highest / static_cast<double>(n), whole = std::floor(stride);
     for (std::int64_t k = 0; k < n; ++k)
-      times.push_back(spacing_ == "leading" ? 1 + whole * static_cast<double>(n - 1 - k) : from * N - stride * static_cast<double>(k));
+      times.push_back(spacing_ == "leading" ? 1 + whole * static_cast<double>(n - 1 - k) : highest - stride * static_cast<double>(k));
     times.push_back(0);
     times = on_levels(times, std::nearbyint(times[0]), 0);
     for (double& t : times) t /= N;

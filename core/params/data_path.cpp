@@ -54,8 +54,10 @@ std::vector<DataFile> found_in(const fs::path& folder, const std::string& name) 
   return out;
 }
 
+bool only_declared = false;
+
 bool is_declared(const fs::path& path) {
-  if (!declared_files) return true;
+  if (!declared_files) return !only_declared;
   const std::string own = fs::absolute(path).lexically_normal().string();
   return std::any_of(declared_files->begin(), declared_files->end(),
                      [&](const std::string& file) { return file == own || file.rfind(own + "/", 0) == 0; });
@@ -106,15 +108,30 @@ DeclaredData::DeclaredData(const schema::Json& files) : before_(declared_files) 
 }
 DeclaredData::~DeclaredData() { declared_files = before_; }
 
+void allow_declared_data_only() { only_declared = true; }
+
+std::vector<fs::path> find_files(const std::string& pattern) {
+  std::vector<fs::path> out;
+  for (const auto& file : data_files(pattern, {}))
+    if (is_declared(file.path)) out.push_back(file.path);
+  if (out.empty()) find_data(pattern);  // throws: it is no file's name
+  return out;
+}
+
 fs::path find_data(const std::string& name) {
   std::vector<std::string> searched;
+  std::string undeclared;
   for (const auto& folder : data_folders()) {
     searched.push_back((folder / name).string());
     if (!fs::exists(folder / name)) continue;
     if (is_declared(folder / name)) return folder / name;
-    throw Error(fmt::format("{} is not declared: p.reads(\"..\") in params() must name what is read, so that results know of it",
-                            (folder / name).string()));
+    undeclared = (folder / name).string();
   }
+  if (!undeclared.empty())
+    throw Error(
+        fmt::format("{} is not declared: p.reads(\"..\") in params() must name what is read, and prepare() is where it is read, so "
+                    "that results know of it",
+                    undeclared));
   throw Error(fmt::format("the data set's files were not found; searched {}; set SCORELAB_DATA to the folder that holds {}",
                           fmt::join(searched, ", "), name));
 }

@@ -37,4 +37,7 @@ class DeclaredData {
   const std::vector<std::string>* before_;
 };
 
+/// From here on find_data finds nothing outside of a DeclaredData: what a plugin reads later would be in no key.
+void allow_declared_data_only();
+
 }  // namespace scorelab

@@ -2,9 +2,7 @@
 #include <scorelab/dataset.h>
 #include <scorelab/plugin.h>
 
-#include <algorithm>
 #include <cstring>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,21 +21,13 @@ class Cifar10 final : public Images {
     p.reads("cifar10/test_batch.bin").when("split", {"test"});
   }
   void prepare(const Setting&) override {
-    std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(find_data("cifar10"))) {
-      const std::string name = entry.path().filename();
-      if (entry.path().extension() == ".bin" && name.rfind(split_ == "train" ? "data_batch_" : "test_batch", 0) == 0)
-        files.push_back(entry.path());
-    }
-    std::sort(files.begin(), files.end());
     std::string all;
-    for (const auto& file : files) {
+    for (const auto& file : find_files(split_ == "train" ? "cifar10/data_batch_*.bin" : "cifar10/test_batch.bin")) {
       const std::string bytes = read_bytes(file, 60000 * 3073);  // the whole set in one file
       if (bytes.empty() || bytes.size() % 3073)
         throw Error(file.string() + " has " + std::to_string(bytes.size()) + " bytes: not a whole number of 3,073-byte records");
       all += bytes;
     }
-    if (all.empty()) throw Error("the folder cifar10 holds no " + std::string(split_ == "train" ? "data_batch_*.bin" : "test_batch.bin"));
     const auto n = static_cast<std::int64_t>(all.size() / 3073);
     at::Tensor records = at::empty({n, 3073}, at::kByte);
     std::memcpy(records.data_ptr(), all.data(), all.size());

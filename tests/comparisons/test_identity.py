@@ -52,6 +52,68 @@ def test_the_order_of_overrides_does_not_matter_and_long_ones_are_cut(lab):
     assert names == ["cmp@sample.count=8,sampler.steps=4"]
 
 
+def test_an_axis_of_one_value_is_no_override(lab):
+    lab.run(EXACT, "-s", "sampler.steps=4")
+    lab.run(None, "-x", "sampler.steps=4")
+    lab.run(None, "-s", "run.device:=cpu")
+    names = {f.parent.name for f in lab.results.glob("*/experiment.json")}
+    assert names == {"cmp@sampler.steps=4", "cmp@x:sampler.steps=4", "cmp"}
+
+
+def test_the_order_counts_where_one_override_changes_a_part_of_another(lab):
+    whole, part = 'sampler:={ plugin = "pf-ode", steps = 5 }', "sampler.steps=7"
+    lab.run(EXACT, "-s", whole, "-s", part)
+    lab.run(None, "-s", part, "-s", whole)
+    assert len(list(lab.results.glob("*/experiment.json"))) == 2
+
+
+def test_a_long_name_leaves_room_for_its_changes(lab):
+    lab.run(EXACT.replace('"cmp"', '"' + "n" * 150 + '"'), "-s", "sampler.steps=4", "-s", "sample.count=8", "-s", "question=why", "-s", "metrics.moments.plugin=moments")
+    (made,) = lab.results.glob("*/experiment.json")
+    assert made.parent.name.startswith("n" * 150 + "@") and len(made.parent.name) <= 200
+
+
+def test_several_manifests_are_reported_under_the_names_that_they_got(lab):
+    lab.write(EXACT.replace('"cmp"', '"a"'), "a.toml"), lab.write(EXACT.replace('"cmp"', '"b"'), "b.toml")
+    done = lab.call("run", "a.toml", "b.toml", "-s", "sample.count=8")
+    assert "next: scorelab report a@sample.count=8 b@sample.count=8" in done.stdout, done.stdout + done.stderr
+
+
+def noise(lab, shape, value=0.0):
+    import numpy as np
+
+    with h5py.File(lab.folder / "noise.h5", "w") as f:
+        f["noise"] = np.full(shape, value, "f4")
+
+
+NOISE = EXACT.replace("count = 16 }", 'count = 16, noise = "noise.h5" }')
+
+
+def test_a_file_of_noise_that_was_refused_may_be_mended(lab):
+    noise(lab, (40, 3, 2))
+    assert "noise" in lab.run(NOISE, code=2).stderr
+    noise(lab, (40, 16, 2))
+    lab.run(None)
+
+
+def test_noise_that_changes_after_the_plan_is_not_drawn_from(lab):
+    """The spec is what a host gets: it holds the file's hash."""
+    noise(lab, (40, 16, 2))
+    stage = next(s for s in lab.plan(NOISE).stages if s["kind"] == "sample")
+    lab.run(None)
+    folder = lab.results / ".stages" / stage["key"][:24]
+    assert list(json.loads((folder / "spec.json").read_text())["files"]) == [str(lab.folder / "noise.h5")]
+    noise(lab, (40, 16, 2), 1.0)
+    (folder / "stage.json").unlink()
+    for chunk in (folder / "samples").iterdir():
+        chunk.unlink()
+    from comparing import PROGRAM
+    import subprocess
+
+    done = subprocess.run([PROGRAM.parent / "scorelab-host", "work", lab.results, "0", "1", "0"], input=stage["key"] + "\n\n", capture_output=True, text=True, timeout=120)
+    assert "was changed since it was planned" in done.stdout, done.stdout + done.stderr
+
+
 def test_two_axes_of_one_last_name_are_two_axes(lab):
     p = lab.plan(TRAINED, "-x", "sampler.steps=3,4", "-x", "train.steps=7,8")
     assert p.cells == 4 and len(p.own_trainings()) == 2

@@ -6,7 +6,6 @@ import pty
 import re
 import shutil
 import subprocess
-import time
 
 import pytest
 from program import BAD, CACHE, GOOD, PROGRAM, environment, scorelab
@@ -222,10 +221,13 @@ def test_a_warm_check_starts_no_host(copied):
     manifests = sorted(GOOD.glob("*.toml")) + [BAD / "several.toml", BAD / "relation-vp.toml", BAD / "plugin-metric.toml"]
 
     def check():
-        done = [scorelab("check", m.name, cwd=m.parent, program=copied) for m in manifests]
+        # The host takes its own folder for that of the link's target: both are told where the data lie.
+        data = str(PROGRAM.parents[1] / "share/scorelab/data")
+        done = [scorelab("check", m.name, cwd=m.parent, program=copied, SCORELAB_DATA=data) for m in manifests]
         return [(m.name, d.returncode, d.stdout, d.stderr) for m, d in zip(manifests, done)]
 
     warm = check()
+    assert {m: code for m, code, _, _ in warm} == {m.name: 0 if m.parent == GOOD else 2 for m in manifests}
     (copied.parent / "scorelab-host").unlink()
     assert check() == warm
 
