@@ -45,46 +45,93 @@ Json without_files(Json value) {
   return value;
 }
 
-/// Whether parameters go together only the plugin can say; its verdicts are kept like schemas.
-void resolve_doubts(const std::vector<manifest::Doubt>& doubts, catalog::Catalog& catalog, manifest::Findings& findings) {
-  Json unknown = Json::array();
-  std::vector<std::string> keys, asked;
-  for (const auto& d : doubts) {
-    keys.push_back("verdict:" + sha256(d.component["sha256"].get<std::string>() + without_files(d.component["params"]).dump()));
-    if (catalog.recall(keys.back()) || std::find(asked.begin(), asked.end(), keys.back()) != asked.end()) continue;
-    asked.push_back(keys.back());
-    unknown.push_back(d.component);
-  }
-  if (!unknown.empty()) {
-    int code = 0;
-    const auto lines = ask_host({"check"}, unknown.dump(), code);
-    const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
-    if (answers.is_array() && answers.size() == asked.size()) {
-      for (std::size_t i = 0; i < asked.size(); ++i) catalog.remember(asked[i], answers[i]);
-    } else {
-      std::string who = "a plugin", signal = fmt::format("the host ended with code {}", code);
-      manifest::Position at = doubts.front().at;
-      for (const auto& line : lines)
-        if (const Json j = Json::parse(line, nullptr, false); j.is_object() && j.value("event", "") == "crash")
-          who = j["plugin"], signal = j["signal"];
-      for (const auto& d : doubts)
-        if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
-      findings.problem(
-          {at, fmt::format("{} crashed while its parameters were checked ({})", who, signal), "a fault in its check()", {}, true});
+using Doubts = std::vector<manifest::Doubt>;
+
+/// What only plugins can say, asked of one host at once; good verdicts are kept like schemas.
+class Verdicts {
+ public:
+  /// Which verdicts later calls may have too: a refusal may have had passing causes, and a device may change.
+  enum class Keep { always, good, never };
+
+  explicit Verdicts(catalog::Catalog& catalog) : catalog_(catalog) {}
+
+  void want(const std::string& key, const Json& question, Keep keep) {
+    if (known_.contains(key)) return;
+    if (auto verdict = catalog_.recall(key)) {
+      known_[key] = std::move(*verdict);
+      return;
     }
+    known_[key] = Json();
+    asked_.push_back({key, question, keep});
   }
-  for (std::size_t i = 0; i < doubts.size(); ++i) {
-    const auto verdict = catalog.recall(keys[i]);
-    if (!verdict || *verdict == "") continue;
-    findings.problem({doubts[i].at,
-                      fmt::format("the parameters of {} `{}` do not go together", doubts[i].component["kind"].get<std::string>(),
-                                  schema::text(doubts[i].component)),
-                      verdict->get<std::string>(),
-                      {}});
+  std::size_t wanted() const { return asked_.size(); }
+
+  /// Asks for all that is wanted. False where the host ended instead: `lines` are what it said before, `code` how it ended.
+  bool ask(std::vector<std::string>& lines, int& code) {
+    if (asked_.empty()) return true;
+    Json questions = Json::array();
+    for (const auto& a : asked_) questions.push_back(a.question);
+    lines = ask_host({"check"}, questions.dump(), code);
+    const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
+    const bool answered = answers.is_array() && answers.size() == asked_.size();
+    for (std::size_t i = 0; i < asked_.size(); ++i) {
+      if (!answered) {
+        known_.erase(asked_[i].key);
+        continue;
+      }
+      known_[asked_[i].key] = answers[i];
+      const bool good = !answers[i].is_object() || answers[i].contains("warnings");
+      if (asked_[i].keep == Keep::always || (asked_[i].keep == Keep::good && good)) catalog_.remember(asked_[i].key, answers[i]);
+    }
+    asked_.clear();
+    return answered;
   }
+
+  /// Null where it is not known.
+  Json of(const std::string& key) const {
+    const auto found = known_.find(key);
+    return found == known_.end() ? Json() : found->second;
+  }
+
+ private:
+  struct Asked {
+    std::string key;
+    Json question;
+    Keep keep;
+  };
+  catalog::Catalog& catalog_;
+  std::map<std::string, Json> known_;
+  std::vector<Asked> asked_;
+};
+
+std::string key_of(const manifest::Doubt& d) {
+  return "verdict:" + sha256(d.component["sha256"].get<std::string>() + without_files(d.component["params"]).dump());
 }
 
-using Doubts = std::vector<manifest::Doubt>;
+/// A host that ended while it checked parameters: whose fault it was.
+void report_crash(const Doubts& doubts, const std::vector<std::string>& lines, int code, manifest::Findings& findings) {
+  std::string who = "a plugin", signal = fmt::format("the host ended with code {}", code);
+  manifest::Position at = doubts.front().at;
+  for (const auto& line : lines)
+    if (const Json j = Json::parse(line, nullptr, false); j.is_object() && j.value("event", "") == "crash")
+      who = j["plugin"], signal = j["signal"];
+  for (const auto& d : doubts)
+    if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
+  findings.problem({at, fmt::format("{} crashed while its parameters were checked ({})", who, signal), "a fault in its check()", {}, true});
+}
+
+/// Whether parameters go together.
+void report_doubts(const Doubts& doubts, const Verdicts& verdicts, manifest::Findings& findings) {
+  for (const auto& d : doubts) {
+    const Json verdict = verdicts.of(key_of(d));
+    if (verdict.is_null() || verdict == "") continue;
+    findings.problem(
+        {d.at,
+         fmt::format("the parameters of {} `{}` do not go together", d.component["kind"].get<std::string>(), schema::text(d.component)),
+         verdict.get<std::string>(),
+         {}});
+  }
+}
 
 /// An experiment as a host sets it up; null where that needs the weights of a model.
 Json spec_of(const manifest::Experiment& e) {
@@ -102,62 +149,71 @@ Json spec_of(const manifest::Experiment& e) {
   return spec;
 }
 
-/// Whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can say.
-/// They are set up once for each combination, the first of them where there are many. What was found good is kept, but for devices; a
-/// refusal may have had passing causes and is asked again.
-void resolve_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts, catalog::Catalog& catalog,
-                    manifest::Findings& findings) {
+std::string key_of(const Json& spec) { return "whole:" + sha256(without_files(spec).dump()); }
+
+/// Asks whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can
+/// say. They are set up once for each combination, the first of them where there are many. Gives the key of each cell's verdict.
+std::vector<std::string> want_wholes(const std::vector<plan::CellPlan>& cells, Verdicts& verdicts) {
   constexpr std::size_t most = 64;
-  Json unknown = Json::array();
-  std::vector<std::string> keys(cells.size()), asked;
-  std::set<std::string> kept;
-  std::map<std::string, Json> verdicts;
-  for (std::size_t i = 0; i < cells.size() && asked.size() < most; ++i) {
-    Json spec = spec_of(cells[i].experiment);
+  const std::size_t before = verdicts.wanted();
+  std::vector<std::string> keys(cells.size());
+  for (std::size_t i = 0; i < cells.size() && verdicts.wanted() - before < most; ++i) {
+    const Json spec = spec_of(cells[i].experiment);
     if (spec.is_null()) continue;
-    keys[i] = "whole:" + sha256(without_files(spec).dump());
-    if (spec["run"]["device"] == "auto" || spec["run"]["device"] == "cpu") {
-      kept.insert(keys[i]);
-      if (const auto known = catalog.recall(keys[i])) verdicts[keys[i]] = *known;
-    }
-    if (verdicts.contains(keys[i]) || std::find(asked.begin(), asked.end(), keys[i]) != asked.end()) continue;
-    asked.push_back(keys[i]);
-    unknown.push_back(std::move(spec));
+    keys[i] = key_of(spec);
+    const Json& device = spec["run"]["device"];
+    verdicts.want(keys[i], spec, device == "auto" || device == "cpu" ? Verdicts::Keep::good : Verdicts::Keep::never);
   }
-  if (!unknown.empty()) {
-    int code = 0;
-    const auto lines = ask_host({"check"}, unknown.dump(), code);
-    const Json answers = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
-    const bool crashed = !answers.is_array() || answers.size() != asked.size();  // the stage that meets it names the plugin
-    for (std::size_t i = 0; i < asked.size() && !crashed; ++i) {
-      verdicts[asked[i]] = answers[i];
-      if (kept.contains(asked[i]) && (!answers[i].is_object() || answers[i].contains("warnings"))) catalog.remember(asked[i], answers[i]);
-    }
-  }
+  return keys;
+}
+
+void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts, const std::vector<std::string>& keys,
+                   const Verdicts& verdicts, manifest::Findings& findings) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const auto verdict = verdicts.find(keys[i]);
-    if (verdict == verdicts.end() || !verdict->second.is_object()) continue;
+    const Json verdict = verdicts.of(keys[i]);
+    if (!verdict.is_object()) continue;
     const auto place_of = [&](const std::string& who) {
       manifest::Position at;
       for (const auto& d : doubts[i])
         if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
       return at;
     };
-    if (verdict->second.contains("warnings")) {
-      for (const auto& w : verdict->second["warnings"]) {
+    if (verdict.contains("warnings")) {
+      for (const auto& w : verdict["warnings"]) {
         const std::string who = w.value("plugin", "");
         findings.warning({place_of(who), fmt::format("{}: {}", who, w.value("why", "")), "", {}});
       }
       continue;
     }
-    const std::string who = verdict->second.value("plugin", "");
+    const std::string who = verdict.value("plugin", "");
     const manifest::Position at = place_of(who);
     findings.problem(
-        {at, who.empty() ? verdict->second.value("why", "") : fmt::format("{} cannot be used here", who),
-         who.empty() ? "" : verdict->second.value("why", ""),
+        {at, who.empty() ? verdict.value("why", "") : fmt::format("{} cannot be used here", who),
+         who.empty() ? "" : verdict.value("why", ""),
          cells[i].at.empty() ? std::vector<std::string>{} : std::vector{fmt::format("in the cell {}", manifest::text(cells[i].at))},
-         verdict->second.value("unavailable", false)});
+         verdict.value("unavailable", false)});
   }
+}
+
+/// Reports what the plugins themselves find wrong: with their parameters, and, where nothing else is wrong, with the parts together.
+void ask_plugins(const Doubts& doubts, const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& of_cells,
+                 catalog::Catalog& catalog, manifest::Findings& findings) {
+  if (doubts.empty()) return;
+  Verdicts verdicts(catalog);
+  std::vector<std::string> lines, keys(cells.size());
+  int code = 0;
+  const auto want = [&](bool together) {
+    for (const auto& d : doubts) verdicts.want(key_of(d), d.component, Verdicts::Keep::always);
+    if (together) keys = want_wholes(cells, verdicts);
+  };
+  const bool sound = findings.all().empty();
+  want(sound);
+  if (!verdicts.ask(lines, code)) {  // what crashed in the parts together is for the stage that meets it, which names the plugin
+    want(false);
+    if (!verdicts.ask(lines, code)) return report_crash(doubts, lines, code, findings);
+  }
+  report_doubts(doubts, verdicts, findings);
+  if (sound && findings.all().empty()) report_wholes(cells, of_cells, keys, verdicts, findings);
 }
 
 /// A run with other settings has a name of its own, `quickstart@train.steps=800`, unless it is given one: it must not take the place of
@@ -314,7 +370,6 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
     if (!checked.left_out.empty()) out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
     out.cells.push_back({cell.at, std::move(checked.experiment)});
   }
-  if (!doubts.empty()) resolve_doubts(doubts, catalog, findings);
   std::vector<manifest::Coordinates> places;
   std::vector<std::string> metrics;
   for (const auto& cell : out.cells) {
@@ -324,7 +379,7 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   }
   compare::check_claims(out.comparison, places, metrics, findings);
   report::check_figures(out.comparison, metrics, findings);
-  if (findings.all().empty()) resolve_wholes(out.cells, of_cells, catalog, findings);
+  ask_plugins(doubts, out.cells, of_cells, catalog, findings);
   problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
     return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
