@@ -5,6 +5,8 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <fstream>
+#include <memory>
 
 namespace scorelab {
 
@@ -75,20 +77,44 @@ at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise, Con
 
 namespace {
 
-/// Up to `count` bytes, decompressed.
+/// Reads a file, decompressed where it is gzip (one member after another), up to `count` bytes. zlib's own gzread takes a stream that is
+/// cut short for a whole one where its data end with a block.
 std::string read_up_to(const std::filesystem::path& file, std::uint64_t count) {
-  gzFile in = std::filesystem::is_directory(file) ? nullptr : gzopen(file.c_str(), "rb");
-  if (!in) throw Error("cannot open " + file.string());
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file)) throw Error("cannot open " + file.string());
+  const auto damaged = [&](const std::string& why) { return Error(file.string() + " is damaged: " + why); };
   std::string out;
-  char buffer[1 << 16];
-  int n = 0;
-  while (out.size() < count &&
-         (n = gzread(in, buffer, static_cast<unsigned>(std::min<std::uint64_t>(sizeof buffer, count - out.size())))) > 0)
-    out.append(buffer, static_cast<std::size_t>(n));
-  const bool reached = n == 0 && gzeof(in);
-  const int closed = gzclose(in);  // a stream that is cut short ends like a whole one, and only closing it says so
-  const bool ok = out.size() == count || (reached && closed == Z_OK);
-  if (!ok) throw Error(file.string() + " is damaged: it does not decompress to its end");
+  std::vector<char> packed(1 << 16), unpacked(1 << 16);
+  const auto next = [&] {
+    in.read(packed.data(), static_cast<std::streamsize>(packed.size()));
+    if (in.bad()) throw Error("cannot read " + file.string());
+    return static_cast<std::size_t>(in.gcount());
+  };
+  std::size_t n = next();
+  if (n < 2 || packed[0] != '\x1f' || packed[1] != '\x8b') {
+    for (; n > 0 && out.size() < count; n = next()) out.append(packed.data(), std::min<std::uint64_t>(n, count - out.size()));
+    return out;
+  }
+  z_stream z{};
+  if (inflateInit2(&z, 15 + 16) != Z_OK) throw std::bad_alloc();
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&z, inflateEnd);
+  bool whole = false;  // the member that is being read
+  for (; n > 0 && out.size() < count; n = next()) {
+    z.next_in = reinterpret_cast<Bytef*>(packed.data()), z.avail_in = static_cast<uInt>(n);
+    while (out.size() < count) {
+      if (whole && z.avail_in == 0) break;
+      if (whole) inflateReset(&z), whole = false;
+      z.next_out = reinterpret_cast<Bytef*>(unpacked.data());
+      z.avail_out = static_cast<uInt>(std::min<std::uint64_t>(unpacked.size(), count - out.size()));
+      const uInt room = z.avail_out;
+      const int status = inflate(&z, Z_NO_FLUSH);
+      if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) throw damaged("it does not decompress");
+      out.append(unpacked.data(), room - z.avail_out);
+      whole = status == Z_STREAM_END;
+      if (!whole && z.avail_in == 0 && z.avail_out > 0) break;  // it wants more of the file
+    }
+  }
+  if (out.size() < count && !whole) throw damaged("it is cut short, and does not decompress to its end");
   return out;
 }
 
