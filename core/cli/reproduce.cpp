@@ -164,9 +164,14 @@ int reproduce(const std::string& path, const std::string& results, const std::ve
   if (!fs::is_regular_file(path)) throw NothingThere(fmt::format("there is no file {}", path));
   const record::Handle file = [&] {
     try {
+      return record::open_verified(path);
+    } catch (const record::Damaged& e) {  // somebody may have added to it; what is needed is looked at piece by piece
+      std::cerr << fmt::format("warning: {}; it was changed since it was written\n", e.what());
+    }
+    try {
       return record::open_file(path);
-    } catch (const Error&) {
-      throw CLI::ValidationError(fmt::format("{} is no run.h5: HDF5 cannot open it", path));
+    } catch (const record::Damaged& e) {
+      throw CLI::ValidationError(fmt::format("{} is no run.h5: {}", path, e.what()));
     }
   }();
   Json resolved;

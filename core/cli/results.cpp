@@ -160,7 +160,8 @@ std::size_t refresh_all(const Launched& l) {
   std::size_t failed = 0;
   for (const auto& r : l.replicates) {
     try {
-      refresh(l, r, state_of(l, r));
+      for (std::string state; state != state_of(l, r);)  // what a run has ended meanwhile is written again: ours may be the last word
+        refresh(l, r, state = state_of(l, r));
     } catch (const std::exception& e) {
       if (++failed <= 10) std::cerr << fmt::format("warning: {} was not written: {}\n", (l.folder(r) / "run.h5").string(), e.what());
     }

@@ -94,3 +94,14 @@ def test_reproduce_reads_only_what_has_the_right_shape(lab, what):
         ATTRIBUTES[what](f)
     done = lab.call("reproduce", file)
     assert done.returncode == 1 and "run.h5" in done.stderr, (done.returncode, done.stderr)
+
+
+def test_reproduce_says_that_a_file_was_changed(lab):
+    lab.run(EXACT)
+    file = lab.results / "cmp/run.h5"
+    done = lab.call("reproduce", file)
+    assert done.returncode == 0 and "warning" not in done.stderr, done.stderr
+    with h5py.File(file, "r+") as f:
+        f["metrics/metrics/moments.mean"][0] += 1
+    done = lab.call("reproduce", file)
+    assert "changed since it was written" in done.stderr and "off by" in done.stdout, done.stdout + done.stderr
