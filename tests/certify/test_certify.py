@@ -112,7 +112,7 @@ FAULTS_OF = {
 KINDS = {kind: sorted(f.stem for f in (ROOT / "plugins" / kind).glob("*.cpp"))
          for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "metrics", "samplers")}
 # Quick ones for every run; the others take half a minute each.
-SAMPLERS = ["ddim", "dpm-solver-pp", "langevin"]
+SAMPLERS = ["ddim", "langevin"]
 NEEDS_FILES = {"cifar10", "idx"}
 
 
@@ -163,6 +163,7 @@ def test_our_own_samplers(name):
     assert {c["check"] for c in certificate["checks"]} >= {"library", "effect", "repeatable", "chunks", "grid", "budget", "cancel", "gaussian", "mixture", "moments", "order", "strong"}
 
 
+@SLOW
 def test_a_costly_sampler_is_shortened_and_the_certificate_says_so():
     said = {c["check"]: (c["outcome"], c["detail"]) for c in certify("annealed-langevin", "--only", "grid,mixture")["checks"]}
     assert said["grid"] == ("pass", "from t_max to the end; with T = 10")

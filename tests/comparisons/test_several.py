@@ -44,7 +44,7 @@ def test_all_run_and_the_first_failure_is_the_exit_code(two):
     assert done.returncode == 1  # a claim of the first fails; the second ran all the same
     last = done.stdout.splitlines()[-3:]
     assert re.match(r"first +\d+:\d\d +1 passed, 1 failed$", last[0]) and re.match(r"second +\d+:\d\d +1 passed$", last[1])
-    assert last[2] == "next: scorelab report first.toml second.toml"
+    assert last[2] == "next: scorelab report first second"
     assert all(json.loads((two.results / name / "experiment.json").read_text())["replicates"] for name in ("first", "second"))
     before = two.made()
     assert two.call("run", "second.toml", "first.toml").returncode == 1 and two.made() == before  # nothing is made again
