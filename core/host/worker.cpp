@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -20,14 +21,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The largest resident memory since the last reset, in bytes: a host serves many stages.
-double peak_memory() {
+/// The largest memory since the last reset, in bytes: of the device that the stage ran on; on the CPU the resident memory of this process,
+/// which serves many stages.
+double peak_memory(at::Device device) {
+  if (!device.is_cpu()) {
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    return static_cast<double>(stats.allocated_bytes[0].peak);  // of all pools together
+  }
   std::ifstream in("/proc/self/status");
   for (std::string line; std::getline(in, line);)
     if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) * 1024;
   return 0;
 }
-void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << 5; }
+void reset_peak_memory(at::Device device) {
+  if (device.is_cpu())
+    std::ofstream("/proc/self/clear_refs") << 5;
+  else
+    c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+}
 
 /// `auto` is resolved once a stage and kept, so that a stage that goes on has the arithmetic it began with.
 Json resolve(const fs::path& folder, const Json& spec) {
@@ -85,9 +96,10 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
     more.update({{"event", "progress"}, {"stage", key}, {"done", done}, {"total", total}});
     say(more);
   };
-  reset_peak_memory();
   run.resolved = resolve(folder, spec);
-  const KeepGenerator generator;
+  const at::Device device(run.resolved["device"].get<std::string>());
+  const KeepGenerator generator(device);
+  reset_peak_memory(device);
   const std::string kind = spec.at("stage");
   Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
   if (generator.changed()) {
@@ -103,7 +115,7 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
                  {"finished", record::now()},
                  {"resolved", run.resolved},
                  {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
-                 {"peak_memory", peak_memory()}});
+                 {"peak_memory", peak_memory(device)}});
   journal.sync();
   if (!claim.in_place() || !journal.in_place())
     throw Error("its folder or its journal was removed while it was at work; the same command makes it again");

@@ -30,7 +30,7 @@ void draw_row(const Draw& d, std::int64_t row) {
     philox::values(philox::words(d.key, static_cast<std::uint32_t>(e / 4), count, static_cast<std::uint64_t>(d.first + row)),
                    static_cast<philox::Law>(d.law), four);
     const std::int64_t n = std::min<std::int64_t>(4, d.width - e);
-    for (std::int64_t i = 0; i < n; ++i) out[e + i] = static_cast<T>(four[i]);
+    for (std::int64_t i = 0; i < n; ++i) out[e + i] = philox::narrowed<T>(four[i], static_cast<philox::Law>(d.law));
   }
 }
 }  // namespace
@@ -154,7 +154,7 @@ at::Tensor Noise::path_at(const at::Tensor& like, const PerRow& path, const Time
       at::Tensor out = at::empty(part.sizes(), part.options());
       const noise::Draw draw{
           mix(key + mix(node)), state_->first + begin, n, n ? part.numel() / n : 0, nullptr, nullptr, 0, static_cast<int>(Law::normal), 8,
-          out.data_ptr()};
+          out.data_ptr(),       out.get_device()};
       out.is_cuda() ? noise::draw_cuda(draw) : noise::draw_cpu(draw);
       return out;
     });
@@ -199,7 +199,8 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
                          s.shared_count,
                          static_cast<int>(law),
                          dtype == at::kDouble ? 8 : 4,
-                         out.data_ptr()};
+                         out.data_ptr(),
+                         out.get_device()};
   if (like.is_cuda()) {
     if (!noise::draw_cuda) throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
     noise::draw_cuda(draw);

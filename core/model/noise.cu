@@ -18,7 +18,7 @@ __global__ void draw(std::uint64_t key, std::int64_t first, std::int64_t rows, s
       philox::values(
           philox::words(key, static_cast<std::uint32_t>(quad), counts ? counts[row] : count, static_cast<std::uint64_t>(first + row)), law,
           four);
-    for (int j = 0; j < 4 && 4 * quad + j < width; ++j) out[row * width + 4 * quad + j] = static_cast<T>(four[j]);
+    for (int j = 0; j < 4 && 4 * quad + j < width; ++j) out[row * width + 4 * quad + j] = philox::narrowed<T>(four[j], law);
   }
 }
 

@@ -14,6 +14,7 @@ struct Draw {
   std::uint32_t count;
   int law, dtype;
   void* out;
+  int device = -1;  ///< the CUDA device where `out` lies; -1: the CPU
 };
 
 void draw_cpu(const Draw& draw);

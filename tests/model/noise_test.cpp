@@ -34,6 +34,16 @@ TEST(Philox, UnitNeverReachesAnEnd) {
   EXPECT_EQ(philox::unit(0x80000000u) - 0.5, 0.5 - philox::unit(0x7fffffffu));
 }
 
+TEST(Philox, UniformsStayBelowOneInFloat32) {
+  for (const std::uint32_t word : {~0u, ~0u - 64, ~0u - 127}) {
+    EXPECT_EQ(static_cast<float>(philox::unit(word)), 1.0f) << "otherwise this test says nothing";
+    EXPECT_LT(philox::narrowed<float>(philox::unit(word), philox::uniform), 1.0f);
+    EXPECT_EQ(philox::narrowed<double>(philox::unit(word), philox::uniform), philox::unit(word));
+  }
+  EXPECT_EQ(philox::narrowed<float>(1.0, philox::sign), 1.0f);
+  EXPECT_EQ(philox::narrowed<float>(3.5, philox::normal), 3.5f);
+}
+
 TEST(Noise, HasTheSameBitsWhateverTheBatchAndItsNeighbours) {
   for (const auto dtype : {at::kDouble, at::kFloat})
     for (const auto law : {&Noise::normal, &Noise::uniform, &Noise::sign}) {

@@ -38,6 +38,13 @@ SCORELAB_BOTH double unit(std::uint32_t word) { return (word + 0.5) * 2.32830643
 
 enum Law { normal = 0, uniform = 1, sign = 2 };
 
+/// A value in the tensor's type. A uniform one stays below 1, to which float32 would round the last 128 cells.
+template <class T>
+SCORELAB_BOTH T narrowed(double value, Law law) {
+  const T out = static_cast<T>(value);
+  return law == uniform && out >= T(1) ? static_cast<T>(0.99999994f) : out;
+}
+
 /// Four values of a law. Normals by Box and Muller from two words each pair, in double whatever the tensor's dtype, so that float32 and
 /// float64 runs are paired.
 SCORELAB_BOTH void values(Block block, Law law, double out[4]) {
