@@ -1,5 +1,5 @@
 # scorelab_add_plugin(name file.cpp .. [file.cu]): one plugin, one shared library. It exports one symbol; its sources' hash goes into the
-# stamp. Out of tree the first one makes a precompiled ATen.h for all, as it takes seconds to read. A .cu file needs CUDA among the
+# stamp, beside that of the SDK's headers (in the folder SCORELAB_SDK). Out of tree the first one makes a precompiled ATen.h for all, as it takes seconds to read. A .cu file needs CUDA among the
 # languages of the project.
 set(SCORELAB_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
 function(scorelab_add_plugin name)
@@ -12,8 +12,10 @@ function(scorelab_add_plugin name)
     list(APPEND sources ${headers})
   endforeach()
   list(REMOVE_DUPLICATES sources)
-  add_custom_command(OUTPUT ${hash} COMMAND ${CMAKE_COMMAND} -DOUT=${hash} "-DSOURCES=${sources}" -P ${SCORELAB_CMAKE_DIR}/source_hash.cmake
-                     DEPENDS ${sources} ${SCORELAB_CMAKE_DIR}/source_hash.cmake VERBATIM)
+  file(GLOB sdk CONFIGURE_DEPENDS ${SCORELAB_SDK}/*.h)
+  add_custom_command(OUTPUT ${hash} COMMAND ${CMAKE_COMMAND} -DOUT=${hash} "-DSOURCES=${sources}" -DSDK=${SCORELAB_SDK}
+                                            -P ${SCORELAB_CMAKE_DIR}/source_hash.cmake
+                     DEPENDS ${sources} ${sdk} ${SCORELAB_CMAKE_DIR}/source_hash.cmake ${SCORELAB_CMAKE_DIR}/sdk_hash.cmake VERBATIM)
   add_library(${target} MODULE ${ARGN} ${hash})
   target_link_libraries(${target} PRIVATE scorelab::sdk)
   target_link_options(${target} PRIVATE -Wl,--no-undefined -Wl,--version-script=${SCORELAB_CMAKE_DIR}/plugin.map)

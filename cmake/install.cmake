@@ -15,7 +15,7 @@ set(package ${CMAKE_BINARY_DIR}/lib/cmake/scorelab)  # the build tree is a packa
 configure_file(cmake/scorelabConfig.cmake.in ${package}/scorelabConfig.cmake @ONLY)
 write_basic_package_version_file(${package}/scorelabConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 export(TARGETS scorelab NAMESPACE scorelab:: FILE ${package}/scorelab.cmake)
-foreach(file ScorelabTorch.cmake ScorelabPlugin.cmake plugin.map source_hash.cmake)
+foreach(file ScorelabTorch.cmake ScorelabPlugin.cmake plugin.map source_hash.cmake sdk_hash.cmake)
   configure_file(cmake/${file} ${package}/${file} COPYONLY)
   install(FILES cmake/${file} DESTINATION lib/cmake/scorelab)
 endforeach()

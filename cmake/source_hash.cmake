@@ -1,8 +1,10 @@
-# Writes a C file that adds `source=<sha256>` to the plugin's stamp.
+# Writes a C file that adds to the plugin's stamp the hashes of its sources and of the SDK's headers: `source=<sha256>`, `sdk=<sha256>`.
+include(${CMAKE_CURRENT_LIST_DIR}/sdk_hash.cmake)
+sdk_hash(sdk ${SDK})
 set(all "")
 foreach(file ${SOURCES})
   file(SHA256 ${file} one)
   string(APPEND all ${one})
 endforeach()
 string(SHA256 hash "${all}")
-file(WRITE ${OUT} "__attribute__((section(\"scorelab\"), used, retain, aligned(1))) static const char source[] = \"source=${hash}\";\n")
+file(WRITE ${OUT} "__attribute__((section(\"scorelab\"), used, retain, aligned(1))) static const char source[] = \"source=${hash}\\0sdk=${sdk}\";\n")

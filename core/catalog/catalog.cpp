@@ -26,11 +26,12 @@ namespace {
 
 Json stamp_to_json(const Stamp& s) {
   return {{"kind", s.kind},   {"name", s.name},         {"version", s.version}, {"summary", s.summary},   {"api", s.api},
-          {"torch", s.torch}, {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi},   {"compiler", s.compiler}, {"source", s.source}};
+          {"torch", s.torch}, {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi},   {"compiler", s.compiler}, {"source", s.source},
+          {"sdk", s.sdk}};
 }
 Stamp stamp_from_json(const Json& j) {
-  return {j.at("kind"),  j.at("name"),     j.at("version"), j.at("summary"),  j.at("api"),
-          j.at("torch"), j.at("cxx11abi"), j.at("gxxabi"),  j.at("compiler"), j.at("source")};
+  return {j.at("kind"),     j.at("name"),   j.at("version"),  j.at("summary"), j.at("api"),       j.at("torch"),
+          j.at("cxx11abi"), j.at("gxxabi"), j.at("compiler"), j.at("source"),  j.value("sdk", "")};
 }
 
 Described described_from_json(const Json& j) {
@@ -107,7 +108,8 @@ void Catalog::scan(const fs::path& folder, bool built_in) {
   for (const auto& file : files) {
     const std::string id = identity(file);
     Json& known = files_[file.string()];
-    if (!known.is_object() || known.value("id", "") != id) {
+    const bool has_stamp = known.is_object() && (known.contains("error") || (known.contains("stamp") && known["stamp"].contains("sdk")));
+    if (!has_stamp || known.value("id", "") != id) {
       known = {{"id", id}};
       dirty_ = true;
       try {

@@ -13,6 +13,8 @@
 #include <memory>
 #include <string_view>
 
+#include "catalog/sdk_hash.h"
+
 namespace scorelab::catalog {
 namespace {
 
@@ -73,8 +75,8 @@ Stamp read_stamp(const std::filesystem::path& file) {
   const std::string& name = fields["name"];
   if (name.size() > 64 || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != name.npos)
     throw Error(fmt::format("has the name `{}`; a plugin's name has letters, digits and dashes, at most 64", name.substr(0, 100)));
-  return {fields["kind"],  fields["name"],     fields["version"], fields["summary"],  fields["api"],
-          fields["torch"], fields["cxx11abi"], fields["gxxabi"],  fields["compiler"], fields["source"]};
+  return {fields["kind"],     fields["name"],   fields["version"],  fields["summary"], fields["api"], fields["torch"],
+          fields["cxx11abi"], fields["gxxabi"], fields["compiler"], fields["source"],  fields["sdk"]};
 }
 
 std::vector<std::string> exported_symbols(const std::filesystem::path& path) {
@@ -99,9 +101,11 @@ std::vector<std::string> exported_symbols(const std::filesystem::path& path) {
 }
 
 std::string mismatch(const Stamp& s) {
-  const std::string rebuild = "; build the plugin again with this scorelab: cmake --build its build folder";
+  const std::string rebuild = "; build the plugin again with this scorelab: cmake --build FOLDER --clean-first";
   if (s.api != std::to_string(SCORELAB_API_VERSION))
     return fmt::format("was built for plugin API {}, this scorelab has {}{}", s.api, SCORELAB_API_VERSION, rebuild);
+  if (!s.sdk.empty() && s.sdk != SCORELAB_SDK_HASH)  // stamps that are written by hand have none
+    return fmt::format("was built with other headers of the SDK than this scorelab's{}", rebuild);
   if (s.torch != SCORELAB_TORCH_VERSION)
     return fmt::format("was built for LibTorch {}, this scorelab uses {}{}", s.torch, SCORELAB_TORCH_VERSION, rebuild);
   const std::string abi = std::to_string(_GLIBCXX_USE_CXX11_ABI), gxx = std::to_string(__GXX_ABI_VERSION);

@@ -8,7 +8,7 @@ namespace scorelab::catalog {
 
 /// What a plugin says of itself in its ELF section `scorelab`, read without loading it.
 struct Stamp {
-  std::string kind, name, version, summary, api, torch, cxx11abi, gxxabi, compiler, source;
+  std::string kind, name, version, summary, api, torch, cxx11abi, gxxabi, compiler, source, sdk;
 };
 
 /// Reads the stamp; throws Error that says which: not an ELF file, truncated, not a plugin.

@@ -7,7 +7,7 @@
 #include "certify/rig.h"
 #include "evaluate/evaluation.h"
 #include "host/generator.h"
-#include "model/model_state.h"
+#include "model/evaluation.h"
 #include "train/data.h"
 #include "train/trainer.h"
 
@@ -65,7 +65,6 @@ Json objective(const std::string& check, const Json& request) {
   host::check_all(request["component"]);
   host::prepare(one, request["component"], setup.setting());
   Arena arena(*setup.network, 3);  // draws the network's first weights
-  const auto state = setup.model(a.spec, a.stop);
   const c10::AutoGradMode grad(true);
   const auto loss = [&](std::int64_t from, std::int64_t rows) {
     Noise noise(1, "train", from), own_noise(1, "objective", from);
@@ -75,7 +74,7 @@ Json objective(const std::string& check, const Json& request) {
     b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows}).t;
     b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
     b.label = at::arange(from, from + rows, at::kLong).remainder(4);
-    Model model(state);
+    Model model = setup.handle(a.spec, a.stop);
     TrainRun run{model, *setup.scheduler, own_noise};
     return one->loss(run, b);
   };
@@ -100,18 +99,18 @@ Json objective(const std::string& check, const Json& request) {
 
 Json guide(const std::string& check, const Json& request) {
   const Around a(request);
-  const auto state = a.setup.model(a.spec, a.stop);
-  state->guides.push_back({a.make<Guide>(request["component"])});
+  const auto one = a.make<Guide>(request["component"]);
   Noise noise(1, "x");
   const at::Tensor x = 2 * noise.normal(at::empty({20, 2}, at::kDouble));
   const auto answer = [&](std::int64_t first, std::int64_t rows) {
     Noise draws(1, "clean", first);
-    const at::Tensor clean = draw_data(*a.setup.data, rows, draws, a.setup.tensors, state->condition);
-    if (state->network->classes() == 0) state->condition.clear();
-    GuideRun::Call& call = state->guides[0].call = {};
-    call.noise.emplace(1, "guide", first);
-    call.clean = [&clean]() -> const at::Tensor& { return clean; };
-    return Model(state)(x.narrow(0, first, rows), 0.5).x0();
+    const auto context = std::make_shared<Model::Context>(a.setup.context(a.stop));
+    const at::Tensor clean = draw_data(*a.setup.data, rows, draws, a.setup.tensors, context->condition);
+    const auto call = std::make_shared<GuideRun::Call>();
+    call->noise.emplace(1, "guide", first);
+    call->clean = [&clean]() -> const at::Tensor& { return clean; };
+    context->guides.push_back({one, call});
+    return Model(a.setup.model(a.spec), context)(x.narrow(0, first, rows), 0.5).x0();
   };
   const host::KeepGenerator keep;
   const at::Tensor first = answer(0, 20);
@@ -219,15 +218,13 @@ Json metric(const std::string& check, const Json& request) {
   if (has(schema.needs, "levels")) instead["scheduler"] = own(request, "scheduler", "ddpm-linear", {{"T", 20}, {"beta_end", 0.5}});
   const Around a(request, instead);
   const auto one = a.make<Metric>(request["component"]);
-  const auto state = a.setup.model(a.spec, a.stop);
-  Model model(state);
   Noise noise(3, "samples"), starts(3, "starts");
   Condition condition;
   std::vector<std::int64_t> items(500, 0);
   if (a.setup.data->size() > 0) std::iota(items.begin(), items.end(), 0);
   const at::Tensor x = a.setup.data->get(items, noise, condition).to(at::kDouble), start = starts.normal(x.narrow(0, 0, 20));
   const auto measure = [&](const at::Tensor& x) {
-    state->counts.reset(0);
+    Model model = a.setup.handle(a.spec, a.stop);
     if (of_model) return evaluate(*one, *a.setup.data, {{}, nullptr, &model, nullptr, 500}, 5);
     const Scheduler& q = *a.setup.scheduler;
     const Paths paths{at::tensor({q.t_max(), q.t_min()}, at::kDouble).unsqueeze(1).expand({2, 20}), at::stack({start, x.narrow(0, 0, 20)})};
@@ -294,8 +291,7 @@ Json check_network(const std::string& check, const Json& request) {
     for (const auto n : setup.data->shape()) shape.push_back(n);
     Noise noise(1, "x");
     const at::Tensor x = given.defined() ? given.to(setup.tensors) : noise.normal(at::empty(shape, setup.tensors));
-    const auto state = setup.model(a.spec, a.stop);
-    Model model(state);
+    Model model = setup.handle(a.spec, a.stop);
     for (; calls > 1; --calls) says(model, x);
     return std::pair(x, says(model, x));
   };
@@ -320,12 +316,11 @@ Json check_network(const std::string& check, const Json& request) {
   const host::Setup setup(a.spec, at::kCPU, true);
   if (setup.network->parameters().empty()) throw Skipped("it has no parameters");
   Arena arena(*setup.network, 3);
-  const auto state = setup.model(a.spec, a.stop);
   Noise noise(5, "weights");
   const auto draw = [&] { return noise.normal(arena.values.unsqueeze(0)).squeeze(0); };
   arena.values.add_(0.05 * draw());  // a layer that begins at 0 would hide those before it
   const c10::AutoGradMode grad(true);
-  Model model(state);
+  Model model = setup.handle(a.spec, a.stop);
   const auto loss = [&] { return (says(model, x) - 1).square().sum(); };
   loss().backward();
   for (const auto& [name, g] : arena.views(arena.gradients)) {

@@ -176,7 +176,7 @@ void starts(const Json& request, const World& w) {
     if (middle) params["from"] = (rig.scheduler().t_min() + rig.scheduler().t_max()) / 2;
     Sampling s = rig.sampling(params);
     std::vector<double> asked;
-    s.model->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
+    s.context.look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
     rig.draw(s, 4);
     if (asked.empty()) throw Failed("it never asked the model");
     const double said = s.sampler->start(rig.scheduler());
@@ -195,7 +195,7 @@ Json grid(const Json& request) {
     Sampling s = rig.sampling(steps(request, 6));
     std::vector<double> told, asked;
     s.observe = [&](const Times& t, const at::Tensor&) { told.push_back(t.max_value()); };
-    s.model->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
+    s.context.look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
     rig.draw(s, 4);
     const double start = rig.scheduler().t_max(), end = rig.scheduler().t_min();
     if (asked.empty()) throw Failed("it never asked the model");
@@ -235,7 +235,7 @@ Json cancel(const Json& request) {
     {
       Rig rig(request, w);
       Sampling s = rig.sampling(steps(request, 6));
-      s.model->look = [&](const at::Tensor&, const Times&, const at::Tensor&) { ++total; };
+      s.context.look = [&](const at::Tensor&, const Times&, const at::Tensor&) { ++total; };
       rig.draw(s, 4);
     }
     const std::int64_t stride = std::max<std::int64_t>(1, total / 40);
@@ -243,7 +243,7 @@ Json cancel(const Json& request) {
       Rig rig(request, w);
       Sampling s = rig.sampling(steps(request, 6));
       std::int64_t n = 0;
-      s.model->look = [&](const at::Tensor&, const Times&, const at::Tensor&) {
+      s.context.look = [&](const at::Tensor&, const Times&, const at::Tensor&) {
         if (++n == k) throw Stopped();
       };
       bool stopped = false;

@@ -78,21 +78,20 @@ Json measure_model(StageRun& run) {
   }
   auto metric = make_as<Metric>(run.spec["metric"]);
   prepare(metric, run.spec["metric"], setup.setting(), setup.models);
-  const auto state = setup.model(run.spec, run.stop);
-  state->chunk = read_table<RunOptions>(run.spec["run"]).chunk;
+  const auto parts = setup.model(run.spec);
+  const auto context = std::make_shared<Model::Context>(setup.context(run.stop, read_table<RunOptions>(run.spec["run"]).chunk));
   if (!run.resolved.contains("threads")) {
-    run.resolved["threads"] = setup.measure_threads(state);
+    run.resolved["threads"] = setup.measure_threads(parts, *context);
     record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);
-  state->counts.reset(0);
-  Model model(state);
+  Model model(parts, context);
   const std::int64_t size = setup.data->size(), asked = params.at("count"), points = size > 0 ? std::min(asked, size) : asked;
   Json out = timed(run, *metric, *setup.data, {{}, nullptr, &model, nullptr, points});
   const auto each = [&](const std::vector<std::int64_t>& rows) {
     return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / static_cast<double>(points);
   };
-  out["nfe"] = each(state->counts.evaluations), out["vjps"] = each(state->counts.vjps), out["jvps"] = each(state->counts.jvps);
+  out["nfe"] = each(context->counts.evaluations), out["vjps"] = each(context->counts.vjps), out["jvps"] = each(context->counts.jvps);
   return out;
 }
 

@@ -17,9 +17,9 @@ namespace scorelab::host {
 namespace {
 
 /// A frozen model of the manifest: its own network, scheduler and output, with the weights of its training. It is asked in the units of the
-/// experiment's model, `map` from those of the data.
+/// experiment's model, `map` from those of the data. `classes`: that it is conditioned on.
 std::shared_ptr<Model> load_model(const std::string& name, const Json& spec, const Affine& map, at::Device device,
-                                  const std::filesystem::path& results) {
+                                  const std::filesystem::path& results, std::int64_t& classes) {
   static const std::atomic<bool> never{false};
   const Setup setup(spec, device, true);
   if (const Affine own = setup.data->to_model(); own.scale != map.scale || own.shift != map.shift)
@@ -27,9 +27,10 @@ std::shared_ptr<Model> load_model(const std::string& name, const Json& spec, con
                             name, own.scale, own.shift, map.scale, map.shift));
   if (spec.at("trained") != "")
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")), [](const std::string&) {});
-  const auto state = setup.model(spec, never);
-  state->chunk = read_table<RunOptions>(spec.at("run")).chunk;
-  return std::make_shared<Model>(state);
+  for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
+  classes = setup.classes;
+  return std::make_shared<Model>(setup.model(spec),
+                                 std::make_shared<Model::Context>(setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
 }
 
 /// sample.noise: as many draws as there are, each of every sample.
@@ -44,7 +45,7 @@ at::Tensor recorded_noise(const SampleOptions& sample, const std::vector<std::in
 }  // namespace
 
 Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results) {
-  const KeepGenerator keep;
+  const KeepGenerator keep(device);
   const auto run = read_table<RunOptions>(spec.at("run"));
   tensors = at::TensorOptions().dtype(run.dtype == "float64" ? at::kDouble : at::kFloat).device(device);
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
@@ -54,23 +55,33 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   law = data->exact();
   if (const Affine map = data->to_model(); law) law = law->mapped(map.scale, map.shift);
   if (spec.contains("models"))
-    for (const auto& [name, model] : spec["models"].items()) models[name] = load_model(name, model, data->to_model(), device, results);
+    for (const auto& [name, model] : spec["models"].items()) {
+      std::int64_t known = 0;
+      models[name] = load_model(name, model, data->to_model(), device, results, known);
+      if (known > 0) classes = classes > 0 ? std::min(classes, known) : known;
+      if (known > 0 && known < data->classes())
+        throw Error(fmt::format("the model `{}` knows {} classes, and the data set has {}; raise its network's `classes`", name, known,
+                                data->classes()));
+    }
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());
+  if (const auto known = network->classes(); known > 0) classes = classes > 0 ? std::min(classes, known) : known;
   if (const auto known = network->classes(), named = data->classes(); known > 0 && known < named)
     throw PluginError(title(spec.at("network")),
                       fmt::format("it knows {} classes, and the data set has {}; raise `classes`", known, named));
 }
 
-std::shared_ptr<Model::State> Setup::model(const Json& spec, const std::atomic<bool>& stop) const {
-  auto out = std::make_shared<Model::State>();
-  out->network = network;
-  out->scheduler = scheduler;
-  out->output = Output(read_table<OutputOptions>(spec.at("output")));
-  out->stop = &stop;
-  out->call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
+std::shared_ptr<const Model::Parts> Setup::model(const Json& spec) const {
+  return std::make_shared<const Model::Parts>(Model::Parts{network, scheduler, Output(read_table<OutputOptions>(spec.at("output")))});
+}
+
+Model::Context Setup::context(const std::atomic<bool>& stop, std::int64_t chunk) const {
+  Model::Context out;
+  out.chunk = chunk;
+  out.stop = &stop;
+  out.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
   return out;
 }
 
@@ -79,12 +90,13 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   const auto run = read_table<RunOptions>(spec.at("run"));
   s.options = read_table<SampleOptions>(sample);
   host::prepare(s.options.initial->component(), sample.at("initial"), setting(), models);
-  s.model = model(spec, stop);
-  s.model->chunk = run.chunk;
-  s.model->max_nfe = s.options.max_nfe;
+  s.model = model(spec);
+  s.context = context(stop, run.chunk);
+  s.context.max_nfe = s.options.max_nfe;
+  s.classes = classes;
   for (const auto& guide : spec.at("guides")) {
-    s.model->guides.push_back({make_as<Guide>(guide)});
-    host::prepare(s.model->guides.back().guide, guide, setting(), models);
+    s.context.guides.push_back({make_as<Guide>(guide)});
+    host::prepare(s.context.guides.back().guide, guide, setting(), models);
   }
   s.sampler = make_sampler(sampler);
   host::prepare(s.sampler, sampler, setting(), models);
@@ -124,13 +136,15 @@ Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& s
   return out;
 }
 
-std::int64_t Setup::measure_threads(const std::shared_ptr<Model::State>& state) const {
+std::int64_t Setup::measure_threads(const std::shared_ptr<const Model::Parts>& parts, const Model::Context& context) const {
   if (network->parameters().empty() || !tensors.device().is_cpu()) return 1;
   const int all = cores();
-  std::vector<std::int64_t> shape{state->chunk};
+  std::vector<std::int64_t> shape{context.chunk};
   for (const auto n : data->shape()) shape.push_back(n);
   const at::Tensor x = at::zeros(shape, tensors);
-  Model model = Model(state).unguided();  // guides draw and observe in sampling calls only
+  const auto own = std::make_shared<Model::Context>(context);
+  own->max_nfe = 0;
+  Model model = Model(parts, own).unguided();  // guides draw and observe in sampling calls only
   const auto seconds = [&](int threads) {
     at::set_num_threads(threads);
     double best = 1e9;

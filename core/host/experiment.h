@@ -36,17 +36,24 @@ struct Setup {
   std::optional<Law> law;  ///< in the model's units
   at::TensorOptions tensors;
   Models models;
-  std::int64_t parts = 1;  ///< of the network's answer, by the table `output`
+  std::int64_t parts = 1;    ///< of the network's answer, by the table `output`
+  std::int64_t classes = 0;  ///< that labels may name: the fewest of the conditional models, named ones among them; 0: none is conditional
 
   Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr, data.get(), parts}; }
-  /// A model of the network for this spec's output.
-  std::shared_ptr<Model::State> model(const Json& spec, const std::atomic<bool>& stop) const;
+  /// The model of the network with this spec's output.
+  std::shared_ptr<const Model::Parts> model(const Json& spec) const;
+  /// How it is evaluated; plugins' code runs in their names.
+  Model::Context context(const std::atomic<bool>& stop, std::int64_t chunk = 0) const;
+  /// A handle of that model for one use, without guides or a condition.
+  Model handle(const Json& spec, const std::atomic<bool>& stop) const {
+    return {model(spec), std::make_shared<Model::Context>(context(stop))};
+  }
   /// A sampling with the sampler and the table `sample` given, of this model's network behind the spec's guides.
   Sampling sampling(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
   /// The sampler's config with a budget of evaluations turned into steps, by dry runs.
   Json within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
   /// The faster number of threads for a network evaluation of one chunk: one or all.
-  std::int64_t measure_threads(const std::shared_ptr<Model::State>& model) const;
+  std::int64_t measure_threads(const std::shared_ptr<const Model::Parts>& model, const Model::Context& context) const;
 };
 
 }  // namespace scorelab::host

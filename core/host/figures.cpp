@@ -58,7 +58,7 @@ Json score_field(const Json& request) {
       return out;
     };
     const std::atomic<bool> stop{false};
-    Model model(setup.model(spec, stop));
+    Model model = setup.handle(spec, stop);
     Json out{{"t", t}, {"model", list(model(x.to(setup.tensors), t).score())}, {"exact", nullptr}};
     if (setup.law) {
       const at::Tensor one = at::ones({x.size(0)}, at::kDouble);

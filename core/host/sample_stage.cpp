@@ -71,7 +71,7 @@ Json run_sample(StageRun& run) {
   Sampling sampling = setup.sampling(sampler, sample, run.spec, run.stop);
   if (!run.resolved.contains("threads")) {
     const c10::AutoGradMode no_grad(false);
-    run.resolved["threads"] = setup.measure_threads(sampling.model);
+    run.resolved["threads"] = setup.measure_threads(sampling.model, sampling.context);
     record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);

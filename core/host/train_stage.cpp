@@ -29,7 +29,66 @@ NamedTensors to_tensors(const record::NamedArrays& arrays) {
   return out;
 }
 
-std::string group_of(double rate) { return fmt::format("ema/{}", rate); }
+constexpr const char* rest = "training";  // the group of what is no parameter's
+
+class Writing final : public TrainState {
+ public:
+  Writing(record::Checkpoint& to, const Arena& arena) : to_(to), arena_(arena) {}
+  void parameters(const std::string& group, at::Tensor& flat) override { to_.groups[group] = to_arrays(arena_.views(flat)); }
+  void tensor(const std::string& name, at::Tensor& value) override {
+    if (value.defined()) to_.groups[rest].emplace_back(name, to_array(value));
+  }
+  void number(const std::string& name, double& value) override {
+    to_.groups[rest].emplace_back(name, record::Array::of(std::vector<double>{value}));
+  }
+  void integer(const std::string& name, std::int64_t& value) override {
+    to_.groups[rest].emplace_back(name, record::Array::of(std::vector<std::int64_t>{value}));
+  }
+
+ private:
+  record::Checkpoint& to_;
+  const Arena& arena_;
+};
+
+/// `missing`: what a checkpoint lacks, the first of it; looked for before anything is read, so that a state is read whole or not at all.
+class Reading final : public TrainState {
+ public:
+  Reading(const record::Checkpoint& from, const Arena& arena) : from_(from), arena_(arena) {}
+  void parameters(const std::string& group, at::Tensor& flat) override {
+    const auto found = from_.groups.find(group);
+    if (found == from_.groups.end()) return lacks(group);
+    if (!looking) arena_.fill(flat, to_tensors(found->second));
+  }
+  void tensor(const std::string& name, at::Tensor& value) override {
+    if (const auto* a = find(name); a && !looking) value = value.defined() ? to_tensor(*a).to(value.device()) : to_tensor(*a);
+  }
+  void number(const std::string& name, double& value) override {
+    if (const auto* a = needed(name, record::Array::Type::f64)) value = a->as<double>()[0];
+  }
+  void integer(const std::string& name, std::int64_t& value) override {
+    if (const auto* a = needed(name, record::Array::Type::i64)) value = a->as<std::int64_t>()[0];
+  }
+  bool looking = true;
+  std::string missing;
+
+ private:
+  void lacks(const std::string& name) {
+    if (missing.empty()) missing = name;
+  }
+  const record::Array* find(const std::string& name) const {
+    const auto group = from_.groups.find(rest);
+    if (group == from_.groups.end()) return nullptr;
+    const auto found = std::find_if(group->second.begin(), group->second.end(), [&](const auto& item) { return item.first == name; });
+    return found == group->second.end() ? nullptr : &found->second;
+  }
+  const record::Array* needed(const std::string& name, record::Array::Type type) {
+    const auto* found = find(name);
+    if (!found || found->type != type || found->count() != 1) return lacks(name), nullptr;
+    return looking ? nullptr : found;
+  }
+  const record::Checkpoint& from_;
+  const Arena& arena_;
+};
 
 class Port final : public TrainPort {
  public:
@@ -43,29 +102,21 @@ class Port final : public TrainPort {
     });
     if (!found && damaged) run_.journal.event("restart", 0, "no checkpoint is whole: training starts again");
     if (!found) return;
-    if (!found->groups.contains("losses"))
-      return run_.journal.event("restart", 0, "the checkpoint is of an older release: training starts again");
-    for (const auto& [rate, average] : trainer_.averages)
-      if (!found->groups.contains(group_of(rate)))
-        return run_.journal.event("restart", 0, fmt::format("the average {} was not kept: training starts again", rate));
+    Reading reading(*found, trainer_.arena);
+    trainer_.state(reading);
+    if (!reading.missing.empty())
+      return run_.journal.event(
+          "restart", 0,
+          fmt::format("the checkpoint is of another release, or of other averages: it has no `{}`; training starts again",
+                      reading.missing));
     const Json& every = run_.spec["train"]["log_every"];
     if (every > 0 && found->step >= every && !record::read_journal(run_.folder / "journal.jsonl").streams.contains("train"))
       return run_.journal.event("restart", 0, "the journal of its losses is gone: training starts again");
     for (const auto step : trainer_.keep)
       if (step <= found->step && !std::filesystem::exists(kept(step) / "checkpoint.h5"))
         return run_.journal.event("restart", 0, fmt::format("the checkpoint of step {} was not kept: training starts again", step));
-    trainer_.arena.fill(trainer_.arena.values, to_tensors(found->groups["parameters"]));
-    trainer_.arena.fill(trainer_.moment1, to_tensors(found->groups["optimizer/exp_avg"]));
-    trainer_.arena.fill(trainer_.moment2, to_tensors(found->groups["optimizer/exp_avg_sq"]));
-    for (auto& [rate, average] : trainer_.averages) trainer_.arena.fill(average, to_tensors(found->groups[group_of(rate)]));
-    if (found->groups.contains("objective")) trainer_.loss_history() = to_tensor(found->groups["objective"].front().second);
-    const auto& sums = found->groups["since_last_row"].front().second;
-    trainer_.loss_sum = sums.as<double>()[0], trainer_.norm_sum = sums.as<double>()[1];
-    trainer_.rows_since = static_cast<std::int64_t>(sums.as<double>()[2]);
-    trainer_.reports_owed = sums.as<double>()[3] != 0;
-    const auto& losses = found->groups["losses"].front().second;
-    trainer_.losses = {losses.as<double>()[0], losses.as<double>()[1], losses.as<double>()[2],
-                       static_cast<std::int64_t>(losses.as<double>()[3])};
+    reading.looking = false;
+    trainer_.state(reading);
     trainer_.step = found->step;
     before_ = found->wall;
     run_.journal.event("resume", found->step, fmt::format("from the checkpoint of step {}", found->step));
@@ -91,18 +142,8 @@ class Port final : public TrainPort {
     c.step = trainer_.step;
     c.wall = wall();
     c.resolved = run_.resolved;
-    const Arena& arena = trainer_.arena;
-    c.groups["parameters"] = to_arrays(arena.views(arena.values));
-    c.groups["optimizer/exp_avg"] = to_arrays(arena.views(trainer_.moment1));
-    c.groups["optimizer/exp_avg_sq"] = to_arrays(arena.views(trainer_.moment2));
-    for (const auto& [rate, average] : trainer_.averages) c.groups[group_of(rate)] = to_arrays(arena.views(average));
-    if (trainer_.loss_history().defined()) c.groups["objective"] = {{"loss_history", to_array(trainer_.loss_history())}};
-    c.groups["since_last_row"] = {{"loss_norm_count_owed", record::Array::of(std::vector<double>{trainer_.loss_sum, trainer_.norm_sum,
-                                                                                                 static_cast<double>(trainer_.rows_since),
-                                                                                                 trainer_.reports_owed ? 1.0 : 0.0})}};
-    const auto& l = trainer_.losses;
-    c.groups["losses"] = {
-        {"first_sum_squares_count", record::Array::of(std::vector<double>{l.first, l.sum, l.squares, static_cast<double>(l.count)})}};
+    Writing writing(c, trainer_.arena);
+    trainer_.state(writing);
     run_.journal.sync();
     if (trainer_.keep.contains(c.step)) {
       record::make_folder(kept(c.step));
@@ -174,7 +215,7 @@ Json run_train(StageRun& run) {
   auto objective = make_as<Objective>(run.spec["objective"]);
   prepare(objective, run.spec["objective"], setup.setting(), setup.models);
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
-  Trainer trainer(setup.model(run.spec, run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema,
+  Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema,
                   run.spec["seed"], setup.tensors, run.stop);
   if (!run.resolved.contains("threads")) {
     run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
@@ -194,9 +235,9 @@ Json run_train(StageRun& run) {
           {"jvps", c.jvps * trainer.step},
           {"steps", trainer.step},
           {"parameters", trainer.arena.count()},
-          {"loss", trainer.losses.mean()},
-          {"loss_spread", trainer.losses.spread()},
-          {"first_loss", trainer.losses.first}};
+          {"loss", trainer.losses().mean()},
+          {"loss_spread", trainer.losses().spread()},
+          {"first_loss", trainer.losses().first}};
 }
 
 }  // namespace scorelab::host

@@ -76,8 +76,8 @@ class Checker {
       parts_.push_back({traced, sample ? sample->at : root_.at, table_schema<SampleOptions>(), "sample"});
     }
     e.run = table<RunOptions>("run");
-    match_parts(root_, parts_, !model_.empty(), e, findings_);
     std::erase_if(e.models, [&](const auto& m) { return !named_.contains(m.first); });
+    match_parts(root_, parts_, !model_.empty(), e, findings_);
     out_.left_out = reader_.left_out();
     return std::move(out_);
   }

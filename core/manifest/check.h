@@ -18,6 +18,7 @@ namespace scorelab::manifest {
 /// measures, "model" or "samples".
 struct Experiment {
   bool classifies = false;                                                           ///< its network is a classifier
+  bool conditional = false;                                                          ///< its network is told the samples' classes
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
   Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component

@@ -1,6 +1,7 @@
 #include "parts.h"
 
 #include <fmt/format.h>
+#include <scorelab/capabilities.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,30 +12,12 @@ namespace {
 
 using Kind = Node::Kind;
 
-/// Which part of an experiment gives a capability.
-const std::map<std::string, std::string> giver_of{{"levels", "scheduler"},
-                                                  {"path", "scheduler"},
-                                                  {"finite-snr", "scheduler"},
-                                                  {"finite-velocity", "scheduler"},
-                                                  {"noise", "scheduler"},
-                                                  {"one-level", "scheduler"},
-                                                  {"gaussian-law", "dataset"},
-                                                  {"mixture-law", "dataset"},
-                                                  {"density", "dataset"},
-                                                  {"bounds", "dataset"},
-                                                  {"images", "dataset"},
-                                                  {"trains", "network"},
-                                                  {"exact", "network"},
-                                                  {"second-order", "network"},
-                                                  {"conditional", "network"},
-                                                  {"labels", "dataset"},
-                                                  {"items", "dataset"},
-                                                  {"variance", "network"},
-                                                  {"learned-variance", "output"},
-                                                  {"teaches-variance", "objective"},
-                                                  {"unconditional", "train"},
-                                                  {"classifies", "network"},
-                                                  {"trace", "sample"}};
+/// The part of an experiment that gives a capability; empty where no part can.
+std::string giver_of(const std::string& capability) {
+  for (const auto& c : capability_names)
+    if (c.name == capability) return std::string(c.giver);
+  return "";
+}
 
 class Matcher {
  public:
@@ -63,15 +46,14 @@ class Matcher {
       if ((!trains || gives("network", "classifies")) && p.role == "output") continue;  // it means nothing to them
       for (const auto& need : p.schema.needs) {
         if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
-        const auto giver = giver_of.find(need.name);
-        const Part* provider = giver == giver_of.end() ? nullptr : part(giver->second);
-        if (!provider || gives(giver->second, need.name) || (!trains && giver->second == "train")) continue;
-        problem(p.at,
-                fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver->second,
-                            schema::text(provider->component)),
-                need.reason,
-                {fmt::format("it needs {} {} with `{}`", giver->second == "output" || giver->second == "objective" ? "an" : "a",
-                             giver->second, need.name)});
+        const std::string giver = giver_of(need.name);
+        const Part* provider = giver.empty() ? nullptr : part(giver);
+        if (!provider || gives(giver, need.name) || (!trains && giver == "train")) continue;
+        problem(
+            p.at,
+            fmt::format("{} `{}` does not go with {} `{}`", p.role, schema::text(p.component), giver, schema::text(provider->component)),
+            need.reason,
+            {fmt::format("it needs {} {} with `{}`", giver == "output" || giver == "objective" ? "an" : "a", giver, need.name)});
       }
     }
   }
@@ -150,8 +132,10 @@ class Matcher {
 
   /// What a network that knows no classes is told of them has no effect.
   void labels(const Part& network) {
-    const bool conditional = gives("network", "conditional");
-    const auto only_conditional = [&](const char* table, const char* key, Json& options) {
+    const bool own = e_.conditional = gives("network", "conditional");
+    // A model that a part names is told the samples' classes too.
+    const bool conditional = own || std::any_of(e_.models.begin(), e_.models.end(), [](const auto& m) { return m.second->conditional; });
+    const auto only_conditional = [&](const char* table, const char* key, Json& options, bool told) {
       const Node* node = root_.find(table);
       if (!node || node->kind != Kind::table) return;
       const auto member = std::find_if(node->members.begin(), node->members.end(), [&](const auto& m) { return m.key == key; });
@@ -159,7 +143,7 @@ class Matcher {
       const Node* value = &member->value;
       const std::string use = fmt::format("{} of a conditional network", key);
       const Json initial = key == std::string("labels") ? Json("data") : Json(0.0);
-      if (conditional || !options.is_object() || options[key] == initial) return findings_.used(value->at, use);
+      if (told || !options.is_object() || options[key] == initial) return findings_.used(value->at, use);
       options[key] = initial;
       if (e_.keys[table].is_object()) e_.keys[table].erase(key);
       findings_.unused(value->at, use,
@@ -168,16 +152,16 @@ class Matcher {
                         "it is not conditioned on classes; networks that can be have a parameter for it",
                         {}});
     };
-    only_conditional("train", "drop_labels", e_.train);
+    only_conditional("train", "drop_labels", e_.train, own);
     if (is_model_) return;
-    if (conditional && e_.train.is_object() && e_.train["drop_labels"] == 0.0) without_labels();
-    only_conditional("sample", "labels", e_.sample);
+    if (own && e_.train.is_object() && e_.train["drop_labels"] == 0.0) without_labels();
+    only_conditional("sample", "labels", e_.sample, conditional);
     const Json& which = e_.sample["labels"];
     if (!which.is_number()) return;
     if (which.get<double>() != std::floor(which.get<double>()))
       problem(root_.find("sample")->find("labels")->at, "`labels` is no whole number", "expected a class, or data, balanced or none");
     const Json classes = network.component["params"].value("classes", Json());
-    if (conditional && classes.is_number() && which >= classes)
+    if (own && classes.is_number() && which >= classes)
       problem(root_.find("sample")->find("labels")->at, fmt::format("`labels` is beyond the network's {} classes", classes.dump()),
               fmt::format("from 0 to {}", classes.get<std::int64_t>() - 1));
   }

@@ -16,6 +16,7 @@ std::optional<Moments> Initial::moments(const Start&) const { return std::nullop
 std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
 std::int64_t DataSet::classes() const { return 0; }
+void DataSet::state(State&) {}
 Grey DataSet::grey() const { return {}; }
 Metric::~Metric() = default;
 std::int64_t Metric::needs_samples(const std::vector<std::int64_t>&) const { return 1; }
@@ -33,7 +34,7 @@ void FeatureSpace::params(Params& p) {
 at::Tensor FeatureSpace::operator()(const at::Tensor& x, const Affine& to_model) const {
   if (!features_) return x.flatten(1).to(at::kDouble);
   const at::Tensor in = (x * to_model.scale + to_model.shift).to(options_);
-  return features_->classify(in, features_->scheduler().t_min()).features.to(at::kCPU, at::kDouble);
+  return features_.alone().classify(in, features_.alone().scheduler().t_min()).features.to(at::kCPU, at::kDouble);
 }
 
 Images::~Images() = default;

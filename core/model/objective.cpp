@@ -9,7 +9,15 @@
 
 namespace scorelab {
 
+State::~State() = default;
 Objective::~Objective() = default;
+void Objective::state(State& s) { times.state(s); }
+
+TimeLaw TimeLaw::unlearnt() const {
+  TimeLaw out = *this;
+  out.history_ = at::Tensor();
+  return out;
+}
 
 void TimeLaw::params(Params& p) {
   p("times", times_,
@@ -47,8 +55,8 @@ constexpr std::int64_t remembered = 10;
 
 void TimeLaw::learn(const Scheduler& q, const Times& t, const std::vector<double>& losses) {
   const std::int64_t levels = q.levels();
-  if (!history.defined()) history = at::zeros({levels, remembered + 1}, at::kDouble);
-  auto seen = history.accessor<double, 2>();
+  if (!history_.defined()) history_ = at::zeros({levels, remembered + 1}, at::kDouble);
+  auto seen = history_.accessor<double, 2>();
   for (std::size_t r = 0; r < losses.size(); ++r) {
     auto of = seen[std::clamp<std::int64_t>(std::llround(t[r] * static_cast<double>(levels)), 1, levels) - 1];
     const auto count = static_cast<std::int64_t>(of[remembered]);
@@ -63,8 +71,8 @@ void TimeLaw::learn(const Scheduler& q, const Times& t, const std::vector<double
 std::vector<double> TimeLaw::chances(std::int64_t levels) const {
   const auto n = static_cast<double>(levels);
   const std::vector<double> uniform(static_cast<std::size_t>(levels), 1 / n);
-  if (!history.defined() || history.select(1, remembered).min().item<double>() < remembered) return uniform;
-  const at::Tensor root = history.narrow(1, 0, remembered).square().mean(1).sqrt();
+  if (!history_.defined() || history_.select(1, remembered).min().item<double>() < remembered) return uniform;
+  const at::Tensor root = history_.narrow(1, 0, remembered).square().mean(1).sqrt();
   const double total = root.sum().item<double>();
   if (!(total > 0)) return uniform;
   const at::Tensor p = 0.999 * root / total + 0.001 / n;

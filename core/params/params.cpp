@@ -1,3 +1,4 @@
+#include <scorelab/capabilities.h>
 #include <scorelab/component.h>
 
 #include <algorithm>
@@ -38,7 +39,13 @@ Spec& Spec::above(std::string key, double bound) {
 }
 
 Capability::Capability(bool needed, std::string name, std::string reason)
-    : needed(needed), name(std::move(name)), reason(std::move(reason)) {}
+    : needed(needed), name(std::move(name)), reason(std::move(reason)) {
+  const auto* known =
+      std::find_if(std::begin(capability_names), std::end(capability_names), [&](const auto& c) { return c.name == this->name; });
+  if (known == std::end(capability_names))
+    throw Error("there is no capability \"" + this->name + "\"; the names are in scorelab/capabilities.h");
+  if (needed && known->giver.empty()) throw Error("\"" + this->name + "\" is said to the host by what gives it; nothing can need it");
+}
 Capability& Capability::when(std::string key, std::vector<std::string> values) {
   whens.push_back({std::move(key), std::move(values), {}});
   return *this;

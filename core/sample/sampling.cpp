@@ -86,14 +86,14 @@ struct Companions {
 
 at::Tensor labels(const Sampling& s, std::int64_t first, std::int64_t rows, const std::function<const Companions&()>& companions) {
   const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
-  const std::int64_t named = s.data->classes(), known = s.model->network->classes(), classes = named > 0 ? std::min(known, named) : known;
+  const std::int64_t named = s.data->classes(), classes = named > 0 ? std::min(s.classes, named) : s.classes;
   if (const auto* one = std::get_if<double>(&s.options.labels)) {
     if (*one != std::floor(*one) || *one >= static_cast<double>(classes))
       throw Error(fmt::format("sample.labels = {}: the classes are 0 to {}", *one, classes - 1));
     return at::full({rows}, static_cast<std::int64_t>(*one), device);
   }
   const std::string& from = std::get<std::string>(s.options.labels);
-  if (from == "none") return at::full({rows}, -1, device);
+  if (from == "none" || (from == "data" && named == 0)) return at::full({rows}, -1, device);
   if (from == "balanced" && s.options.moments != "exact") return at::arange(first, first + rows, device).remainder(classes);
   return companions().condition.at("label");
 }
@@ -104,8 +104,8 @@ struct Rows {
   bool probes = false;
 };
 
-/// Binds what belongs to the samples of a call: labels, and what guides draw, keep and observe.
-void bind(const Sampling& s, const Rows& rows, const Noise& noise) {
+/// What belongs to the samples of a call: labels, and what guides draw, keep and observe.
+std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context settings, const Rows& rows, const Noise& noise) {
   const auto drawn = std::make_shared<std::optional<Companions>>();
   const std::function<const Companions&()> companions = [&s, rows, drawn]() -> const Companions& {
     if (rows.probes)
@@ -120,82 +120,94 @@ void bind(const Sampling& s, const Rows& rows, const Noise& noise) {
     }
     return **drawn;
   };
-  s.model->condition.clear();
-  if (s.model->network->classes() > 0) s.model->condition["label"] = labels(s, rows.first, rows.count, companions);
-  for (std::size_t i = 0; i < s.model->guides.size(); ++i) {
-    auto& g = s.model->guides[i];
-    g.call = {};
-    g.call.noise.emplace(noise.stream("guide", static_cast<std::int64_t>(i)));
-    g.call.clean = [companions]() -> const at::Tensor& { return companions().x; };
+  auto out = std::make_shared<Model::Context>(std::move(settings));
+  out->counts.reset(rows.count);
+  if (s.classes > 0) out->condition["label"] = labels(s, rows.first, rows.count, companions);
+  for (std::size_t i = 0; i < out->guides.size(); ++i) {
+    out->guides[i].call = std::make_shared<GuideRun::Call>();
+    GuideRun::Call& call = *out->guides[i].call;
+    call.noise.emplace(noise.stream("guide", static_cast<std::int64_t>(i)));
+    call.clean = [companions]() -> const at::Tensor& { return companions().x; };
   }
+  return out;
 }
 
 using Norm = std::function<at::Tensor(const at::Tensor&)>;
 
-/// `norm`: of a probe, which has no samples of its own; what stands for their norms.
-at::Tensor one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise noise, const Observe& observe, Norm norm = nullptr) {
-  s.model->counts.reset(x.size(0));
-  bind(s, {first, x.size(0), norm != nullptr}, noise);
+/// One call of the sampler: its result, and what it came to.
+struct Called {
+  at::Tensor x;
+  std::shared_ptr<Model::Context> context;
+};
+
+/// How a call is made that is not a sampling's own: a probe's, or a search's.
+struct Way {
+  Model::Context settings;
+  Norm norm = nullptr;  ///< of a probe, which has no samples of its own: what stands for their norms
+};
+
+/// `kept`: the context, which a caller looks at also where the call throws.
+Called one_call(const Sampling& s, std::int64_t first, at::Tensor x, Noise noise, const Observe& observe, Way way,
+                std::shared_ptr<Model::Context>* kept = nullptr) {
+  const auto context = context_of(s, std::move(way.settings), {first, x.size(0), way.norm != nullptr}, noise);
+  if (kept) *kept = context;
   auto state = std::make_shared<Run::State>();
   state->paths = s.paths;
   state->group = s.options.group;
   state->observe = observe;
   state->call = s.call;
-  state->norm = std::move(norm);
-  Run run(Model(s.model), *s.model->scheduler, std::move(noise), state);
-  return s.sampler->sample(run, std::move(x));
+  state->norm = std::move(way.norm);
+  Run run(Model(s.model, context), *s.model->scheduler, std::move(noise), state);
+  return {s.sampler->sample(run, std::move(x)), context};
 }
 
-at::Tensor one_call(const Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe) {
+Called one_call(const Sampling& s, std::int64_t first, std::int64_t rows, const Observe& observe, Way way,
+                std::shared_ptr<Model::Context>* kept = nullptr) {
   const auto taken = std::make_shared<std::int64_t>(0);
   at::Tensor start = initial(s, first, rows, taken);
-  return one_call(s, first, std::move(start), noise_of(s, s.stream, first, taken), observe);
+  return one_call(s, first, std::move(start), noise_of(s, s.stream, first, taken), observe, std::move(way), kept);
 }
 
-/// Sets what a probe changes in the model, and sets it back.
-struct Probing {
-  Probing(Model::State& model, std::int64_t bound) : model(model), chunk(model.chunk), max_nfe(model.max_nfe) {
-    model.chunk = 0;
-    if (bound > 0) model.max_nfe = bound;
-  }
-  ~Probing() { model.chunk = chunk, model.max_nfe = max_nfe; }
-  Model::State& model;
-  std::int64_t chunk, max_nfe;
-};
+/// What a probe is evaluated with: the batch as it is.
+Model::Context probing(const Sampling& s, std::int64_t bound) {
+  Model::Context out = s.context;
+  out.chunk = 0;
+  if (bound > 0) out.max_nfe = bound;
+  return out;
+}
+
+void expect_no_stop(const Sampling& s) {
+  if (s.context.stop && s.context.stop->load()) throw Stopped();
+}
 
 /// The same call again, with a look at every step and evaluation: where did it stop being finite?
-[[noreturn]] void find_non_finite(Sampling& s, std::int64_t first, std::int64_t rows, std::int64_t asked) {
+[[noreturn]] void find_non_finite(const Sampling& s, std::int64_t first, std::int64_t rows, std::int64_t asked) {
   std::int64_t step = 1;
   const auto finite = [](const at::Tensor& x) { return x.isfinite().all().item<bool>(); };
   double last = start_of(s);
   const std::string samples = fmt::format("samples {} to {} hold values that are not finite", first, first + asked - 1);
-  s.model->look = [&](const at::Tensor& x, const Times& t, const at::Tensor& out) {
+  Way looking{s.context};
+  looking.settings.look = [&](const at::Tensor& x, const Times& t, const at::Tensor& out) {
     if (finite(x) && !finite(out))
       throw Error(fmt::format("{}: its output in step {}, at t = {}, was the first", samples, step, t.max_value()));
   };
-  try {
-    one_call(s, first, rows, [&](const Times& t, const at::Tensor& x) {
-      if (!finite(x))
-        throw Error(
-            fmt::format("{}: x after step {}, which went from t = {} to t = {}, was the first", samples, step, last, t.max_value()));
-      last = t.max_value(), ++step;
-    });
-  } catch (...) {
-    s.model->look = nullptr;
-    throw;
-  }
-  s.model->look = nullptr;
+  const auto observe = [&](const Times& t, const at::Tensor& x) {
+    if (!finite(x))
+      throw Error(fmt::format("{}: x after step {}, which went from t = {} to t = {}, was the first", samples, step, last, t.max_value()));
+    last = t.max_value(), ++step;
+  };
+  one_call(s, first, rows, observe, std::move(looking));
   throw Error(samples + ": the sampler's result, after its last step, was the first");
 }
 
 }  // namespace
 
 std::int64_t Sampling::rows() const {
-  const std::int64_t chunk = std::max<std::int64_t>(1, model->chunk), group = options.group;
+  const std::int64_t chunk = std::max<std::int64_t>(1, context.chunk), group = options.group;
   return (chunk + group - 1) / group * group;
 }
 
-Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
+Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
   const c10::AutoGradMode no_grad(false);
   const std::int64_t rows = s.rows();
   const Affine map = s.data->to_model();
@@ -203,39 +215,39 @@ Sampled draw_samples(Sampling& s, std::int64_t first, std::int64_t n) {
   const auto taken = std::make_shared<std::int64_t>(0);
   const at::Tensor start = initial(s, first, rows, taken);
   if (s.trace) s.trace(start_of(s), data_units(start));
-  at::Tensor x = one_call(s, first, start, noise_of(s, s.stream, first, taken), [&](const Times& t, const at::Tensor& now) {
-    if (s.model->stop && s.model->stop->load()) throw Stopped();
+  const auto observe = [&](const Times& t, const at::Tensor& now) {
+    expect_no_stop(s);
     if (s.observe) s.observe(t, now);
     if (s.trace) s.trace(t, data_units(now));
-  });
-  if (s.model->stop && s.model->stop->load()) throw Stopped();  // a sampler that let nothing of it pass may have cut its loop short
+  };
+  const auto [x, context] = one_call(s, first, start, noise_of(s, s.stream, first, taken), observe, {s.context});
+  expect_no_stop(s);  // a sampler that let nothing of it pass may have cut its loop short
   std::vector<std::int64_t> shape{rows};
   for (const auto d : s.data->shape()) shape.push_back(d);
   if (x.sizes() != at::IntArrayRef(shape) || x.scalar_type() != c10::typeMetaToScalarType(s.tensors.dtype()))
     throw Error(c10::str("the sampler returned shape ", x.sizes(), " of ", x.scalar_type(), "; expected ", at::IntArrayRef(shape), " of ",
                          s.tensors.dtype()));
   if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows, n);
-  Sampled out{data_units(x), s.model->counts.evaluations};
+  Sampled out{data_units(x), context->counts.evaluations};
   out.nfe.resize(static_cast<std::size_t>(n));
-  if (const auto label = s.model->condition.find("label"); label != s.model->condition.end())
+  if (const auto label = context->condition.find("label"); label != context->condition.end())
     out.label = label->second.narrow(0, 0, n).to(at::kCPU).contiguous();
-  for (const auto& g : s.model->guides)
-    if (g.call.observed) out.clean = data_units(g.call.clean());
+  for (const auto& g : context->guides)
+    if (g.call->observed) out.clean = data_units(g.call->clean());
   return out;
 }
 
-std::optional<std::int64_t> dry_run(Sampling& s, std::int64_t bound) {
+std::optional<std::int64_t> dry_run(const Sampling& s, std::int64_t bound) {
   const c10::AutoGradMode no_grad(false);
-  const Probing probing(*s.model, bound);
+  std::shared_ptr<Model::Context> context;
+  const auto observe = [&](const Times&, const at::Tensor&) { expect_no_stop(s); };
   try {
-    one_call(s, 0, s.options.group, [&](const Times&, const at::Tensor&) {
-      if (s.model->stop && s.model->stop->load()) throw Stopped();
-    });
+    one_call(s, 0, s.options.group, observe, {probing(s, bound)}, &context);
   } catch (const Error&) {
-    if (s.model->over_budget) return s.model->over_budget = false, std::nullopt;
+    if (context && context->over_budget) return std::nullopt;
     throw;
   }
-  const auto& n = s.model->counts.evaluations;
+  const auto& n = context->counts.evaluations;
   return *std::max_element(n.begin(), n.end());
 }
 
@@ -288,27 +300,25 @@ std::vector<std::int64_t> per_row(const at::Tensor& x) {
 
 }  // namespace
 
-ExactMoments exact_moments(Sampling& s) {
+ExactMoments exact_moments(const Sampling& s) {
   const c10::AutoGradMode no_grad(false);
-  const Probing probing(*s.model, 0);
   std::optional<Moments> start;
   with_start(s, 0, 1, [&](const Initial& initial, const Start& about) { start = initial.moments(about); });
   if (!start) throw Error("sample.moments = \"exact\" needs a start whose elements are independent Gaussians; this one states no moments");
   if (s.options.group > 1) throw Error("sample.moments = \"exact\" knows no groups; remove sample.group");
   const at::Tensor like = batch_of(s, 1);
-  const auto watch = [&](const Times&, const at::Tensor&) {
-    if (s.model->stop && s.model->stop->load()) throw Stopped();
-  };
+  const auto watch = [&](const Times&, const at::Tensor&) { expect_no_stop(s); };
   const auto only_normals = [](Noise::Law law) {
     if (law == Noise::Law::uniform) throw Error("sample.moments = \"exact\" knows normal draws only; this sampler draws uniforms");
   };
   std::int64_t draws = 0;
-  one_call(s, 0, at::zeros_like(like), Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
-             only_normals(law);
-             return ++draws, at::zeros_like(of);
-           }),
-           watch, [](const at::Tensor& of) { return at::ones_like(of.flatten(1).narrow(1, 0, 1)).view(per_row(of)); });
-  const std::int64_t nfe = s.model->counts.evaluations[0];
+  Noise silent = Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
+    only_normals(law);
+    return ++draws, at::zeros_like(of);
+  });
+  const Norm ones = [](const at::Tensor& of) { return at::ones_like(of.flatten(1).narrow(1, 0, 1)).view(per_row(of)); };
+  const std::int64_t nfe =
+      one_call(s, 0, at::zeros_like(like), std::move(silent), watch, {probing(s, 0), ones}).context->counts.evaluations.at(0);
   // Row 0 starts at 0 without noise; row 1 at 1; row 2 + k has 1 for draw k alone; in the last row all is random: an affine sampler's
   // result there follows from the others.
   const std::int64_t rows = draws + 3;
@@ -326,16 +336,15 @@ ExactMoments exact_moments(Sampling& s) {
                      variance = a.square() * start->variance.to(of.options()) + c.square().sum(0);
     return mean_norm(mean, variance).to(of.options()).expand(per_row(of));
   };
-  const at::Tensor y = one_call(s, 0, x, Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
-                                  only_normals(law);
-                                  at::Tensor z = at::zeros_like(of);
-                                  if (n < draws) z.select(0, 2 + n).fill_(1);
-                                  random.push_back(check.normal(like));
-                                  z.narrow(0, rows - 1, 1).copy_(random.back());
-                                  return ++n, z;
-                                }),
-                                watch, population)
-                           .to(at::kCPU, at::kDouble);
+  Noise one_each = Noise::scripted([&](const at::Tensor& of, Noise::Law law, std::string_view, std::int64_t) {
+    only_normals(law);
+    at::Tensor z = at::zeros_like(of);
+    if (n < draws) z.select(0, 2 + n).fill_(1);
+    random.push_back(check.normal(like));
+    z.narrow(0, rows - 1, 1).copy_(random.back());
+    return ++n, z;
+  });
+  const at::Tensor y = one_call(s, 0, x, std::move(one_each), watch, {probing(s, 0), population}).x.to(at::kCPU, at::kDouble);
   const auto not_affine = [](const std::string& why) {
     throw Error("sample.moments = \"exact\" needs a sampler and a model that are affine in x and the draws, element by element: " + why);
   };

@@ -8,14 +8,17 @@
 #include <optional>
 #include <string>
 
-#include "model/model_state.h"
+#include "model/evaluation.h"
 #include "params/tables.h"
 
 namespace scorelab {
 
 /// One sampling: what is needed for any of its calls.
 struct Sampling {
-  std::shared_ptr<Model::State> model;  ///< with the chunk, the bound on evaluations and the stop flag set
+  std::shared_ptr<const Model::Parts> model;
+  Model::Context context;  ///< what each call's begins as: chunk, limit, stop, guides
+  /// The classes that calls may name, of all models of the stage; 0: none is conditional, and samples have no labels.
+  std::int64_t classes = 0;
   std::shared_ptr<Sampler> sampler;
   std::shared_ptr<DataSet> data;
   bool paths = false;  ///< a step's normals are increments of Brownian paths
@@ -41,7 +44,7 @@ struct Sampled {
 
 /// Samples first .. first + n - 1, n <= rows(): computed whole and cut, so that sample k has the same bits whatever n is. Throws Error that
 /// names step, t and tensor where a value is not finite.
-Sampled draw_samples(Sampling& sampling, std::int64_t first, std::int64_t n);
+Sampled draw_samples(const Sampling& sampling, std::int64_t first, std::int64_t n);
 
 /// Mean and variance of the result, in data units, and the evaluations of a sample, exactly: the sampler must be affine in x and its draws,
 /// element by element, and is told apart from one that is not by a random probe. Throws Error.
@@ -49,10 +52,10 @@ struct ExactMoments {
   Moments moments;
   std::int64_t nfe;
 };
-ExactMoments exact_moments(Sampling& sampling);
+ExactMoments exact_moments(const Sampling& sampling);
 
 /// The evaluations of one sample, or nothing where they exceed `bound`: a dry run on the fewest rows.
-std::optional<std::int64_t> dry_run(Sampling& sampling, std::int64_t bound);
+std::optional<std::int64_t> dry_run(const Sampling& sampling, std::int64_t bound);
 /// The most steps that `nfe` evaluations buy; `cost(n)`: what n steps cost, nothing where that exceeds `nfe`. Throws Error where one step
 /// does.
 std::int64_t steps_within(std::int64_t nfe, const std::function<std::optional<std::int64_t>(std::int64_t steps)>& cost);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "train/data.h"
 
@@ -15,57 +16,53 @@ namespace scorelab {
 
 TrainPort::~TrainPort() = default;
 
-Trainer::Trainer(std::shared_ptr<Model::State> model, std::shared_ptr<DataSet> data, std::shared_ptr<Objective> objective,
-                 TrainOptions options, std::vector<double> ema, std::uint64_t seed, at::TensorOptions tensors,
-                 const std::atomic<bool>& stop)
+Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context, std::shared_ptr<DataSet> data,
+                 std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
+                 at::TensorOptions tensors, const std::atomic<bool>& stop)
     : arena(*model->network, seed),
       model_(std::move(model)),
+      context_(std::move(context)),
       data_(std::move(data)),
       objective_(std::move(objective)),
       options_(std::move(options)),
       seed_(seed),
       tensors_(tensors),
       stop_(stop) {
-  moment1 = at::zeros_like(arena.values);
-  moment2 = at::zeros_like(arena.values);
-  for (const double rate : ema) averages[rate] = arena.values.clone();
+  moment1_ = at::zeros_like(arena.values);
+  moment2_ = at::zeros_like(arena.values);
+  for (const double rate : ema) averages_[rate] = arena.values.clone();
 }
 
 /// Everything a step draws comes from the step's own noise, so that a step is the same whether or not there was a pause before it.
-at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, bool check) {
+at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, const TimeLaw& law, bool check, Counts* counts) {
   const auto finite = [&](const at::Tensor& x, const char* what) {
     if (check && !x.isfinite().all().item<bool>()) throw Error(fmt::format("the first tensor that is not finite is {}", what));
   };
   const Scheduler& q = *model_->scheduler;
+  const auto context = std::make_shared<Model::Context>(context_);
   TrainBatch b;
-  b.x0 = draw_data(*data_, rows, noise, tensors_, model_->condition);
-  if (const auto label = model_->condition.find("label"); label != model_->condition.end()) b.label = label->second;
-  if (model_->network->classes() == 0) model_->condition.clear();
+  b.x0 = draw_data(*data_, rows, noise, tensors_, context->condition);
+  const auto label = context->condition.find("label");
+  if (label != context->condition.end()) b.label = label->second;
   finite(b.x0, "the data");
-  if (const auto label = model_->condition.find("label"); options_.drop_labels > 0 && label != model_->condition.end()) {
+  if (options_.drop_labels > 0 && label != context->condition.end()) {
     Noise labels = noise.stream("labels");
     const at::Tensor u = labels.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1);
     label->second = label->second.masked_fill(u < options_.drop_labels, -1);
   }
   Noise times = noise.stream("times"), eps = noise.stream("eps"), own = noise.stream("objective"), dropout = noise.stream("dropout");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
-  const TimeLaw::Drawn drawn = objective_->times.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
+  const TimeLaw::Drawn drawn = law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
   b.t = drawn.t, b.importance = drawn.importance;
   b.eps = eps.normal(b.x0);
   b.x = q.alpha(b.t) * b.x0 + q.sigma(b.t) * b.eps;
   finite(b.x, "x_t");
-  model_->noise = &dropout;
-  Model model(model_);
+  context->dropout = &dropout;
+  if (check) context->look = [&](const at::Tensor&, const Times&, const at::Tensor& out) { finite(out, "the network's output"); };
+  Model model(model_, context);
   TrainRun run{model, q, own};
-  if (check) model_->look = [&](const at::Tensor&, const Times&, const at::Tensor& out) { finite(out, "the network's output"); };
-  at::Tensor loss;
-  try {
-    loss = objective_->loss(run, b);
-  } catch (...) {
-    model_->noise = nullptr, model_->look = nullptr;
-    throw;
-  }
-  model_->noise = nullptr, model_->look = nullptr;
+  at::Tensor loss = objective_->loss(run, b);
+  if (counts) *counts = context->counts;
   if (loss.sizes() != at::IntArrayRef({rows}))
     throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
   finite(loss, "the loss");
@@ -88,7 +85,7 @@ double Trainer::learning_rate(std::int64_t n) const {
 }
 
 void Trainer::adam(double lr, std::int64_t n) {
-  std::vector<at::Tensor> p{arena.values}, g{arena.gradients}, m{moment1}, v{moment2}, none,
+  std::vector<at::Tensor> p{arena.values}, g{arena.gradients}, m{moment1_}, v{moment2_}, none,
       steps{at::full({}, static_cast<double>(n), tensors_.dtype(at::kFloat))};
   if (options_.optimizer == "adamw")
     at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false);
@@ -99,11 +96,11 @@ void Trainer::adam(double lr, std::int64_t n) {
 void Trainer::update(std::int64_t n) {
   arena.gradients.zero_();
   Noise noise(seed_, fmt::format("train#{}", n));
-  model_->counts.reset(0);
+  Counts c;
   at::Tensor loss;
   {
     const c10::AutoGradMode grad(true);
-    loss = loss_of(noise, options_.batch, false);
+    loss = loss_of(noise, options_.batch, objective_->times, false, &c);
     loss.backward();
   }
   const double value = loss.item<double>(), norm = arena.gradients.norm().item<double>();
@@ -115,16 +112,15 @@ void Trainer::update(std::int64_t n) {
                             {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
   }
   adam(learning_rate(n), n);
-  for (auto& [rate, average] : averages) {
+  for (auto& [rate, average] : averages_) {
     const double decay = options_.ema_warmup ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n)) : rate;
     average.lerp_(arena.values, 1 - decay);
   }
-  loss_sum += value, norm_sum += norm, ++rows_since;
-  if (n == 1) losses.first = value;
+  loss_sum_ += value, norm_sum_ += norm, ++rows_since_;
+  if (n == 1) losses_.first = value;
   if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10))
-    losses.sum += value, losses.squares += value * value, ++losses.count;
+    losses_.sum += value, losses_.squares += value * value, ++losses_.count;
   const auto sum = [](const std::vector<std::int64_t>& rows) { return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}); };
-  const Counts& c = model_->counts;
   cost = {sum(c.evaluations), sum(c.vjps), sum(c.jvps)};
 }
 
@@ -134,7 +130,7 @@ void Trainer::diverged(std::int64_t n, double loss, double norm) {
   try {
     Noise noise(seed_, fmt::format("train#{}", n));
     const c10::AutoGradMode grad(true);
-    loss_of(noise, options_.batch, true);
+    loss_of(noise, options_.batch, objective_->times, true);
     for (const auto& [name, g] : arena.views(arena.gradients))
       if (!g.isfinite().all().item<bool>()) where = "the gradient of " + name;
     where = "the first tensor that is not finite is " + where;
@@ -162,38 +158,35 @@ void Trainer::evaluate(TrainPort& port, std::int64_t n) {
   TrainPort::Values values;
   const auto loss = [&] {
     Noise noise(seed_, "evaluate");  // the same draws each time: also of times, which losses seen would move
-    const at::Tensor history = std::exchange(objective_->times.history, {});
-    const double value = loss_of(noise, std::max<std::int64_t>(options_.batch, 256), false).item<double>();
-    objective_->times.history = history;
-    return value;
+    return loss_of(noise, std::max<std::int64_t>(options_.batch, 256), objective_->times.unlearnt(), false).item<double>();
   };
   values.emplace_back("loss", loss());
-  for (const auto& [rate, average] : averages)
+  for (const auto& [rate, average] : averages_)
     with_weights(average, [&, r = rate] { values.emplace_back(fmt::format("loss_ema_{}", r), loss()); });
   port.row("evaluate", n, values);
 }
 
 void Trainer::log(TrainPort& port, std::int64_t n) {
-  const auto count = static_cast<double>(rows_since);
-  port.row("train", n, {{"loss", loss_sum / count}, {"grad_norm", norm_sum / count}, {"lr", learning_rate(n)}});
-  port.progress(n, loss_sum / count);
-  loss_sum = norm_sum = 0, rows_since = 0;
+  const auto count = static_cast<double>(rows_since_);
+  port.row("train", n, {{"loss", loss_sum_ / count}, {"grad_norm", norm_sum_ / count}, {"lr", learning_rate(n)}});
+  port.progress(n, loss_sum_ / count);
+  loss_sum_ = norm_sum_ = 0, rows_since_ = 0;
 }
 
 bool Trainer::due(std::int64_t every) const { return every > 0 && (step % every == 0 || step == options_.steps); }
 
 void Trainer::report(TrainPort& port) {
-  reports_owed = true;  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
+  reports_owed_ = true;  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
   if (due(options_.evaluate_every)) evaluate(port, step);
   if (due(options_.preview_every))
-    with_weights(averages.empty() ? arena.values.clone() : averages.rbegin()->second, [&] { port.preview(step); });
-  reports_owed = false;
+    with_weights(averages_.empty() ? arena.values.clone() : averages_.rbegin()->second, [&] { port.preview(step); });
+  reports_owed_ = false;
 }
 
 void Trainer::run(TrainPort& port) {
   const c10::AutoGradMode no_grad(false);
   try {
-    if (reports_owed) {
+    if (reports_owed_) {
       report(port);
       port.checkpoint();
     }
@@ -211,21 +204,86 @@ void Trainer::run(TrainPort& port) {
   }
 }
 
+namespace {
+
+/// A component's state under names of its own.
+class Named final : public State {
+ public:
+  Named(State& all, std::string prefix) : all_(all), prefix_(std::move(prefix)) {}
+  void tensor(const std::string& name, at::Tensor& value) override { all_.tensor(own(name), value); }
+  void number(const std::string& name, double& value) override { all_.number(own(name), value); }
+  void integer(const std::string& name, std::int64_t& value) override { all_.integer(own(name), value); }
+
+ private:
+  std::string own(const std::string& name) {
+    if (!seen_.insert(name).second) throw Error(fmt::format("its state names `{}` twice", name));
+    return prefix_ + name;
+  }
+  State& all_;
+  std::string prefix_;
+  std::set<std::string> seen_;
+};
+
+}  // namespace
+
+void Trainer::state(TrainState& s) {
+  s.parameters("parameters", arena.values);
+  s.parameters("optimizer/exp_avg", moment1_);
+  s.parameters("optimizer/exp_avg_sq", moment2_);
+  for (auto& [rate, average] : averages_) s.parameters(fmt::format("ema/{}", rate), average);
+  Named of_objective(s, "objective."), of_data(s, "dataset.");
+  objective_->state(of_objective);
+  data_->state(of_data);
+  s.number("loss_since_last_row", loss_sum_);
+  s.number("grad_norm_since_last_row", norm_sum_);
+  s.integer("steps_since_last_row", rows_since_);
+  s.number("first_loss", losses_.first);
+  s.number("sum_of_last_losses", losses_.sum);
+  s.number("sum_of_their_squares", losses_.squares);
+  s.integer("number_of_last_losses", losses_.count);
+  std::int64_t owed = reports_owed_;
+  s.integer("reports_owed", owed);
+  reports_owed_ = owed != 0;
+}
+
+namespace {
+
+/// Keeps a copy of the state, or gives it back.
+class Copy final : public TrainState {
+ public:
+  void parameters(const std::string& group, at::Tensor& flat) override {
+    if (back) return void(flat.copy_(tensors_.at(group)));
+    tensors_[group] = flat.clone();
+  }
+  void tensor(const std::string& name, at::Tensor& value) override {
+    if (back) return void(value = tensors_.at(name));
+    tensors_[name] = value.defined() ? value.clone() : value;
+  }
+  void number(const std::string& name, double& value) override { keep(numbers_, name, value); }
+  void integer(const std::string& name, std::int64_t& value) override { keep(integers_, name, value); }
+  bool back = false;
+
+ private:
+  template <class T>
+  void keep(std::map<std::string, T>& kept, const std::string& name, T& value) {
+    back ? void(value = kept.at(name)) : void(kept[name] = value);
+  }
+  std::map<std::string, at::Tensor> tensors_;
+  std::map<std::string, double> numbers_;
+  std::map<std::string, std::int64_t> integers_;
+};
+
+}  // namespace
+
 double Trainer::rehearse(std::int64_t steps) {
   const c10::AutoGradMode no_grad(false);
-  const at::Tensor values = arena.values.clone(), m = moment1.clone(), v = moment2.clone();
-  const auto kept = averages;
-  const Losses so_far = losses;
-  const at::Tensor history = objective_->times.history.defined() ? objective_->times.history.clone() : at::Tensor();
-  for (auto& [rate, average] : averages) average = average.clone();
+  Copy before;
+  state(before);
   const auto begin = std::chrono::steady_clock::now();
   for (std::int64_t n = 1; n <= steps; ++n) update(n);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  arena.values.copy_(values), moment1.copy_(m), moment2.copy_(v);
-  averages = kept;
-  objective_->times.history = history;
-  losses = so_far;
-  loss_sum = norm_sum = 0, rows_since = 0;
+  before.back = true;
+  state(before);
   return seconds;
 }
 

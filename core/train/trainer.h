@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "model/model_state.h"
+#include "model/evaluation.h"
 #include "params/tables.h"
 #include "train/arena.h"
 
@@ -29,12 +29,20 @@ class TrainPort {
   virtual void preview(std::int64_t step) = 0;
 };
 
-/// One training: everything that a checkpoint holds, and the loop.
+/// Goes through the state of a training: everything that its next step depends on, each part once and by name.
+class TrainState : public State {
+ public:
+  /// A tensor laid out as the arena's values: the network's parameters, what the optimiser keeps of each, an average.
+  virtual void parameters(const std::string& group, at::Tensor& flat) = 0;
+};
+
+/// One training: its state, and the loop.
 class Trainer {
  public:
-  /// `ema`: the rates of the averages to keep.
-  Trainer(std::shared_ptr<Model::State> model, std::shared_ptr<DataSet> data, std::shared_ptr<Objective> objective, TrainOptions options,
-          std::vector<double> ema, std::uint64_t seed, at::TensorOptions tensors, const std::atomic<bool>& stop);
+  /// `context`: what that of each batch begins as. `ema`: the rates of the averages to keep.
+  Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context, std::shared_ptr<DataSet> data,
+          std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
+          at::TensorOptions tensors, const std::atomic<bool>& stop);
 
   /// From the present step to the last; checkpoints on the way, when asked to stop (then throws Stopped) and at the end.
   void run(TrainPort& port);
@@ -42,13 +50,11 @@ class Trainer {
   /// Seconds of `steps` updates on copies of the state, which stays as it is; for choosing a number of threads.
   double rehearse(std::int64_t steps);
 
-  // The state: exchanged with checkpoints by name.
+  /// The state but for the step, which stands for itself in a checkpoint.
+  void state(TrainState& s);
+
   std::int64_t step = 0;
   Arena arena;
-  at::Tensor moment1, moment2;
-  std::map<double, at::Tensor> averages;
-  double loss_sum = 0, norm_sum = 0;  ///< since the last row of `train`
-  std::int64_t rows_since = 0;
   /// What a training says of its losses when it has ended.
   struct Losses {
     double first = std::numeric_limits<double>::quiet_NaN();  ///< before the first update
@@ -57,19 +63,18 @@ class Trainer {
     double mean() const { return sum / static_cast<double>(count); }
     double spread() const;  ///< standard deviation
   };
-  Losses losses;
+  const Losses& losses() const { return losses_; }
   /// Of the last update, rows counted one by one; the gradient's own sweep is not among them.
   struct Cost {
     std::int64_t evaluations = 0, vjps = 0, jvps = 0;
   };
   Cost cost;
-  at::Tensor& loss_history() { return objective_->times.history; }  ///< undefined where times are not drawn by it
-  bool reports_owed = false;                                        ///< the evaluation or preview of `step` is still to make
 
  private:
   bool due(std::int64_t every) const;
   void report(TrainPort& port);
-  at::Tensor loss_of(Noise& noise, std::int64_t rows, bool check);
+  /// The mean loss of a batch. `counts`: what it took, where that is asked for.
+  at::Tensor loss_of(Noise& noise, std::int64_t rows, const TimeLaw& times, bool check, Counts* counts = nullptr);
   void update(std::int64_t n);
   void adam(double lr, std::int64_t n);
   double learning_rate(std::int64_t n) const;
@@ -78,13 +83,20 @@ class Trainer {
   void evaluate(TrainPort& port, std::int64_t n);
   void with_weights(const at::Tensor& weights, const std::function<void()>& body);
 
-  std::shared_ptr<Model::State> model_;
+  std::shared_ptr<const Model::Parts> model_;
+  Model::Context context_;
   std::shared_ptr<DataSet> data_;
   std::shared_ptr<Objective> objective_;
   TrainOptions options_;
   std::uint64_t seed_;
   at::TensorOptions tensors_;
   const std::atomic<bool>& stop_;
+  at::Tensor moment1_, moment2_;
+  std::map<double, at::Tensor> averages_;
+  double loss_sum_ = 0, norm_sum_ = 0;  // since the last row of `train`
+  std::int64_t rows_since_ = 0;
+  Losses losses_;
+  bool reports_owed_ = false;          // the evaluation or preview of `step` is still to make
   std::pair<Times, at::Tensor> seen_;  // of the last loss: times, and each sample's own
 };
 

@@ -21,13 +21,13 @@ class SlicedScoreMatching final : public Objective {
     p.needs("noise", "`weight = \"sigma2\"` is 0 where there is no noise").when("weight", {"sigma2"});
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
+    const Pullback pullback = run.model.pullback(b.x, b.t, Quantity::score);
+    const at::Tensor s = pullback.prediction.score();
     at::Tensor total;
     for (std::int64_t m = 0; m < projections_; ++m) {
       const at::Tensor v = direction(run.noise, b.x);
-      const auto [prediction, vJ] = run.model.vjp(b.x, b.t, v, Quantity::score);
-      const at::Tensor s = prediction.score();
       const at::Tensor square = variance_reduced_ ? row_dot(s, s) : row_dot(v, s).square();
-      const at::Tensor J = row_dot(vJ, v) + 0.5 * square;
+      const at::Tensor J = row_dot(pullback(v), v) + 0.5 * square;
       total = total.defined() ? total + J : J;
     }
     total = total * (1.0 / static_cast<double>(projections_));
@@ -49,5 +49,5 @@ class SlicedScoreMatching final : public Objective {
   bool variance_reduced_ = false;
 };
 }  // namespace
-SCORELAB_PLUGIN(SlicedScoreMatching, objective, "sliced-score-matching", "1.0.0",
+SCORELAB_PLUGIN(SlicedScoreMatching, objective, "sliced-score-matching", "1.1.0",
                 "sliced score matching, with or without variance reduction")

@@ -21,13 +21,14 @@ UNLOADABLE = {
     "other-api": ["was built for plugin API 99", f"this scorelab has {API}", "cmake --build"],
     "other-torch": ["was built for LibTorch 2.10.1", "this scorelab uses 2.11.0", "cmake --build"],
     "other-cxx-abi": ["was built for C++ ABI 1/1002", "cmake --build"],
+    "other-sdk": ["other headers of the SDK", "cmake --build"],
     "no-create": ["will not load", "undefined symbol: scorelab_create"],
     "undefined-symbol": ["will not load", "undefined symbol: nobody_defines_this"],
     "missing-library": ["will not load", "libgone.so: cannot open shared object file"],
     "throws-in-constructor": ["throws when it is made", "the moon is not full; wait for it"],
     "crashes-in-constructor": ["crashes when it is loaded or made"],
 }
-SKIPPED = ("not-elf", "empty", "truncated", "no-stamp", "nameless", "other-api", "other-torch", "other-cxx-abi")
+SKIPPED = ("not-elf", "empty", "truncated", "no-stamp", "nameless", "other-api", "other-sdk", "other-torch", "other-cxx-abi")
 
 
 @pytest.mark.parametrize("name", UNLOADABLE)

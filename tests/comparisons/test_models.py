@@ -75,6 +75,45 @@ def test_a_model_may_be_exact(lab):
     np.testing.assert_allclose(samples(lab.results / "trained/s0"), samples(lab.results / "alone"), rtol=0, atol=1e-5)  # eps of a score: float32
 
 
+CLASSES = WITH_STAND_INS + """\
+name      = "classes"
+dataset   = { plugin = "gaussian-mixture", modes = 3, separation = 8.0, std = [0.2] }
+scheduler = "vp"
+network   = "exact-gaussian-mixture"
+guides    = { f = { plugin = "follow", teacher = "teacher" } }
+sampler   = { plugin = "pf-ode", steps = 20 }
+sample    = { count = 24, labels = LABELS }
+metrics   = ["moments"]
+run       = { device = "cpu", threads = 1, chunk = 16 }
+[models.teacher]
+network   = { plugin = "exact-gaussian-mixture", labels = true }
+"""
+
+
+def test_it_is_told_what_the_samples_are_told(lab):
+    """The experiment's own network knows no classes; its guide's does: samples of class k lie about the mode k."""
+    means = []
+    for k in range(3):
+        lab.run(CLASSES.replace("LABELS", str(k)).replace('"classes"', f'"class{k}"'))
+        x = samples(lab.results / f"class{k}")
+        assert x.std(0).max() < 1, "they are of one mode"
+        means.append(x.mean(0))
+    assert min(np.abs(a - b).max() for i, a in enumerate(means) for b in means[:i]) > 4
+    lab.run(CLASSES.replace("LABELS", '"balanced"'))
+    x = samples(lab.results / "classes")
+    for k in range(3):  # also in a last chunk that is padded
+        assert np.abs(x[k::3].mean(0) - means[k]).max() < 1
+
+
+def test_it_is_frozen_while_another_learns_from_it(lab):
+    """The objective `distil` refuses a teacher whose answer has a graph. The teacher's labels are the student's."""
+    student = WITH_STAND_INS + TRAINED.replace('"denoising-score-matching"', '{ plugin = "distil", teacher = "teacher" }') + TEACHER
+    lab.run(student)
+    labelled = student.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', '{ plugin = "gaussian-mixture", modes = 3 }').replace(
+        "network   = {", "network   = { classes = 3,")
+    lab.run(labelled.replace('"trained"', '"labelled"'))
+
+
 def test_a_training_may_be_a_student_s_and_a_model_s(lab):
     """The teacher is what the student is with seed 0: one training, which each replicate calls what it is there."""
     same = GUIDED.replace("width = 12", "width = 8").replace("steps = 30", "steps = 20")

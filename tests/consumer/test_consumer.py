@@ -63,8 +63,8 @@ def test_stamp_survives_strip(built, tmp_path):
     assert records[0] == "scorelab-plugin"
     fields = dict(r.split("=", 1) for r in records[1:] if r)
     assert fields["kind"] == "sampler" and fields["name"] == "midpoint" and fields["version"] == "1.0.0"
-    assert set(fields) == {"kind", "name", "version", "summary", "api", "torch", "cxx11abi", "gxxabi", "compiler", "source"}
-    assert len(fields["source"]) == 64
+    assert set(fields) == {"kind", "name", "version", "summary", "api", "torch", "cxx11abi", "gxxabi", "compiler", "source", "sdk"}
+    assert len(fields["source"]) == 64 and len(fields["sdk"]) == 64
 
 
 @pytest.mark.skipif(not os.environ.get("SCORELAB_SLOW"), reason="slow, a build of its own: SCORELAB_SLOW=1 runs it")

@@ -202,6 +202,35 @@ def test_a_signal_in_a_training(tmp_path, trained, number):
     assert not differences(bench.outcome("trained"), trained.numbers)
 
 
+LEARNT = TRAINED.replace('"trained"', '"learnt"').replace('"vp"', '{ plugin = "ddpm-linear", T = 4, beta_end = 0.5 }')
+LEARNT = LEARNT.replace('"denoising-score-matching"', '{ plugin = "ddpm", times = "loss-second-moment" }')
+LEARNT = LEARNT.replace('{ plugin = "euler-maruyama", steps = 8 }', '"ancestral"')
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    bench = Bench(tmp_path_factory.mktemp("learnt") / "bench", learnt=LEARNT)
+    bench.run("learnt", code=0, faults=[Fault("write", "results/,journal.jsonl", "NOTHING", 1, 0, "/scorelab-host")])
+    return bench
+
+
+def test_a_signal_in_an_evaluation_loses_nothing_that_was_learnt(tmp_path, learnt):
+    """The host is held at the row before the evaluation of step 20, so that this is where it finds that it is to stop."""
+    journal = learnt.stages("train")[0] / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    row = next(i for i, line in enumerate(lines) if line.get("stream") == "train" and line.get("step") == 20)
+    bench = Bench(tmp_path / "bench", learnt=LEARNT)
+    with bench.start("run", "learnt.toml", faults=[Fault("write", "results/,journal.jsonl", "STOP", row + 1, 1, "/scorelab-host")]) as live:
+        live.held()
+        os.kill(live.process.pid, signal.SIGTERM)
+        live.says("stopping")
+        assert live.wait() == 75, live.stderr()
+    with h5py.File(bench.stages("train")[0] / "checkpoint.h5") as f:
+        assert int(f.attrs["step"]) == 20 and f["training/objective.loss_history"].shape == (4, 11)
+    bench.run("learnt", code=0)
+    assert not differences(bench.outcome("learnt"), learnt.outcome("learnt"))
+
+
 def test_a_signal_that_was_ignored_from_the_start_stays_so(tmp_path, trained):
     """nohup, which does so, is how a run outlives its terminal."""
     bench = Bench(tmp_path / "bench", trained=TRAINED)

@@ -20,34 +20,34 @@ Fixture cubic() {
 TEST(Model, CountsTheEvaluationsOfEachActiveRow) {
   const Fixture f = cubic();
   Model model = f.model();
-  f.state->counts.reset(3);
+  f.context->counts.reset(3);
   const at::Tensor x = numbers({3, 2});
   model(x, 0.5);
   model.rows(PerRow({1, 0, 1}))(x, 0.5);
   model.rows(PerRow({1, 0, 1})).rows(PerRow({0, 1, 1}))(x, Times({0.3, 0.4, 0.5}));
   model.vjp(x, 0.5, x, Quantity::score);
   model.jvp(x, 0.5, x, Quantity::score);
-  EXPECT_EQ(f.state->counts.evaluations, (std::vector<std::int64_t>{4, 3, 5}));
-  EXPECT_EQ(f.state->counts.vjps, (std::vector<std::int64_t>{1, 1, 1}));
-  EXPECT_EQ(f.state->counts.jvps, (std::vector<std::int64_t>{1, 1, 1}));
+  EXPECT_EQ(f.context->counts.evaluations, (std::vector<std::int64_t>{4, 3, 5}));
+  EXPECT_EQ(f.context->counts.vjps, (std::vector<std::int64_t>{1, 1, 1}));
+  EXPECT_EQ(f.context->counts.jvps, (std::vector<std::int64_t>{1, 1, 1}));
 }
 
 TEST(Model, CutsIntoChunksOfOneSizeAndPadsTheLast) {
   const Fixture f = cubic();
   const at::Tensor x = numbers({7, 2}), whole = f.model()(x, 0.5).score();
   f.network->batches.clear();
-  f.state->chunk = 3;
+  f.context->chunk = 3;
   EXPECT_TRUE(at::equal(f.model()(x, 0.5).score(), whole));
   EXPECT_EQ(f.network->batches, (std::vector<std::int64_t>{3, 3, 3}));
   const std::vector<double> t{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7};
   const at::Tensor chunked = f.model()(x, Times(t)).score();
-  f.state->chunk = 0;
+  f.context->chunk = 0;
   EXPECT_TRUE(at::equal(chunked, f.model()(x, Times(t)).score()));
 }
 
 TEST(Model, SkipsChunksWithoutAnActiveRow) {
   const Fixture f = cubic();
-  f.state->chunk = 2;
+  f.context->chunk = 2;
   const at::Tensor x = numbers({6, 2});
   const at::Tensor score = f.model().rows(PerRow({1, 0, 0, 0, 0, 1}))(x, 0.5).score();
   EXPECT_EQ(f.network->batches, (std::vector<std::int64_t>{2, 2}));
@@ -68,13 +68,13 @@ TEST(Model, StopsWhenAskedAndAtItsBound) {
   const Fixture f = cubic();
   const at::Tensor x = numbers({2, 2});
   std::atomic<bool> stop = false;
-  f.state->stop = &stop;
+  f.context->stop = &stop;
   f.model()(x, 0.5);
   stop = true;
   EXPECT_THROW(f.model()(x, 0.5), Stopped);
   stop = false;
-  f.state->counts.reset(2);
-  f.state->max_nfe = 3;
+  f.context->counts.reset(2);
+  f.context->max_nfe = 3;
   for (int i = 0; i < 3; ++i) f.model()(x, 0.5);
   EXPECT_THROW(f.model()(x, 0.5), Error);
 }

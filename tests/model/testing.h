@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/model_state.h"
+#include "model/evaluation.h"
 
 namespace scorelab::test {
 
@@ -65,14 +65,15 @@ class Told : public Network {
 struct Fixture {
   std::shared_ptr<Scheduler> q;
   std::shared_ptr<Told> network;
-  std::shared_ptr<Model::State> state = std::make_shared<Model::State>();
+  std::shared_ptr<Model::Parts> parts = std::make_shared<Model::Parts>();
+  std::shared_ptr<Model::Context> context = std::make_shared<Model::Context>();
   Fixture(std::shared_ptr<Scheduler> scheduler, std::shared_ptr<Told> told, OutputOptions output = {})
       : q(std::move(scheduler)), network(std::move(told)) {
-    state->network = network;
-    state->scheduler = q;
-    state->output = Output(std::move(output));
+    parts->network = network;
+    parts->scheduler = q;
+    parts->output = Output(std::move(output));
   }
-  Model model() const { return Model(state); }
+  Model model() const { return Model(parts, context); }
 };
 
 inline OutputOptions predicting(const std::string& word, double sigma_data = 0.5) {

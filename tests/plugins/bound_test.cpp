@@ -119,7 +119,7 @@ TEST(DdpmBound, TeachesTheVarianceAloneInTheHybridLoss) {
   const auto gradients = [&](Json params) {
     loss(w, *prepared(w, std::move(params)), b).mean().backward();
     std::vector<double> out;
-    for (auto& [name, p] : w.state->network->parameters()) {
+    for (auto& [name, p] : w.parts->network->parameters()) {
       out.push_back(p.grad().defined() ? p.grad().item<double>() : 0);
       const_cast<at::Tensor&>(p).mutable_grad().reset();
     }
@@ -154,7 +154,7 @@ TEST(DdpmBound, TeachesTheMeanTooInAWeightedSum) {
     Json params{{"vb", weight * std::log(2) / T}, {"variance", "small"}};
     if (learns) params["vb_mean"] = true;  // else it has no other choice
     loss(w, *prepared(w, params, learns ? 2 : 1), b).mean().backward();
-    const at::Tensor slopes = w.state->network->parameters()[0].second.grad();
+    const at::Tensor slopes = w.parts->network->parameters()[0].second.grad();
     EXPECT_NEAR((learns ? slopes : slopes.trace()).item<double>(), simple + weight * elbo / variance, 1e-9) << learns;
     EXPECT_GT(std::abs(weight * elbo / variance), 0.1 * std::abs(simple)) << "it is seen";
   }
@@ -258,7 +258,7 @@ TEST(Vlb, IsTheEntropyAndTheGapForAnExactModel) {
   Noise noise(8, "metric");
   Model model = w.model();
   const c10::NoGradGuard guard;
-  w.state->counts.reset(rows);
+  w.context->counts.reset(rows);
   const auto got = metric->measure({{}, y, &in_data, noise, nullptr, &model, {scale, shift}});
   ASSERT_EQ(got.size(), 3);
   const double aT = w.q->alpha(1.0).one(), KL_T = kl(aT * m, aT * aT * s * s + 1 - aT * aT, 0, 1);
@@ -294,7 +294,7 @@ TEST(ProgressiveCoding, IsTheRateDistortionCurveOfAGaussian) {
     Noise noise(8, "metric");
     Model model = w.model();
     const c10::NoGradGuard guard;
-    w.state->counts.reset(rows);
+    w.context->counts.reset(rows);
     return metric->measure({{}, y, &law, noise, nullptr, &model});
   };
   const auto got = measured(plugin("metric", "progressive-coding", {{"variance", "analytic"}, {"after", 15}}));

@@ -76,13 +76,13 @@ struct Sampled {
 Sampled in_calls(const World& w, const Json& sampler, std::int64_t total, std::int64_t call, std::int64_t chunk) {
   std::vector<at::Tensor> parts;
   Sampled out;
-  w.state->chunk = chunk;
+  w.context->chunk = chunk;
   for (std::int64_t first = 0; first < total; first += call) {
     const std::int64_t n = std::min(call, total - first);
     parts.push_back(w.sample(sampler, w.prior(n, first), first));
     out.nfe.insert(out.nfe.end(), w.nfe().begin(), w.nfe().end());
   }
-  w.state->chunk = 0;
+  w.context->chunk = 0;
   out.x = at::cat(parts);
   return out;
 }

@@ -51,9 +51,9 @@ TEST(Model, AsksAClassifierInChunksAndCounts) {
   const World w = world(plugin("scheduler", "vp"), std::make_shared<Affine2>(weights().clone()), {2});
   const at::Tensor x = Noise(1, "x").normal(at::empty({7, 2}, at::kDouble));
   const Times t(std::vector<double>{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7});
-  w.state->counts.reset(7);
+  w.context->counts.reset(7);
   const Classified whole = w.model().classify(x, t);
-  w.state->chunk = 3;
+  w.context->chunk = 3;
   const Classified parts = w.model().classify(x, t);
   expect_close(parts.logits, whole.logits, 1e-14);
   EXPECT_TRUE(same_bits(parts.features, x));

@@ -175,15 +175,6 @@ TEST(ExactMoments, FromTheDiffusedDataInDataUnitsOnAnImage) {  // model = 2 data
   EXPECT_EQ(got.moments.mean.sizes(), (at::IntArrayRef{3, 1, 1}));
 }
 
-TEST(ExactMoments, LeaveTheModelAsItWas) {
-  const World w = exact(plugin("scheduler", "vp"), law);
-  w.state->chunk = 7, w.state->max_nfe = 900;
-  Sampling s = sampling(w, law, plugin("step", "euler-maruyama", {{"steps", 5}}));
-  exact_moments(s);
-  EXPECT_EQ(w.state->chunk, 7);
-  EXPECT_EQ(w.state->max_nfe, 900);
-}
-
 /// What it says against this sampling.
 std::string refused(Sampling s) {
   try {

@@ -12,10 +12,10 @@ namespace {
 
 /// What the host binds for a sampling call whose clean companions are `clean`.
 void bind(const World& w, const at::Tensor& clean = {}) {
-  for (auto& g : w.state->guides) {
-    g.call = {};
-    g.call.noise.emplace(w.seed, "guide");
-    g.call.clean = [clean]() -> const at::Tensor& { return clean; };
+  for (auto& g : w.context->guides) {
+    g.call = std::make_shared<GuideRun::Call>();
+    g.call->noise.emplace(w.seed, "guide");
+    g.call->clean = [clean]() -> const at::Tensor& { return clean; };
   }
 }
 
@@ -56,9 +56,9 @@ TEST(ClassifierFree, IsTheWeightedSumOfTheScoresWithAndWithoutLabels) {
   for (const double scale : {0.0, 0.5, 1.0, 3.0}) {
     const World w = two_classes();
     w.add_guide("classifier-free", {{"scale", scale}});
-    w.state->condition["label"] = at::tensor(label, at::kLong);
-    w.state->chunk = 2;
-    w.state->counts.reset(5);
+    w.context->condition["label"] = at::tensor(label, at::kLong);
+    w.context->chunk = 2;
+    w.context->counts.reset(5);
     const at::Tensor score = w.model()(x, t).score();
     for (int r = 0; r < 5; ++r) {
       const double at_x = x[r][0].item<double>(), bare = class_score(p, at_x, -1),
@@ -73,10 +73,10 @@ TEST(ClassifierFree, GuidesBetweenTwoNoiseLevelsOnly) {
   const c10::NoGradGuard guard;
   const World w = two_classes();
   w.add_guide("classifier-free", {{"scale", 3.0}, {"interval", {0.3, 2.0}}});
-  w.state->condition["label"] = at::zeros({3}, at::kLong);
+  w.context->condition["label"] = at::zeros({3}, at::kLong);
   const std::vector<double> t{0.05, 0.3, 0.9};
   const at::Tensor x = at::full({3, 1}, 0.2, at::kDouble);
-  w.state->counts.reset(3);
+  w.context->counts.reset(3);
   const at::Tensor score = w.model()(x, PerRow(t)).score();
   for (std::size_t r = 0; r < 3; ++r) {
     const Point p = vp(t[r]);
@@ -103,7 +103,7 @@ TEST(ClassifierFree, MovesAndNarrowsAClassAsTheOdeSays) {
   for (const auto& [scale, moments] : table) {
     const World w = two_classes(law);
     w.add_guide("classifier-free", {{"scale", scale}});
-    w.state->condition["label"] = at::ones({rows}, at::kLong);
+    w.context->condition["label"] = at::ones({rows}, at::kLong);
     const at::Tensor y = w.sample(plugin("sampler", "pf-ode", {{"solver", "rk4"}, {"steps", 400}, {"spacing", "log-snr"}}), x);
     const auto slope = [&, scale = scale](double u, double level) {  // du/dlevel = -level * score in u = x/alpha
       const Point p{1, level};
@@ -267,7 +267,7 @@ TEST(Posterior, OfAGaussianIsTheExactConditionalScore) {
       const Point p = vp(t);
       const auto in = [&](const at::Tensor& v) { return projected(how, v, random); };
       const at::Tensor y = in(clean + noise * Noise(w.seed, "guide").stream("observation").normal(x)), m = at::full_like(x, mu);
-      w.state->counts.reset(4);
+      w.context->counts.reset(4);
       const at::Tensor score = w.model()(x, t).score();
       EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(4, 1));
       const double v = p.a * p.a * s * s + p.b * p.b;
@@ -318,7 +318,7 @@ TEST(Companions, BelongToTheSampleWhateverTheCall) {
     for (const std::int64_t chunk : {20, 7, 1}) {
       const World w = exact(plugin("scheduler", "vp"), law);
       w.add_guide(name, params);
-      w.state->chunk = chunk;
+      w.context->chunk = chunk;
       Sampling s = sampling(w, law, plugin("step", "ancestral", {{"steps", 6}}));
       std::vector<at::Tensor> parts;
       for (std::int64_t first = 0; first < 20; first += chunk)
@@ -342,7 +342,7 @@ TEST(Companions, LabelsAreThoseThatTheManifestAsksFor) {
     const World w = exact(plugin("scheduler", "vp"), law, {}, at::kDouble, {{"labels", true}});
     Sampling s = sampling(w, law, plugin("sampler", "pf-ode", {{"solver", "heun"}, {"steps", 30}, {"spacing", "log-snr"}}));
     s.data = host::make_as<DataSet>(data);
-    w.state->chunk = n;
+    s.context.chunk = n;
     s.options.labels = labels;
     return (draw_samples(s, first, n).x / 10).round().flatten().to(at::kLong) + 1;
   };

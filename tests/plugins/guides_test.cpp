@@ -110,7 +110,7 @@ TEST(Guides, RowsThatAreOffAnswerZero) {
   const World w = exact(plugin("scheduler", "vp"), law);
   w.add_guide("clip", {{"low", 0.2}, {"high", 0.3}});  // 0 is outside of it
   const c10::NoGradGuard guard;
-  w.state->counts.reset(3);
+  w.context->counts.reset(3);
   const Prediction p = w.model().rows(PerRow({1, 0, 1}))(w.prior(3), 0.5);
   for (const Quantity q : {Quantity::x0, Quantity::eps, Quantity::score, Quantity::v, Quantity::velocity}) {
     EXPECT_EQ(p.as(q)[1].abs().max().item<double>(), 0);
@@ -155,14 +155,14 @@ class Asking final : public Guide {
 
 TEST(Guides, TheirOwnEvaluationsAreCountedAndUnguided) {
   const World w = exact(plugin("scheduler", "vp"), law), bare = exact(plugin("scheduler", "vp"), law);
-  for (int k = 0; k < 2; ++k) w.state->guides.push_back({std::make_shared<Asking>()});
+  for (int k = 0; k < 2; ++k) w.context->guides.push_back({std::make_shared<Asking>()});
   const c10::NoGradGuard guard;
   const at::Tensor x = w.prior(2);
-  w.state->counts.reset(2);
+  w.context->counts.reset(2);
   const at::Tensor here = bare.model()(x, 0.5).x0(), there = bare.model()(x, 0.9).x0();
   expect_close(w.model()(x, 0.5).x0(), 0.25 * here + 0.75 * there);
   EXPECT_EQ(w.nfe(), (std::vector<std::int64_t>{3, 3}));
-  w.state->counts.reset(2);
+  w.context->counts.reset(2);
   w.model().rows(PerRow({0, 1}))(x, 0.5);
   EXPECT_EQ(w.nfe(), (std::vector<std::int64_t>{0, 3})) << "a row that is off costs nothing, through guides too";
 }
@@ -183,7 +183,7 @@ TEST(Guides, EverySamplerSeesThemAndBitsDoNotDependOnTheChunk) {
                                      : w.add_guide(guide, {{"quantile", 0.6}, {"bound", 0.4}});
         const at::Tensor whole = w.sample(sampler, w.prior(20));
         EXPECT_FALSE(same_bits(whole, bare.sample(sampler, w.prior(20)))) << sampler["plugin"];
-        w.state->chunk = 7;
+        w.context->chunk = 7;
         for (const std::int64_t size : {1, 7, 20})
           for (std::int64_t first = 0; first < 20; first += size) {
             const std::int64_t n = std::min<std::int64_t>(size, 20 - first);

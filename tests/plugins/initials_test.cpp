@@ -14,12 +14,11 @@ const Affine twice{2, -1};  // model = 2 data - 1, as images in [0, 1] for a mod
 /// What a call draws at its start, in data units: the first point of its path.
 at::Tensor start_of(Sampling s, std::int64_t first, std::int64_t rows) {
   at::Tensor out;
-  s.model->chunk = rows;
+  s.context.chunk = rows;
   s.trace = [&](const Times&, const at::Tensor& x) {
     if (!out.defined()) out = x;
   };
   draw_samples(s, first, rows);
-  s.model->chunk = 0;
   return out;
 }
 

@@ -25,10 +25,10 @@ TEST(ExactScoreMatching, IsTheTraceAndHalfTheSquareOfEachSample) {  // Hyvarinen
   const World w = linear_score(0, 0.5);
   const at::Tensor x = data(5), s = -x.matmul(A.t()) + 0.5 * x.tanh();
   const at::Tensor trace = -A.trace() + (0.5 * (1 - x.tanh().square())).sum(1);
-  w.state->counts.reset(5);
+  w.context->counts.reset(5);
   expect_close(loss(w, *objective("exact-score-matching"), clean(x)).detach(), 0.5 * s.square().sum(1) + trace);
   EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(5, 1));
-  EXPECT_EQ(w.state->counts.vjps, std::vector<std::int64_t>(5, 3)) << "a sweep for each dimension";
+  EXPECT_EQ(w.context->counts.vjps, std::vector<std::int64_t>(5, 3)) << "a sweep for each dimension";
 }
 
 TEST(ExactScoreMatching, IsWhatSlicedScoreMatchingExpects) {  // formulas.md, 6: tr(A S A^T)/2 - tr A
@@ -75,7 +75,7 @@ TEST(ScoreMatching, HasOneGradientWhicheverTheLoss) {  // data N(0, 1/2) in 3 di
     const auto of = host::make_as<Objective>(config);
     host::prepare(of, config, w.setting(&law));
     loss(w, *of, clean(x)).mean().backward();
-    at::Tensor parameter = w.state->network->parameters()[0].second;
+    at::Tensor parameter = w.parts->network->parameters()[0].second;
     const double slope = -parameter.grad().trace().item<double>();  // in a: A = -a I
     EXPECT_NEAR(slope, 3 * (a * variance - 1), 0.05) << name;
     parameter.mutable_grad().reset();
@@ -101,10 +101,10 @@ TEST(FiniteDifferenceScoreMatching, HasABiasOfTheSquareOfItsStep) {
   };
   EXPECT_NEAR(order(bias(0.4), bias(0.2)), 2, 0.1);
   EXPECT_NEAR(order(bias(0.2), bias(0.1)), 2, 0.05);
-  w.state->counts.reset(200);
+  w.context->counts.reset(200);
   bias(0.1);
   EXPECT_EQ(w.nfe()[0], 2);
-  EXPECT_EQ(w.state->counts.vjps[0], 0);
+  EXPECT_EQ(w.context->counts.vjps[0], 0);
 }
 
 TEST(EdmLoss, HasTheWeightOfTable1) {

@@ -18,7 +18,7 @@ std::map<std::string, double> measure(const World& w, const at::Tensor& data, co
   host::check_all(config);
   const auto metric = host::make_as<Metric>(config);
   host::prepare(metric, config, w.setting());
-  w.state->counts.reset(data.size(0));
+  w.context->counts.reset(data.size(0));
   Model model = w.model();
   Noise noise(seed, "metric", first);
   std::map<std::string, double> out;
@@ -164,7 +164,7 @@ TEST(NllOde, SolversHaveOrders1And2And4) {
     EXPECT_NEAR(order(coarse, fine), s.order, 0.15) << s.name << " " << coarse << " " << fine;
     const std::int64_t slopes = 2 * s.steps * s.slopes;
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(1, slopes)) << s.name;
-    EXPECT_EQ(w.state->counts.vjps, std::vector<std::int64_t>(1, 2 * slopes)) << s.name << ": one a dimension";
+    EXPECT_EQ(w.context->counts.vjps, std::vector<std::int64_t>(1, 2 * slopes)) << s.name << ": one a dimension";
   }
 }
 
@@ -258,10 +258,10 @@ TEST(NllOde, APointHasItsOwnStepsAndProbesWhateverItsNeighboursAndTheChunk) {
       EXPECT_EQ(w.nfe()[0], cost[static_cast<std::size_t>(r)]) << r;
     }
     EXPECT_NEAR(sum / 7, together, 1e-13);
-    w.state->chunk = 3;
+    w.context->chunk = 3;
     EXPECT_EQ(nll(w, x, params), together);
     EXPECT_EQ(w.nfe(), cost);
-    w.state->chunk = 0;
+    w.context->chunk = 0;
   }
 }
 

@@ -43,7 +43,7 @@ inline at::Tensor loss(const World& w, const Objective& objective, const TrainBa
 /// Gradients of the mean loss in every parameter against central differences.
 inline void expect_gradients(const World& w, const Objective& objective, const TrainBatch& batch, double tolerance = 1e-7) {
   loss(w, objective, batch).mean().backward();
-  for (const auto& [name, parameter] : w.state->network->parameters()) {
+  for (const auto& [name, parameter] : w.parts->network->parameters()) {
     ASSERT_TRUE(parameter.grad().defined()) << name;
     const at::Tensor gradient = parameter.grad().flatten(), values = parameter.detach().view(-1);
     for (std::int64_t i = 0; i < values.numel(); ++i) {

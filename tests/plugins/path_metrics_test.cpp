@@ -70,7 +70,7 @@ TEST(ReconstructionError, OfAGaussianFollowsItsAngles) {  // papers.md, O5: up a
       last = angle;
     }
     const at::Tensor x0 = s * Noise(3, "x0").normal(at::empty({50, 1}, at::kDouble));
-    w.state->counts.reset(50);
+    w.context->counts.reset(50);
     Model model = w.model();
     Noise noise(1, "metric");
     Measured all{{}, x0, nullptr, noise};

@@ -34,7 +34,9 @@ inline Sampling sampling(const World& w, const Law& law, const Json& sampler, co
   host::check_all(sampler);
   host::check_all(initial);
   Sampling out;
-  out.model = w.state;
+  out.model = w.parts;
+  out.context = *w.context;
+  out.classes = w.parts->network->classes();
   out.sampler = host::make_sampler(sampler);
   host::prepare(out.sampler, sampler, w.setting());
   out.data = std::make_shared<Ranged>(law, w.shape, map);

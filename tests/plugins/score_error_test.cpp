@@ -22,7 +22,7 @@ class ScoreError : public ::testing::Test {
     host::prepare(metric, config, w.setting());
     Noise noise(1, "metric");
     Model model = w.model();
-    w.state->counts.reset(count);
+    w.context->counts.reset(count);
     const at::Tensor x0 = (data.m + data.c * Noise(3, "x0").normal(at::empty({count, 1}, at::kDouble)) - map.shift) / map.scale;
     Measured all{{}, x0, &in_data, noise};
     all.to_model = map, all.model = &model;

@@ -103,7 +103,7 @@ TEST(EulerMaruyama, WalksTheTimesOfTheScoreSdeCode) {
   const int N = 50;
   World w = exact(plugin("scheduler", "vp"), law);
   std::vector<double> asked;
-  w.state->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.one()); };
+  w.context->look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.one()); };
   const at::Tensor x = w.prior(5), got = w.sample(plugin("step", "euler-maruyama", {{"steps", N}, {"dt", 1.0 / N}}), x);
   const std::vector<double> times = linspace_and_0(N);
   ASSERT_EQ(asked.size(), static_cast<std::size_t>(N));

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "host/component.h"
-#include "model/model_state.h"
+#include "model/evaluation.h"
 #include "model/run_state.h"
 
 namespace scorelab::test {
@@ -59,7 +59,8 @@ inline Law turned_modes() {
 /// A process and a network, and what a sampling call needs around them.
 struct World {
   std::shared_ptr<Scheduler> q;
-  std::shared_ptr<Model::State> state = std::make_shared<Model::State>();
+  std::shared_ptr<Model::Parts> parts = std::make_shared<Model::Parts>();
+  std::shared_ptr<Model::Context> context = std::make_shared<Model::Context>();
   at::TensorOptions options = at::kDouble;
   std::vector<std::int64_t> shape;
   std::uint64_t seed = 11;
@@ -72,11 +73,11 @@ struct World {
   void add_guide(const std::string& name, Json params = Json::object()) const {
     const Json config = plugin("guide", name, std::move(params));
     host::check_all(config);
-    state->guides.push_back({host::make_as<Guide>(config)});
-    host::prepare(state->guides.back().guide, config, setting());
+    context->guides.push_back({host::make_as<Guide>(config)});
+    host::prepare(context->guides.back().guide, config, setting());
   }
   Setting setting(const Law* law = nullptr) const { return {*q, options, shape, law}; }
-  Model model() const { return Model(state); }
+  Model model() const { return Model(parts, context); }
   /// The noise of the sampling call whose first sample is `first`.
   Noise noise(std::int64_t first = 0) const { return Noise(seed, "sampling", first); }
   Run run(std::int64_t first = 0) const {
@@ -96,11 +97,11 @@ struct World {
     host::check_all(config);
     const auto sampler = host::make_sampler(config);
     host::prepare(sampler, config, setting(data.get()));
-    state->counts.reset(x.size(0));
+    context->counts.reset(x.size(0));
     Run one = run(first);
     return sampler->sample(one, x);
   }
-  const std::vector<std::int64_t>& nfe() const { return state->counts.evaluations; }
+  const std::vector<std::int64_t>& nfe() const { return context->counts.evaluations; }
 };
 
 inline World world(const Json& scheduler, std::shared_ptr<Network> network, std::vector<std::int64_t> shape,
@@ -111,9 +112,9 @@ inline World world(const Json& scheduler, std::shared_ptr<Network> network, std:
   out.q = host::make_as<Scheduler>(scheduler);
   host::check_all(scheduler);
   host::prepare(out.q, scheduler, out.setting());
-  out.state->scheduler = out.q;
-  out.state->network = std::move(network);
-  out.state->output = Output(std::move(output));
+  out.parts->scheduler = out.q;
+  out.parts->network = std::move(network);
+  out.parts->output = Output(std::move(output));
   return out;
 }
 

@@ -55,8 +55,8 @@ def test_the_losses_that_times_are_drawn_by_are_part_of_the_checkpoint(tmp_path)
     live, got, train = stopped_in_training(lab, whole, signal.SIGTERM, 1)
     assert got == 75, live.stderr()[-2000:]
     with h5py.File(train / "checkpoint.h5") as f:
-        assert f["objective/loss_history"].shape == (20, 11)
-        assert (f["objective/loss_history"][:, 10] == 10).all(), "ten of each level by then"
+        assert f["training/objective.loss_history"].shape == (20, 11)
+        assert (f["training/objective.loss_history"][:, 10] == 10).all(), "ten of each level by then"
     lab.run()
     same(lab, outcome(whole))
 

@@ -3,6 +3,7 @@
 #include <scorelab/law.h>
 #include <scorelab/network.h>
 #include <scorelab/noise.h>
+#include <scorelab/state.h>
 
 #include <filesystem>
 #include <optional>
@@ -41,6 +42,8 @@ class DataSet : public Component {
   /// The number of classes that the labels name, 0 .. classes - 1; 0: no labels. With any it gives "labels".
   virtual std::int64_t classes() const;
   virtual Grey grey() const;
+  /// What it carries from one training step to the next; by default nothing.
+  virtual void state(State& s);
 };
 
 /// A data set of stored images, with its parameters range, flip and dequantise. One of its own adds parameters in params(), which calls

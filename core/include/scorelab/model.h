@@ -20,7 +20,7 @@ enum class Quantity { x0, eps, score, v, velocity };
 /// is infinite.
 at::Tensor value_of(Quantity quantity, const Scheduler& scheduler, const Times& t, const at::Tensor& x0, const at::Tensor& eps);
 
-/// One network evaluation at (x, t), read as any quantity at no further cost. Rows that were off answer 0 in every quantity.
+/// One network evaluation at (x, t), read as any quantity at no further cost. Inactive rows are zero in every quantity.
 class Prediction {
  public:
   Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quantity quantity, at::Tensor value, PerRow active = 1);
@@ -95,11 +95,13 @@ class Pullback {
 
 /// Network + scheduler + output + guides: the only way to evaluate a network. Counts evaluations of each row, throws Stopped once the run
 /// was asked to stop, refuses t = 0 and cuts large batches into chunks of one fixed size, the last one padded, so that bits do not depend
-/// on how many samples are asked for. A light handle: copies share one counted model.
+/// on how many samples are asked for. A light handle of one use (a sampling call, a training batch, a measurement): copies share its
+/// condition and its counts. Made by the host; a component may keep a handle no longer than the call that it was handed to.
 class Model {
  public:
-  struct State;
-  explicit Model(std::shared_ptr<State> state, PerRow active = 1, bool guided = true);
+  struct Parts;    ///< network, scheduler and output: fixed, shared by all uses
+  struct Context;  ///< of one use: condition, dropout, guides, limits and counts
+  Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active = 1, bool guided = true);
 
   /// One evaluation. x: [B, ..]; t: shared or one a row, in (0, t_max].
   Prediction operator()(const at::Tensor& x, const Times& t);
@@ -115,12 +117,15 @@ class Model {
   Classified classify(const at::Tensor& x, const Times& t);
   /// What the network itself states, by its output.
   Quantity stated() const;
-  /// The same model for the rows that are not 0: the others answer 0 and are not counted.
+  /// The same model for the rows that are not 0, the active ones: what is predicted for the others is zero, and they are not counted.
   Model rows(const PerRow& active) const;
   /// The same model without the manifest's guides.
   Model unguided() const;
   /// The same model asked without labels.
   Model unconditional() const;
+  /// This model in the caller's place: for its active rows, under its condition (without one where it is asked without), in its chunks.
+  /// Evaluations are counted apart; guides and dropout play no part.
+  Model under(const Model& caller) const;
   const Scheduler& scheduler() const;
 
  private:
@@ -128,7 +133,8 @@ class Model {
   Prediction evaluate_guide(const at::Tensor& x, const Times& t) const;
   Prediction evaluate_network(const at::Tensor& x, const Times& t) const;
 
-  std::shared_ptr<State> state_;
+  std::shared_ptr<const Parts> parts_;
+  std::shared_ptr<Context> context_;
   PerRow active_;
   std::size_t guides_;  // so many of them, from the first on
   bool labelled_ = true;

@@ -2,6 +2,7 @@
 #include <scorelab/model.h>
 #include <scorelab/network.h>
 #include <scorelab/noise.h>
+#include <scorelab/state.h>
 
 #include <string>
 
@@ -39,13 +40,15 @@ class TimeLaw {
   bool learns() const { return times_ == "loss-second-moment"; }
   /// Takes note of losses at these times, without their importance.
   void learn(const Scheduler& scheduler, const Times& t, const std::vector<double>& losses);
-  /// The losses seen: [N, 11], the last ten of each level, oldest first, and how many there are; part of the checkpoint.
-  at::Tensor history;
+  void state(State& s) { s.tensor("loss_history", history_); }
+  /// The same law without what it has learnt: for an evaluation, whose draws do not depend on the training so far.
+  TimeLaw unlearnt() const;
 
  private:
   std::vector<double> chances(std::int64_t levels) const;
   std::string times_;
   double mean_ = -1.2, std_ = 1.2;
+  at::Tensor history_;  ///< the losses seen: [N, 11], the last ten of each level, oldest first, and how many there are
 };
 
 /// The training loss and nothing else.
@@ -55,6 +58,8 @@ class Objective : public Component {
   ~Objective() override;
   /// The loss of each sample: [B]. Gradients flow to the network's parameters.
   virtual at::Tensor loss(TrainRun& run, const TrainBatch& batch) const = 0;
+  /// What it carries from step to step; one of its own calls this one too. By default the law of times, which may learn.
+  virtual void state(State& s);
 
   TimeLaw times;
 };

@@ -91,11 +91,7 @@ class Params {
   Spec& operator()(std::string name, T& member, std::string doc) {
     return (*this)(std::move(name), Target(&member), std::move(doc));
   }
-  /// Names in use: levels, path, finite-snr (alpha stays above 0), finite-velocity (slopes stay finite), noise (schedulers); gaussian-law,
-  /// mixture-law, density, bounds, images, items (a finite set), labels (data sets); trains, exact, second-order, conditional, variance,
-  /// classifies (networks); learned-variance (output); teaches-variance (objectives); unconditional (train); trace (sample); one-level
-  /// (schedulers); exact-moments (metrics, initials, guides that are affine); on-model (metrics: said by OnModel), density (metrics: a
-  /// density's, which grey levels have none of); fresh-noise (samplers and steps whose draws are no increments of a path).
+  /// The names are those of scorelab/capabilities.h; another one throws.
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
   /// Whatever find_data is asked for must be declared: `{set}/train-images-idx3-ubyte`, with the value of a parameter in braces; a file,
@@ -108,7 +104,8 @@ class Params {
 };
 
 /// A parameter that names one of the manifest's `[models]`: a network with its scheduler and output, trained before this stage begins, and
-/// frozen. Objectives, samplers, steps, guides, initials and metrics may have one. Its evaluations are not among those of the sampler.
+/// frozen: no gradient reaches its parameters. Objectives, samplers, steps, guides, initials and metrics may have one. Its evaluations are
+/// not among those of the sampler.
 class ModelRef {
  public:
   /// `gives`: what its network must give: "classifies"; by default a model that says scores.
@@ -120,8 +117,11 @@ class ModelRef {
   const std::string& name() const { return name_; }  ///< empty: none is named
   const std::string& gives() const { return gives_; }
   explicit operator bool() const { return !name_.empty(); }
-  Model& operator*() const { return *model_; }  ///< there from prepare on
-  Model* operator->() const { return model_.get(); }
+  /// The model for the rows and under the condition of the caller's: a class-conditional teacher is told the samples' classes. From
+  /// prepare on, as the next.
+  Model under(const Model& caller) const;
+  /// The model outside of any call: asked without a condition, such as a classifier that measures.
+  Model alone() const;
   void assign(std::string name) { name_ = std::move(name); }  ///< by the host, as the next
   void bind(std::shared_ptr<Model> model);
 

@@ -11,7 +11,7 @@ struct Follow final : Guide {
     if (!teacher_) throw Error("`teacher` must name a model");
   }
   Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
-    return run.model(x, t).with(Quantity::eps, (*teacher_)(x, t).eps());
+    return run.model(x, t).with(Quantity::eps, teacher_.under(run.model)(x, t).eps());
   }
   ModelRef teacher_;
 };

@@ -1,0 +1,120 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <scorelab/error.h>
+
+#include "executor.h"
+
+namespace scorelab {
+namespace {
+
+/// Rows begin .. begin + rows, the last one repeated up to `padded`.
+PerRow slice(const PerRow& all, std::int64_t begin, std::int64_t rows, std::int64_t padded) {
+  if (all.shared()) return all;
+  std::vector<double> out(padded);
+  for (std::int64_t r = 0; r < padded; ++r) out[r] = all[begin + std::min(r, rows - 1)];
+  return PerRow(std::move(out));
+}
+
+at::Tensor slice(const at::Tensor& all, std::int64_t begin, std::int64_t rows, std::int64_t padded) {
+  const at::Tensor part = all.narrow(0, begin, rows);
+  return padded == rows ? part : at::cat({part, part.narrow(0, rows - 1, 1).repeat_interleave(padded - rows, 0)});
+}
+
+Condition slice(const Condition& all, std::int64_t begin, std::int64_t rows, std::int64_t padded) {
+  Condition out;
+  for (const auto& [name, value] : all) out[name] = slice(value, begin, rows, padded);
+  return out;
+}
+
+const Condition no_condition;
+
+}  // namespace
+
+void Executor::in_the_networks_name(const std::function<void()>& body) const {
+  context_.call ? context_.call(*parts_.network, body) : body();
+}
+
+void Executor::expect_rows(const PerRow& of_rows, std::int64_t rows) {
+  if (!of_rows.shared() && static_cast<std::int64_t>(of_rows.rows()) != rows)
+    throw Error(
+        fmt::format("the model was asked at {} samples and {} times; give one time for all, or one for each", rows, of_rows.rows()));
+}
+
+void Executor::expect_condition_of(std::int64_t rows) const {
+  for (const auto& [name, value] : context_.condition)
+    if (value.size(0) != rows)
+      throw Error(
+          fmt::format("the model was asked at {} rows, but each of this call's {} samples has its own `{}`", rows, value.size(0), name));
+}
+
+Input Executor::input(const at::Tensor& in, const Times& t, const Condition& condition) const {
+  const Scheduler& q = *parts_.scheduler;
+  const std::int64_t rows = in.size(0);
+  // One transfer to x's device for all that is known of each row.
+  at::Tensor of_rows = at::empty({3, rows}, at::kDouble);
+  const PerRow columns[] = {parts_.output.time(q, t), q.alpha(t), q.sigma(t)};
+  for (int k = 0; k < 3; ++k)
+    for (std::int64_t r = 0; r < rows; ++r) of_rows.mutable_data_ptr<double>()[k * rows + r] = columns[k][r];
+  of_rows = of_rows.to(in.options().requires_grad(false));
+  return {in, of_rows[0], of_rows[1], of_rows[2], condition, context_.dropout};
+}
+
+at::Tensor Executor::forward_chunk(const at::Tensor& x, const Times& t, const Condition& condition) const {
+  const bool states_itself = parts_.network->states().has_value();
+  const at::Tensor in = states_itself ? x : parts_.output.input(*parts_.scheduler, x, t);
+  at::Tensor out;
+  in_the_networks_name([&] {
+    out = parts_.network->forward(input(in, t, condition));
+    auto expected = x.sizes().vec();
+    expected[1] *= states_itself ? 1 : parts_.output.parts();
+    if (!out.defined() || out.sizes() != at::IntArrayRef(expected))
+      throw Error(c10::str("it returned shape ", out.defined() ? out.sizes() : at::IntArrayRef(), " for x of shape ", x.sizes(),
+                           "; expected ", at::IntArrayRef(expected)));
+    if (out.scalar_type() != x.scalar_type())
+      throw Error(c10::str("it returned ", out.scalar_type(), " for x of ", x.scalar_type(), "; it must keep x's dtype"));
+    if (context_.look) context_.look(x, t, out);
+  });
+  return out;
+}
+
+/// The last chunk is padded with copies of its last row: matrix products round differently for other batch sizes.
+at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& active, bool labelled) const {
+  const std::int64_t rows = x.size(0), chunk = context_.chunk;
+  expect_rows(t, rows);
+  const Condition& condition = labelled && parts_.network->classes() > 0 ? context_.condition : no_condition;
+  if (&condition != &no_condition) expect_condition_of(rows);
+  if (chunk == 0 || rows == chunk) return forward_chunk(x, t, condition);
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+    const std::int64_t n = std::min(chunk, rows - begin);
+    if (!slice(active, begin, n, n).any()) {
+      auto shape = x.sizes().vec();
+      shape[0] = n, shape[1] *= parts_.network->states() ? 1 : parts_.output.parts();
+      parts.push_back(at::zeros(shape, x.options()));
+      continue;
+    }
+    parts.push_back(forward_chunk(slice(x, begin, n, chunk), slice(t, begin, n, chunk), slice(condition, begin, n, chunk)).narrow(0, 0, n));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
+Classified Executor::classify(const at::Tensor& x, const Times& t) const {
+  const std::int64_t rows = x.size(0), size = context_.chunk == 0 ? rows : context_.chunk;
+  expect_rows(t, rows);
+  std::vector<at::Tensor> logits, features;
+  in_the_networks_name([&] {
+    for (std::int64_t begin = 0; begin < rows; begin += size) {
+      const std::int64_t n = std::min(size, rows - begin);
+      const at::Tensor in = slice(x, begin, n, size);
+      const Classified part = parts_.network->classify(input(in, slice(t, begin, n, size), no_condition));
+      if (part.logits.size(0) != size || part.logits.dim() != 2 || part.features.size(0) != size || part.features.dim() != 2)
+        throw Error(c10::str("it returned logits of shape ", part.logits.sizes(), " and features of shape ", part.features.sizes(), " for ",
+                             size, " rows; expected [B, classes] and [B, F]"));
+      if (context_.look) context_.look(x, t, part.logits);
+      logits.push_back(part.logits.narrow(0, 0, n)), features.push_back(part.features.narrow(0, 0, n));
+    }
+  });
+  return {at::cat(logits), at::cat(features)};
+}
+
+}  // namespace scorelab
