@@ -61,9 +61,6 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out);
 int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& overrides, const std::string& name, bool json,
               std::vector<manifest::Diagnostic> problems, Loaded& out);
 
-/// Installs a handler, unless the signal was ignored when the program started: nohup, or a shell's job in the background.
-void handle_signal(int number, void (*handler)(int));
-
 /// The catalog of the built-in plugins and these folders, which the user has trusted or named on the command line; schemas are learnt from
 /// the host.
 catalog::Catalog open_catalog(const std::vector<fs::path>& folders);

@@ -6,7 +6,6 @@
 #include <csignal>
 #include <cstring>
 #include <iostream>
-#include <map>
 
 #include "cli/command.h"
 #include "cli/hosts.h"
@@ -23,21 +22,6 @@ const std::pair<const char*, Add> verbs[] = {
     {"check", add_check}, {"plan", add_plan},       {"run", add_run},       {"compare", add_compare},     {"report", add_report},
     {"show", add_show},   {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce}, {"gc", add_gc},
     {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor},       {"data", add_data}};
-
-}  // namespace
-
-namespace scorelab::cli {
-
-void handle_signal(int number, void (*handler)(int)) {
-  static std::map<int, bool> ignored;
-  struct sigaction now {};
-  const auto [it, first] = ignored.try_emplace(number, sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN);
-  if (!it->second) std::signal(number, handler);
-}
-
-}  // namespace scorelab::cli
-
-namespace {
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {

@@ -63,6 +63,13 @@ std::string signal_name(int number) {
 
 }  // namespace
 
+void handle_signal(int number, void (*handler)(int)) {
+  static std::map<int, bool> ignored;
+  struct sigaction now {};
+  const auto [it, first] = ignored.try_emplace(number, sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN);
+  if (!it->second) std::signal(number, handler);
+}
+
 Runner::Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Launched& launched, const RunOptionsOfVerb& options)
     : plan_(plan), todo_(std::move(todo)), launched_(launched), options_(options), progress_(todo_.size()), workers_(options.hosts) {
   for (std::size_t i = 0; i < plan_.stages.size(); ++i) index_[plan_.stages[i].key] = i;

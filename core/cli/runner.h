@@ -12,6 +12,9 @@
 
 namespace scorelab::cli {
 
+/// Installs a handler, unless the signal was ignored when the program started: nohup, or a shell's job in the background.
+void handle_signal(int number, void (*handler)(int));
+
 struct RunOptionsOfVerb {
   std::size_t hosts = 1;
   std::size_t max_failures = 0;  ///< after so many, nothing more is begun; 0: no bound

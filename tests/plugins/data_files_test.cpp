@@ -44,8 +44,11 @@ class DataFiles : public testing::Test {
     for (; zeros > 0; zeros -= 1 << 20) gzwrite(out, block.data(), static_cast<unsigned>(std::min<std::int64_t>(zeros, 1 << 20)));
     gzclose(out);
   }
-  std::shared_ptr<DataSet> set(const std::string& name, const Json& params = Json::object()) const {
-    const Json config = plugin("dataset", name, params);
+  /// `planned`: the files that a plan names; with none, as outside of a plan, all may be read.
+  std::shared_ptr<DataSet> set(const std::string& name, const Json& params = Json::object(),
+                               const std::vector<std::string>& planned = {}) const {
+    Json config = plugin("dataset", name, params);
+    for (const auto& file : planned) config["files"][(root_ / file).string()] = sha256_file(root_ / file);
     const auto out = host::make_as<DataSet>(config);
     const World w = world(plugin("scheduler", "vp"), nullptr, {1});
     host::prepare(out, config, w.setting());
@@ -223,13 +226,7 @@ TEST_F(DataFiles, CifarRecordsAreWholeAndOfTenClasses) {
 TEST_F(DataFiles, CifarReadsTheFilesThatWerePlanned) {
   write("cifar10/data_batch_1.bin", std::string(2 * 3073, '\3'));
   write("cifar10/data_batch_2.bin", std::string(3 * 3073, '\3'));
-  Json config = plugin("dataset", "cifar10");
-  const std::string planned = (root_ / "cifar10/data_batch_1.bin").string();
-  config["files"][planned] = sha256_file(planned);
-  const auto out = host::make_as<DataSet>(config);
-  const World w = world(plugin("scheduler", "vp"), nullptr, {1});
-  host::prepare(out, config, w.setting());
-  EXPECT_EQ(out->size(), 2);
+  EXPECT_EQ(set("cifar10", Json::object(), {"cifar10/data_batch_1.bin"})->size(), 2);
 }
 
 /// The folder that has what is wanted is taken, though another before it has a part of the set.
@@ -238,13 +235,7 @@ TEST_F(DataFiles, AFolderThatLacksWhatIsDeclaredIsPassedOver) {
   write("first/" + images, "not what was planned");
   write("second/" + images, three_images());
   setenv("SCORELAB_DATA", ((root_ / "first").string() + ":" + (root_ / "second").string()).c_str(), 1);
-  Json config = plugin("dataset", "idx", own);
-  const std::string planned = (root_ / "second" / images).string();
-  config["files"][planned] = sha256_file(planned);
-  const auto out = host::make_as<DataSet>(config);
-  const World w = world(plugin("scheduler", "vp"), nullptr, {1});
-  host::prepare(out, config, w.setting());
-  EXPECT_EQ(out->size(), 3);
+  EXPECT_EQ(set("idx", own, {"second/" + images})->size(), 3);
 }
 
 TEST_F(DataFiles, WhatAsksForLabelsSaysThatThereAreNone) {
