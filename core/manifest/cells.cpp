@@ -132,14 +132,11 @@ std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vecto
     }
     out.insert(out.end(), std::make_move_iterator(cells.begin()), std::make_move_iterator(cells.end()));
   }
-  for (auto& cell : out)
-    for (const auto& over : overrides) {
-      Node own = over;
-      std::erase_if(own.members, [](const auto& m) {
-        return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) == experiment_keys.end();
-      });
-      merge(cell.root, own, Merge::carry);
-    }
+  for (Node over : overrides) {
+    std::erase_if(over.members,
+                  [](const auto& m) { return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) == experiment_keys.end(); });
+    for (auto& cell : out) merge(cell.root, over, Merge::carry);
+  }
   return out;
 }
 
