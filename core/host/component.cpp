@@ -115,6 +115,7 @@ std::shared_ptr<Sampler> make_sampler(const Json& config) {
     auto step = std::dynamic_pointer_cast<Step>(bare(config));
     titles()[step.get()] = title(config);
     out = std::make_shared<StepSampler>(step);
+    titles()[out.get()] = title(config);
     read_params(*out, config.at("params"));
   });
   return out;

@@ -1,6 +1,8 @@
 #include <scorelab/plugin.h>
 #include <scorelab/sampler.h>
 
+#include <cmath>
+
 namespace {
 using namespace scorelab;
 
@@ -37,6 +39,8 @@ class AdaptiveSde final : public Sampler {
       const at::Tensor second = 0.5 * (euler + improved);
       const at::Tensor allowed = (rtol_ * euler.abs().maximum(before.abs())).clamp_min(atol_);
       const PerRow error = PerRow::from(run.rms((euler - second) / allowed)), accept = (error <= 1) * (t > end);
+      const PerRow lost = (t > end) * error.map([](double e) { return double(!std::isfinite(e)); });
+      if (lost.any()) return where(lost, second, x);  // no step is short enough: what is not finite ends the sampling
       x = where(accept, second, x);
       before = where(accept, euler, before);
       t = where(accept, next, t);

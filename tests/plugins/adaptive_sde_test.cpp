@@ -159,5 +159,27 @@ TEST(AdaptiveSde, OnOnePathTheErrorFallsWithTheTolerance) {
   EXPECT_LT(error[2], 0.6 * error[1]);
 }
 
+/// Answers no number where alpha is above 1/2, from t = 0.37 down.
+class NothingBelow final : public Network {
+ public:
+  at::Tensor forward(const Input& in) override {
+    const at::Tensor nan = (in.alpha > 0.5).to(in.x.dtype()).unsqueeze(1);
+    return in.x / (1 - nan) - nan / (1 - nan);
+  }
+};
+
+TEST(AdaptiveSde, EndsWhereTheModelIsNotFinite) {
+  World w = world(plugin("scheduler", "vp"), std::make_shared<NothingBelow>(), {2});
+  double last = 1;
+  w.observe = [&last](const Times& t, const at::Tensor&) {
+    for (std::size_t r = 0; r < t.rows(); ++r) {
+      EXPECT_GE(t[r], 1e-3);
+      last = std::min(last, t[r]);
+    }
+  };
+  EXPECT_FALSE(w.sample(plugin("sampler", "adaptive-sde"), w.prior(2)).isfinite().all().item<bool>());
+  EXPECT_GE(last, 0.36);  // no step led where there is no answer
+}
+
 }  // namespace
 }  // namespace scorelab::test
