@@ -55,6 +55,13 @@ std::vector<Check> checks_of(const std::string& kind) {
          {"chunks", "an item does not depend on its neighbours"},
          {"generators", "LibTorch's default generator is untouched"},
          {"law", "a stated law has the draws' moments"}});
+  else if (kind == "space")
+    add({{"shape", "encoded items have the shape that it states, decoded ones the data's; finite"},
+         {"repeatable", "same seed, same bits"},
+         {"chunks", "rows do not see each other"},
+         {"generators", "LibTorch's default generator is untouched"},
+         {"affine", "a stated affine map is what encode does, and decode undoes it"},
+         {"reconstruction", "decode(encode(x)) is nearer to x than the data's mean is"}});
   else if (kind == "metric")
     add({{"finite", "finite numbers with units and names"},
          {"repeatable", "same samples, same value"},

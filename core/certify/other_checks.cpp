@@ -75,7 +75,7 @@ Json objective(const std::string& check, const Json& request) {
     b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
     b.label = at::arange(from, from + rows, at::kLong).remainder(4);
     Model model = setup.handle(a.spec, a.stop);
-    TrainRun run{model, *setup.scheduler, own_noise};
+    TrainRun run{model, *setup.scheduler, own_noise, 1, 1000};
     return one->loss(run, b);
   };
   const host::KeepGenerator keep;
@@ -105,7 +105,7 @@ Json guide(const std::string& check, const Json& request) {
   const auto answer = [&](std::int64_t first, std::int64_t rows) {
     Noise draws(1, "clean", first);
     const auto context = std::make_shared<Model::Context>(a.setup.context(a.stop));
-    const at::Tensor clean = draw_data(*a.setup.data, rows, draws, a.setup.tensors, context->condition);
+    const at::Tensor clean = draw_data(*a.setup.data, *a.setup.space, rows, draws, a.setup.tensors, context->condition);
     const auto call = std::make_shared<GuideRun::Call>();
     call->noise.emplace(1, "guide", first);
     call->clean = [&clean]() -> const at::Tensor& { return clean; };
@@ -139,7 +139,7 @@ Json initial(const std::string& check, const Json& request) {
       Condition condition;
       return a.setup.data->get(std::vector<std::int64_t>(rows, 0), own, condition);
     };
-    return one->draw({q, t, first, like, clean, a.setup.data->to_model()}, noise);
+    return one->draw({q, t, first, like, clean, *a.setup.space}, noise);
   };
   const host::KeepGenerator keep;
   const at::Tensor x = draw(0, 20);
@@ -154,7 +154,7 @@ Json initial(const std::string& check, const Json& request) {
            Json{{"detail", "7 and 13 of 20"}};
   const at::Tensor like = at::empty({1, 2}, at::kDouble);
   t = (q.t_min() + q.t_max()) / 2;  // as of a sampler that starts below t_max
-  const auto stated = one->moments({q, t, 0, like, nullptr, a.setup.data->to_model()});
+  const auto stated = one->moments({q, t, 0, like, nullptr, *a.setup.space});
   if (!stated) throw Skipped("it states none");
   const at::Tensor many = draw(0, 20000);
   const double n = 20000;
@@ -210,6 +210,50 @@ Json dataset(const std::string& check, const Json& request) {
   return {{"detail", fmt::format("{:.1f} standard errors", z)}};
 }
 
+Json space(const std::string& check, const Json& request) {
+  Around a(request, {{"dataset", own(request, "dataset", "digits")}, {"network", own(request, "network", "mlp")}});
+  a.spec["space"] = request["component"];
+  host::check_all(request["component"]);
+  const host::Setup setup(a.spec, at::kCPU, false);
+  const Space& one = *setup.space;
+  Noise order(1, "reference");
+  const at::Tensor x = draw_reference(*setup.data, 200, order);
+  const auto encode = [&](std::int64_t first, std::int64_t rows) {
+    Noise noise(1, "encode", first);
+    return one.encode(x.narrow(0, first, rows), &noise);
+  };
+  const host::KeepGenerator keep;
+  const at::Tensor z = encode(0, 200);
+  same(z.dim() > 0 && z.size(0) == 200 && z.sizes().slice(1) == at::IntArrayRef(one.shape()) && z.is_floating_point(),
+       "encoded items have another shape than it states, or are no floats");
+  const at::Tensor back = one.decode(z).to(at::kCPU, at::kDouble);
+  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
+  if (check == "shape") {
+    same(back.sizes() == x.sizes(), "decoded items have another shape than the data");
+    same(z.isfinite().all().item<bool>() && back.isfinite().all().item<bool>(), "it is not finite on the data");
+    return {{"detail", c10::str(x.sizes().slice(1), " to ", z.sizes().slice(1))}};
+  }
+  if (check == "repeatable") return same(encode(0, 200).equal(z), "the same seed encodes otherwise"), Json{{"detail", "to the last bit"}};
+  if (check == "chunks") {  // matrix products of other sizes may round otherwise
+    const double off = (at::cat({encode(0, 7), encode(7, 193)}) - z).abs().max().item<double>();
+    same(off <= 1e-9 * (1 + z.abs().max().item<double>()), "rows see each other, or draws are not the noise's");
+    return {{"detail", "7 and 193 of 200"}};
+  }
+  if (check == "affine") {
+    const auto map = one.affine();
+    same(map.has_value() == has(schema::from_json(request["schema"]).gives, "affine-space"),
+         "affine() and p.gives(\"affine-space\") must say the same");
+    if (!map) throw Skipped("it states none");
+    const double off = (z - (x * map->scale + map->shift)).abs().max().item<double>(), undone = (back - x).abs().max().item<double>();
+    same(off <= 1e-9 * (1 + z.abs().max().item<double>()) && undone <= 1e-9 * (1 + x.abs().max().item<double>()),
+         "encode is another map than affine() states, or decode does not undo it");
+    return {{"detail", fmt::format("{:.4g} x + {:.4g}", map->scale, map->shift)}};
+  }
+  const double lost = (back - x).square().mean().item<double>() / (x - x.mean(0)).square().mean().item<double>();
+  same(lost < 1, fmt::format("decode(encode(x)) is further from x than the data's mean: {:.3g} of its squared error", lost).c_str());
+  return {{"detail", fmt::format("loses {:.2g} of the variance", lost)}};
+}
+
 Json metric(const std::string& check, const Json& request) {
   const auto schema = schema::from_json(request["schema"]);
   const bool of_model = has(schema.gives, "on-model"), of_paths = has(schema.needs, "trace");
@@ -225,10 +269,10 @@ Json metric(const std::string& check, const Json& request) {
   const at::Tensor x = a.setup.data->get(items, noise, condition).to(at::kDouble), start = starts.normal(x.narrow(0, 0, 20));
   const auto measure = [&](const at::Tensor& x) {
     Model model = a.setup.handle(a.spec, a.stop);
-    if (of_model) return evaluate(*one, *a.setup.data, {{}, nullptr, &model, nullptr, 500}, 5);
+    if (of_model) return evaluate(*one, *a.setup.data, *a.setup.space, {{}, nullptr, &model, nullptr, 500}, 5);
     const Scheduler& q = *a.setup.scheduler;
     const Paths paths{at::tensor({q.t_max(), q.t_min()}, at::kDouble).unsqueeze(1).expand({2, 20}), at::stack({start, x.narrow(0, 0, 20)})};
-    return evaluate(*one, *a.setup.data, {x, nullptr, nullptr, of_paths ? &paths : nullptr, 500}, 5);
+    return evaluate(*one, *a.setup.data, *a.setup.space, {x, nullptr, nullptr, of_paths ? &paths : nullptr, 500}, 5);
   };
   const auto values = [](const std::vector<Measurement>& all) {
     std::vector<double> out;
@@ -343,7 +387,7 @@ Json check_network(const std::string& check, const Json& request) {
 Json check_scheduler(const std::string& check, const Json& request) {
   auto q = make_as<Scheduler>(request["component"]);
   host::check_all(request["component"]);
-  host::prepare(q, request["component"], {*q, at::kDouble, {2}, nullptr});
+  host::prepare(q, request["component"], {.options = at::kDouble, .shape = {2}});
   const double low = q->t_min(), high = q->t_max();
   if (low == high) throw Skipped("it has one level");
   const auto at = [&](double share) { return low + (high - low) * share; };
@@ -404,6 +448,7 @@ Json check_other(const std::string& check, const Json& request) {
   if (kind == "guide") return guide(check, request);
   if (kind == "initial") return initial(check, request);
   if (kind == "dataset") return dataset(check, request);
+  if (kind == "space") return space(check, request);
   return metric(check, request);
 }
 

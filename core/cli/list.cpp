@@ -12,7 +12,8 @@
 namespace scorelab::cli {
 namespace {
 
-const std::vector<std::string> kinds{"scheduler", "network", "objective", "sampler", "step", "guide", "initial", "dataset", "metric"};
+const std::vector<std::string> kinds{"scheduler", "network", "objective", "sampler", "step",
+                                     "guide",     "initial", "dataset",   "space",   "metric"};
 
 template <class Options>
 schema::Schema of_table() {

@@ -12,7 +12,8 @@
 namespace scorelab::cli {
 namespace {
 
-const std::vector<std::string> kinds{"sampler", "step", "scheduler", "network", "objective", "guide", "initial", "dataset", "metric"};
+const std::vector<std::string> kinds{"sampler", "step",    "scheduler", "network", "objective",
+                                     "guide",   "initial", "dataset",   "space",   "metric"};
 
 std::string whole(const fs::path& file) {
   std::ifstream in(file);

@@ -73,7 +73,7 @@ compare::Data observations(const Launched& l) {
       record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
         for (const auto& v : done.at("values")) {
           const std::string name = v.at("name");
-          o.values[name] = record::number_of(v.at("value"));
+          o.values[name] = number_of(v.at("value"));
           if (!seen.insert(name).second) continue;
           out.metrics.push_back({name, v.at("unit"), v.at("goal"), v.value("long_name", "")});
         }

@@ -105,7 +105,7 @@ report::Sources sources_of(const Launched& l) {
         for (const auto& a : done["arrays"]) {
           if (a.at("name") != name) continue;
           report::Measured out{a.at("along"), a.at("unit"), a.at("at").get<std::vector<double>>(), {}};
-          for (const auto& v : a.at("values")) out.values.push_back(record::number_of(v));
+          for (const auto& v : a.at("values")) out.values.push_back(number_of(v));
           return out;
         }
         return {};

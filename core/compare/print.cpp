@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "compare/table.h"
+#include "params/number.h"
 
 namespace scorelab::compare {
 namespace {
@@ -152,23 +153,22 @@ std::string as_csv(const Data& data, const std::vector<Table>& tables) {
 }
 
 Json as_json(const Data& data, const Table& t) {
-  const auto safe = [](double v) { return std::isfinite(v) ? Json(v) : std::isnan(v) ? Json("nan") : Json(v > 0 ? "inf" : "-inf"); };
-  const auto both = [&](const Interval& i) { return Json{safe(i.low), safe(i.high)}; };
+  const auto both = [&](const Interval& i) { return Json{json_of(i.low), json_of(i.high)}; };
   Json rows = Json::array();
   for (const auto& r : t.rows) {
     Json at = Json::object(), values = Json::array(), costs = Json::object();
     for (const auto& [axis, label] : data.cells[r.cell]) at[axis] = label;
-    for (const double v : r.values) values.push_back(safe(v));
+    for (const double v : r.values) values.push_back(json_of(v));
     for (const auto& q : data.costs)
       if (const double v = cost(data, r.cell, q.name); !std::isnan(v)) costs[q.name] = v;
-    Json row{{"at", at},       {"n", r.values.size()}, {"values", values}, {"mean", safe(r.mean)}, {"interval", both(r.interval)},
+    Json row{{"at", at},       {"n", r.values.size()}, {"values", values}, {"mean", json_of(r.mean)}, {"interval", both(r.interval)},
              {"costs", costs}, {"notes", r.notes}};
     if (r.baseline)
       row.update({{"baseline", manifest::text(data.cells[*r.baseline])},
-                  {"difference", safe(r.difference)},
+                  {"difference", json_of(r.difference)},
                   {"difference_interval", both(r.difference_interval)},
-                  {"ratio", safe(r.ratio)},
-                  {"p", safe(r.p.p)},
+                  {"ratio", json_of(r.ratio)},
+                  {"p", json_of(r.p.p)},
                   {"p_exact", r.p.exact}});
     if (r.paper) row["paper"] = *r.paper;
     rows.push_back(std::move(row));

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "params/number.h"
+
 namespace scorelab::compare {
 namespace {
 
@@ -265,17 +267,16 @@ void check_claims(const Comparison& c, const std::vector<Coordinates>& cells, co
 }
 
 Json to_json(const Verdict& v) {
-  const auto safe = [](double x) { return std::isfinite(x) ? Json(x) : Json(fmt::format("{}", x)); };
   Json instances = Json::array();
   for (const auto& i : v.instances) {
     Json at = Json::object(), sides = Json::array();
     for (const auto& [axis, label] : i.at) at[axis] = label;
-    for (const double s : i.sides) sides.push_back(safe(s));
+    for (const double s : i.sides) sides.push_back(json_of(s));
     instances.push_back({{"at", at},
                          {"outcome", word(i.outcome)},
                          {"sides", sides},
-                         {"margin", safe(i.margin)},
-                         {"interval", {safe(i.interval.low), safe(i.interval.high)}},
+                         {"margin", json_of(i.margin)},
+                         {"interval", {json_of(i.interval.low), json_of(i.interval.high)}},
                          {"why", i.why},
                          {"paper", i.paper}});
   }

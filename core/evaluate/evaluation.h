@@ -15,7 +15,8 @@ struct Subject {
   std::int64_t draws = 0;  ///< fresh draws of the data beside it
 };
 
-/// The draws depend on the seed alone, so that variants are compared with the same ones.
-std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const Subject& subject, std::uint64_t seed);
+/// `space`: of the experiment. The draws depend on the seed alone, so that variants are compared with the same ones.
+std::vector<Measurement> evaluate(const Metric& metric, const DataSet& data, const Space& space, const Subject& subject,
+                                  std::uint64_t seed);
 
 }  // namespace scorelab

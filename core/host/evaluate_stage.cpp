@@ -11,16 +11,12 @@
 #include "host/experiment.h"
 #include "host/stage.h"
 #include "host/weights.h"
+#include "params/number.h"
 #include "record/files.h"
 #include "record/samples.h"
 
 namespace scorelab::host {
 namespace {
-
-Json number(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
-}
 
 /// Reports the measurements of a metric as rows, and gives them as stage.json keeps them.
 Json keep(StageRun& run, const std::vector<Measurement>& measured) {
@@ -36,13 +32,13 @@ Json keep(StageRun& run, const std::vector<Measurement>& measured) {
         throw Error(title(run.spec["metric"]) + ": the array `" + name + "` has " + std::to_string(m.array->values.size()) + " values at " +
                     std::to_string(m.array->at.size()) + " coordinates; they must be as many");
       one["along"] = m.array->along, one["at"] = m.array->at, one["values"] = Json::array();
-      for (const double v : m.array->values) one["values"].push_back(number(v));
+      for (const double v : m.array->values) one["values"].push_back(json_of(v));
       arrays.push_back(std::move(one));
       continue;
     }
     columns.push_back({name, m.unit, m.goal, m.long_name});
     row.emplace_back(name, m.value);
-    one["value"] = number(m.value);
+    one["value"] = json_of(m.value);
     values.push_back(std::move(one));
   }
   if (!row.empty()) {
@@ -55,10 +51,10 @@ Json keep(StageRun& run, const std::vector<Measurement>& measured) {
   return out;
 }
 
-Json timed(StageRun& run, const Metric& metric, const DataSet& data, const Subject& subject) {
+Json timed(StageRun& run, const Metric& metric, const Setup& setup, const Subject& subject) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<Measurement> measured;
-  call(title(run.spec["metric"]), [&] { measured = scorelab::evaluate(metric, data, subject, run.spec["seed"]); });
+  call(title(run.spec["metric"]), [&] { measured = scorelab::evaluate(metric, *setup.data, *setup.space, subject, run.spec["seed"]); });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   Json out = keep(run, measured);
   out["measuring_seconds"] = seconds;
@@ -87,7 +83,7 @@ Json measure_model(StageRun& run) {
   at::set_num_threads(run.resolved["threads"]);
   Model model(parts, context);
   const std::int64_t size = setup.data->size(), asked = params.at("count"), points = size > 0 ? std::min(asked, size) : asked;
-  Json out = timed(run, *metric, *setup.data, {{}, nullptr, &model, nullptr, points});
+  Json out = timed(run, *metric, setup, {{}, nullptr, &model, nullptr, points});
   const auto each = [&](const std::vector<std::int64_t>& rows) {
     return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / static_cast<double>(points);
   };
@@ -111,7 +107,7 @@ Json measure_samples(StageRun& run) {
       return at::tensor(sampled["moments"][name].get<std::vector<double>>(), at::kDouble).view(shape);
     };
     const Moments moments{tensor("mean"), tensor("variance")};
-    return timed(run, *metric, *setup.data, {{}, &moments, nullptr, nullptr, 0});
+    return timed(run, *metric, setup, {{}, &moments, nullptr, nullptr, 0});
   }
   const auto folder = record::stage_folder(run.results, run.spec["sampled"]);
   record::SampleChunk samples;
@@ -126,8 +122,7 @@ Json measure_samples(StageRun& run) {
     record::reopen(folder);
     throw Error(std::string(e.what()) + "; the same command draws again what is damaged");
   }
-  return timed(run, *metric, *setup.data,
-               {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, paths.t.defined() ? &paths : nullptr, count});
+  return timed(run, *metric, setup, {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, paths.t.defined() ? &paths : nullptr, count});
 }
 
 }  // namespace

@@ -12,19 +12,30 @@
 #include "host/generator.h"
 #include "host/stage.h"
 #include "host/weights.h"
+#include "model/space.h"
 
 namespace scorelab::host {
 namespace {
 
-/// A frozen model of the manifest: its own network, scheduler and output, with the weights of its training. It is asked in the units of the
-/// experiment's model, `map` from those of the data. `classes`: that it is conditioned on.
-std::shared_ptr<Model> load_model(const std::string& name, const Json& spec, const Affine& map, at::Device device,
-                                  const std::filesystem::path& results, std::int64_t& classes) {
-  static const std::atomic<bool> never{false};
-  const Setup setup(spec, device, true);
-  if (const Affine own = setup.data->to_model(); own.scale != map.scale || own.shift != map.shift)
+/// Throws Error unless a model works in the experiment's space, where parts of the experiment ask it.
+void expect_same_space(const std::string& name, const Json& own_spec, const Space& own, const Json& spec, const Space& space) {
+  const auto of_model = own.affine(), of_experiment = space.affine();
+  if (of_model && of_experiment) {
+    if (of_model->scale == of_experiment->scale && of_model->shift == of_experiment->shift) return;
     throw Error(fmt::format("the model `{}` takes {} x + {} of its data, and the experiment's {} x + {}; give both data sets one `range`",
-                            name, own.scale, own.shift, map.scale, map.shift));
+                            name, of_model->scale, of_model->shift, of_experiment->scale, of_experiment->shift));
+  }
+  if (own_spec.value("space", Json()) == spec.value("space", Json()) && own_spec["dataset"] == spec["dataset"]) return;
+  const auto said = [](const Json& s) { return s.contains("space") ? title(s["space"]) : "the data's own range"; };
+  throw Error(fmt::format("the model `{}` works in {} of data set `{}`, and the experiment in {} of data set `{}`; give both one space",
+                          name, said(own_spec), own_spec["dataset"]["plugin"].get<std::string>(), said(spec),
+                          spec["dataset"]["plugin"].get<std::string>()));
+}
+
+/// A frozen model of the manifest: its own network, scheduler, output and space, with the weights of its training. `classes`: that it is
+/// conditioned on.
+std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup, const std::filesystem::path& results, std::int64_t& classes) {
+  static const std::atomic<bool> never{false};
   if (spec.at("trained") != "")
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")), [](const std::string&) {});
   for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
@@ -32,6 +43,17 @@ std::shared_ptr<Model> load_model(const std::string& name, const Json& spec, con
   return std::make_shared<Model>(setup.model(spec),
                                  std::make_shared<Model::Context>(setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
 }
+
+class OneThread {
+ public:
+  OneThread() { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_ = at::get_num_threads();
+};
 
 /// sample.noise: as many draws as there are, each of every sample.
 at::Tensor recorded_noise(const SampleOptions& sample, const std::vector<std::int64_t>& shape) {
@@ -50,14 +72,24 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   tensors = at::TensorOptions().dtype(run.dtype == "float64" ? at::kDouble : at::kFloat).device(device);
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
   data = make_as<DataSet>(spec.at("dataset"));
-  host::prepare(data, spec.at("dataset"), {*scheduler, tensors, {}, nullptr});
-  host::prepare(scheduler, spec.at("scheduler"), {*scheduler, tensors, data->shape(), nullptr, data.get()});
-  law = data->exact();
-  if (const Affine map = data->to_model(); law) law = law->mapped(map.scale, map.shift);
+  host::prepare(data, spec.at("dataset"), {.options = tensors});
+  space = std::make_shared<DataRange>(*data);
+  if (spec.contains("space")) {
+    space = make_as<Space>(spec["space"]);
+    const OneThread same_bits;  // what a space computes from the data must not depend on the cores of this stage
+    host::prepare(space, spec["space"], {.options = tensors, .shape = data->shape(), .data = data.get()});
+  }
+  if (const auto map = space->affine()) law = data->exact(), law = law ? law->mapped(map->scale, map->shift) : law;
+  host::prepare(scheduler, spec.at("scheduler"),
+                {.options = tensors, .shape = space->shape(), .law = law ? &*law : nullptr, .data = data.get(), .space = space.get()});
   if (spec.contains("models"))
     for (const auto& [name, model] : spec["models"].items()) {
       std::int64_t known = 0;
-      models[name] = load_model(name, model, data->to_model(), device, results, known);
+      const Setup own(model, device, true);
+      // A metric of samples asks models about data, which they encode themselves; all others ask them about values of the experiment's
+      // model.
+      if (with_network) expect_same_space(name, model, *own.space, spec, *space);
+      models[name] = load_model(model, own, results, known);
       if (known > 0) classes = classes > 0 ? std::min(classes, known) : known;
       if (known > 0 && known < data->classes())
         throw Error(fmt::format("the model `{}` knows {} classes, and the data set has {}; raise its network's `classes`", name, known,
@@ -74,7 +106,8 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
 }
 
 std::shared_ptr<const Model::Parts> Setup::model(const Json& spec) const {
-  return std::make_shared<const Model::Parts>(Model::Parts{network, scheduler, Output(read_table<OutputOptions>(spec.at("output")))});
+  return std::make_shared<const Model::Parts>(
+      Model::Parts{network, scheduler, Output(read_table<OutputOptions>(spec.at("output"))), space});
 }
 
 Model::Context Setup::context(const std::atomic<bool>& stop, std::int64_t chunk) const {
@@ -106,7 +139,7 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   s.tensors = tensors;
   if (!s.options.noise.empty()) {
     if (spec.contains("files")) expect_unchanged("sample.noise", spec["files"]);
-    s.recorded = recorded_noise(s.options, data->shape());
+    s.recorded = recorded_noise(s.options, space->shape());
   }
   s.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
   return s;
@@ -140,7 +173,7 @@ std::int64_t Setup::measure_threads(const std::shared_ptr<const Model::Parts>& p
   if (network->parameters().empty() || !tensors.device().is_cpu()) return 1;
   const int all = cores();
   std::vector<std::int64_t> shape{context.chunk};
-  for (const auto n : data->shape()) shape.push_back(n);
+  for (const auto n : space->shape()) shape.push_back(n);
   const at::Tensor x = at::zeros(shape, tensors);
   const auto own = std::make_shared<Model::Context>(context);
   own->max_nfe = 0;

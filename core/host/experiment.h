@@ -32,6 +32,7 @@ struct Setup {
 
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<DataSet> data;
+  std::shared_ptr<Space> space;
   std::shared_ptr<Network> network;
   std::optional<Law> law;  ///< in the model's units
   at::TensorOptions tensors;
@@ -39,7 +40,15 @@ struct Setup {
   std::int64_t parts = 1;    ///< of the network's answer, by the table `output`
   std::int64_t classes = 0;  ///< that labels may name: the fewest of the conditional models, named ones among them; 0: none is conditional
 
-  Setting setting() const { return {*scheduler, tensors, data->shape(), law ? &*law : nullptr, data.get(), parts}; }
+  Setting setting() const {
+    return {.scheduler = scheduler.get(),
+            .options = tensors,
+            .shape = space->shape(),
+            .law = law ? &*law : nullptr,
+            .data = data.get(),
+            .space = space.get(),
+            .parts = parts};
+  }
   /// The model of the network with this spec's output.
   std::shared_ptr<const Model::Parts> model(const Json& spec) const;
   /// How it is evaluated; plugins' code runs in their names.

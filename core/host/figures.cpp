@@ -49,7 +49,7 @@ Json score_field(const Json& request) {
     at::Tensor x = at::empty({static_cast<std::int64_t>(points.size()), 2}, at::kDouble);
     for (std::size_t i = 0; i < points.size(); ++i)
       x[static_cast<std::int64_t>(i)][0] = points[i].at(0), x[static_cast<std::int64_t>(i)][1] = points[i].at(1);
-    const Affine map = setup.data->to_model();
+    const Affine map = setup.space->expect_affine();
     x = x * map.scale + map.shift;
     const auto list = [&map](const at::Tensor& field) {
       const at::Tensor f = (field.to(at::kDouble) * map.scale).contiguous();  // in data units
@@ -82,7 +82,7 @@ Json exact_paths(const Json& request) {
     const record::Trace trace = record::load_trace(folder, std::min(request.at("count").get<std::int64_t>(), record::traced(folder)));
     const Scheduler& q = *setup.scheduler;
     const at::Tensor times = to_tensor(trace.t).to(at::kDouble);  // [steps, samples]: of the first sample, as good as any
-    const Affine map = setup.data->to_model();
+    const Affine map = setup.space->expect_affine();
     at::Tensor x = to_tensor(trace.x).to(at::kDouble)[0] * map.scale + map.shift;
     const at::Tensor one = at::ones({x.size(0)}, at::kDouble);
     const auto slope = [&](const at::Tensor& at, double t) {

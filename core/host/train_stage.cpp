@@ -9,6 +9,7 @@
 #include "host/device.h"
 #include "host/experiment.h"
 #include "host/stage.h"
+#include "host/weights.h"
 #include "record/checkpoint.h"
 #include "record/files.h"
 #include "record/journal.h"
@@ -215,8 +216,20 @@ Json run_train(StageRun& run) {
   auto objective = make_as<Objective>(run.spec["objective"]);
   prepare(objective, run.spec["objective"], setup.setting(), setup.models);
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
-  Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, read_table<TrainOptions>(run.spec["train"]), ema,
-                  run.spec["seed"], setup.tensors, run.stop);
+  const auto options = read_table<TrainOptions>(run.spec["train"]);
+  Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, options, ema, run.spec["seed"], setup.tensors,
+                  run.stop);
+  if (*options.from) {
+    const Json& model = run.spec["models"][options.from->name()];
+    try {
+      trainer.start_from(stored_weights(run.results, model, read_table<SampleOptions>(model["sample"]),
+                                        [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); }));
+    } catch (const NotReady&) {
+      throw;
+    } catch (const Error& e) {
+      throw Error(fmt::format("train.from = \"{}\": {}", options.from->name(), e.what()));
+    }
+  }
   if (!run.resolved.contains("threads")) {
     run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
     record::write_json(run.folder / "resolved.json", run.resolved);

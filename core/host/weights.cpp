@@ -12,8 +12,8 @@
 
 namespace scorelab::host {
 
-void load_weights(const std::filesystem::path& results, const Json& spec, Network& network, const SampleOptions& options,
-                  const std::function<void(const std::string&)>& damaged) {
+NamedTensors stored_weights(const std::filesystem::path& results, const Json& spec, const SampleOptions& options,
+                            const std::function<void(const std::string&)>& damaged) {
   const double ema = options.ema;
   const std::int64_t step = options.step;
   const auto stage = record::stage_folder(results, spec.at("trained"));
@@ -30,11 +30,18 @@ void load_weights(const std::filesystem::path& results, const Json& spec, Networ
                             (folder / "checkpoint.h5").string(), found ? fmt::format(" (what is left is of step {})", found->step) : ""));
   }
   const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
+  NamedTensors out;
+  for (const auto& [name, array] : found->groups[group]) out.emplace_back(name, to_tensor(array));
+  return out;
+}
+
+void load_weights(const std::filesystem::path& results, const Json& spec, Network& network, const SampleOptions& options,
+                  const std::function<void(const std::string&)>& damaged) {
+  const NamedTensors stored = stored_weights(results, spec, options, damaged);
   NamedTensors parameters = network.parameters();
-  const auto& stored = found->groups[group];
   if (stored.size() != parameters.size()) throw Error("the checkpoint is of another network");
   for (std::size_t i = 0; i < stored.size(); ++i) {
-    const at::Tensor value = to_tensor(stored[i].second);
+    const at::Tensor& value = stored[i].second;
     if (stored[i].first != parameters[i].first || value.sizes() != parameters[i].second.sizes())
       throw Error("the checkpoint is of another network: " + stored[i].first);
     parameters[i].second.set_data(value.to(parameters[i].second.options()));

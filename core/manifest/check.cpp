@@ -35,7 +35,7 @@ void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::st
   for (const auto& m : node.members) collect(m.value, catalog, seen, out);
 }
 
-const std::vector<std::string> model_keys{"dataset", "scheduler", "network", "output", "objective", "train", "run", "ema"};
+const std::vector<std::string> model_keys{"dataset", "space", "scheduler", "network", "output", "objective", "train", "run", "ema"};
 
 class Checker {
  public:
@@ -48,6 +48,7 @@ class Checker {
     models();
     e.scheduler = required("scheduler");
     e.dataset = required("dataset");
+    if (const Node* space = root_.find("space")) e.space = slot_reader()(*space, "space", "space");
     e.network = required("network");
     if (root_.find("objective")) e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
     if (root_.find("sampler")) e.sampler = component("sampler", {"sampler", "step"}, *root_.find("sampler"), "sampler");
@@ -122,7 +123,7 @@ class Checker {
       }
       Node own;
       own.at = m.value.at;
-      for (const char* key : {"dataset", "scheduler", "run"})
+      for (const char* key : {"dataset", "space", "scheduler", "run"})
         for (const auto& base : root_.members)
           if (base.key == key) own.members.push_back(base);
       for (const auto& inner : m.value.members)
@@ -146,9 +147,9 @@ class Checker {
     if (node.kind != Kind::string)
       return problem(node.at, fmt::format("`{}` is {}", key, node.kind_name()), "expected the name of a model, or \"none\""), "none";
     if (node.string == "none") return "none";
-    if (!model_.empty() || role_ == "dataset" || role_ == "scheduler" || role_ == "network")
+    if (!model_.empty() || role_ == "dataset" || role_ == "space" || role_ == "scheduler" || role_ == "network")
       return problem(node.at, fmt::format("a {} cannot name a model", model_.empty() ? role_ : "model"),
-                     "objectives, samplers, guides, initials and metrics of the experiment can"),
+                     "objectives, samplers, guides, initials and metrics of the experiment can, and train.from"),
              "none";
     std::vector<std::string> names;
     if (const Node* all = root_.find("models"))
@@ -345,6 +346,7 @@ class Checker {
       node = nullptr;
     }
     static const schema::Schema s = table_schema<Options>();
+    role_ = key;
     auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), slot_reader(), false);
     out_.experiment.keys[key] = std::move(read.key);
     return std::move(read.values);

@@ -20,6 +20,7 @@ struct Experiment {
   bool classifies = false;                                                           ///< its network is a classifier
   bool conditional = false;                                                          ///< its network is told the samples' classes
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
+  Json space;                                                                        ///< null: the data set's range
   Json guides = Json::array();                                                       ///< components, each with its "label", in order
   Json metrics = Json::object();                                                     ///< label -> component
   Json files = Json::object();  ///< path -> SHA-256, of all that is read beside plugins

@@ -40,13 +40,22 @@ class Matcher {
   }
 
  private:
+  /// What works on the model's values asks the space what it would ask the data set, unless the space is an affine map of it.
+  std::string asked(const std::string& need, const std::string& role) const {
+    const std::string giver = giver_of(need);
+    const Part* space = part("space");
+    if (giver != "dataset" || !space || space->has("affine-space") || role == "metric" || role == "space" || role == "scheduler")
+      return giver;
+    return need == "items" || need == "labels" ? giver : "space";
+  }
+
   void needs() {
     const bool trains = gives("network", "trains");
     for (const auto& p : parts_) {
       if ((!trains || gives("network", "classifies")) && p.role == "output") continue;  // it means nothing to them
       for (const auto& need : p.schema.needs) {
         if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
-        const std::string giver = giver_of(need.name);
+        const std::string giver = asked(need.name, p.role);
         const Part* provider = giver.empty() ? nullptr : part(giver);
         if (!provider || gives(giver, need.name) || (!trains && giver == "train")) continue;
         problem(
@@ -75,6 +84,9 @@ class Matcher {
       problem(part("dataset")->at,
               fmt::format("dataset `{}` does not go with sample.moments = \"exact\"", schema::text(part("dataset")->component)),
               "moments are propagated exactly for a Gaussian");
+    if (const Part* space = part("space"); space && !space->has("affine-space"))
+      problem(space->at, fmt::format("space `{}` does not go with sample.moments = \"exact\"", schema::text(space->component)),
+              "the result's moments are known in data units only by an affine map");
   }
 
   /// A classifier says no score: it is trained by its own loss, as a model of the manifest, and named where one is asked for.
@@ -125,6 +137,13 @@ class Matcher {
       e_.objective = e_.train = e_.output = nullptr;
       e_.sample["ema"] = 0.0;
     }
+    if (const auto from = trains ? e_.models.find(e_.train["from"].get<std::string>()) : e_.models.end();
+        from != e_.models.end() && from->second->objective.is_null())
+      problem(root_.find("train")->find("from")->at, fmt::format("`from` names the model `{}`, which has no weights", from->first),
+              "its network is exact; name one that is trained");
+    if (trains && e_.train["accumulate"] > e_.train["batch"])
+      problem(root_.find("train")->find("accumulate")->at,
+              fmt::format("`accumulate` is beyond the {} samples of a batch", e_.train["batch"].dump()), "a part holds at least one");
     if (trains && !is_model_ && e_.sample["step"] > e_.train["steps"])
       problem(root_.find("sample")->find("step")->at, fmt::format("`step` is beyond the training's {} steps", e_.train["steps"].dump()),
               "0 is the last one");

@@ -31,8 +31,10 @@ void Bound::prepare(const Setting& setting) {
   }
   const Grey grey = setting.data ? setting.data->grey() : Grey{};
   if (grey.levels == 0 || grey.dequantised) return;
-  const Affine map = setting.data->to_model();
-  bin_ = map.scale / static_cast<double>(grey.levels - 1), low_ = map.shift, high_ = map.shift + map.scale;
+  if (!setting.space) throw Error("the bound of grey levels needs to know the space that they are mapped to");
+  const auto map = setting.space->affine();
+  if (!map) return;
+  bin_ = map->scale / static_cast<double>(grey.levels - 1), low_ = map->shift, high_ = map->shift + map->scale;
 }
 
 at::Tensor Bound::term(const Prediction& p, const at::Tensor& x0, const Times& s) const {

@@ -2,6 +2,7 @@
 #include <scorelab/dataset.h>
 #include <scorelab/initial.h>
 #include <scorelab/metric.h>
+#include <scorelab/network.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -31,9 +32,9 @@ void FeatureSpace::params(Params& p) {
   p("features", features_, "a classifier of the manifest's models, in whose last hidden layer distances are taken; none: in the values");
 }
 
-at::Tensor FeatureSpace::operator()(const at::Tensor& x, const Affine& to_model) const {
+at::Tensor FeatureSpace::operator()(const at::Tensor& x) const {
   if (!features_) return x.flatten(1).to(at::kDouble);
-  const at::Tensor in = (x * to_model.scale + to_model.shift).to(options_);
+  const at::Tensor in = features_.alone().space().encode(x, nullptr).to(options_);
   return features_.alone().classify(in, features_.alone().scheduler().t_min()).features.to(at::kCPU, at::kDouble);
 }
 

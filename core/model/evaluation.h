@@ -43,6 +43,7 @@ struct Model::Parts {
   std::shared_ptr<Network> network;
   std::shared_ptr<Scheduler> scheduler;
   Output output;
+  std::shared_ptr<const Space> space;
 };
 
 /// What belongs to one use of a model: a sampling call, a training batch, a measurement. Made for it and never used again; the handles of

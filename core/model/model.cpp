@@ -55,6 +55,7 @@ Model Model::under(const Model& caller) const {
   return out;
 }
 const Scheduler& Model::scheduler() const { return *parts_->scheduler; }
+const Space& Model::space() const { return *parts_->space; }
 Quantity Model::stated() const {
   const auto own = parts_->network->states();
   return own ? *own : parts_->output.states();

@@ -22,17 +22,19 @@ void Observation::params(Params& p) {
 
 void Observation::prepare(const Setting& setting) {
   shape_ = setting.shape;
-  std::int64_t size = 1;
-  for (const auto n : shape_) size *= n;
   if (observe_ == "blocks" && (shape_[1] % factor_ != 0 || shape_[2] % factor_ != 0))
     throw Error("`factor` = " + std::to_string(factor_) + " does not divide the image of " + std::to_string(shape_[1]) + " x " +
                 std::to_string(shape_[2]));
-  if (!values_.empty() && static_cast<std::int64_t>(values_.size()) != size)
-    throw Error("`values` holds " + std::to_string(values_.size()) + " numbers; a sample has " + std::to_string(size));
   if (observe_ != "grey" && observe_ != "blocks") mask_ = mask().to(setting.options).unsqueeze(0);
   if (values_.empty()) return;
-  const Affine map = setting.data ? setting.data->to_model() : Affine{};
-  given_ = (at::tensor(values_, at::kDouble).view(shape_) * map.scale + map.shift).to(setting.options).unsqueeze(0);
+  if (!setting.space) throw Error("`values` are in data units, and the space is not known here");
+  const auto item = setting.space->affine() ? shape_ : setting.data->shape();  // an affine map keeps the shape
+  std::vector<std::int64_t> one{1};
+  std::int64_t size = 1;
+  for (const auto n : item) one.push_back(n), size *= n;
+  if (static_cast<std::int64_t>(values_.size()) != size)
+    throw Error("`values` holds " + std::to_string(values_.size()) + " numbers; a sample has " + std::to_string(size));
+  given_ = setting.space->encode(at::tensor(values_, at::kDouble).view(one), nullptr).to(setting.options);
 }
 
 /// 1 where the clean sample is known, in its shape.

@@ -25,6 +25,8 @@ void OutputOptions::params(Params& p) {
 void TrainOptions::params(Params& p) {
   p("steps", steps, "optimiser steps").range(1, 1e9);
   p("batch", batch, "samples a step").range(1, 1e6);
+  p("accumulate", accumulate, "parts of the batch that go through the network in turn, their gradients summed: less memory, the same draws")
+      .range(1, 1e6);
   p("lr", lr, "learning rate after the warm-up").range(1e-12, 100);
   p("optimizer", optimizer, "Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019)").one_of({"adam", "adamw"});
   p("beta1", beta1, "decay of the first moment").range(0, 0.9999999);
@@ -37,6 +39,7 @@ void TrainOptions::params(Params& p) {
   p("drop_labels", drop_labels, "share of the labels that a conditional network is not told, so that it is the unconditional one too")
       .range(0, 1);
   p.gives("unconditional").above("drop_labels", 0);
+  p("from", *from, "a model of the manifest, of the same network, whose weights training starts from; none: the network's first weights");
   p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
   p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
   p("evaluate_every", evaluate_every,

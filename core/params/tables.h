@@ -18,11 +18,13 @@ struct OutputOptions {
 /// `train`.
 struct TrainOptions {
   void params(Params& p);
-  std::int64_t steps = 10000, batch = 128, warmup = 0, log_every = 50, evaluate_every = 0, preview_every = 0, preview_count = 16,
-               checkpoint_every = 1000;
+  std::int64_t steps = 10000, batch = 128, accumulate = 1, warmup = 0, log_every = 50, evaluate_every = 0, preview_every = 0,
+               preview_count = 16, checkpoint_every = 1000;
   std::string optimizer = "adam";
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0, drop_labels = 0;
   bool ema_warmup = true;
+  /// Shared by copies, which a reference cannot have.
+  std::shared_ptr<ModelRef> from = std::make_shared<ModelRef>();
 };
 
 /// `[models.NAME]`, beside its components and tables.

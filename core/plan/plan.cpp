@@ -194,7 +194,7 @@ class Planner {
       for (const auto& v : done.at("values"))
         if (v.at("name") == metric) {
           goal = v.at("goal");
-          return record::number_of(v.at("value"));
+          return number_of(v.at("value"));
         }
       return {};
     });
@@ -202,12 +202,18 @@ class Planner {
     throw Error(fmt::format("`best` chooses by `{}`, which the metric does not measure", metric));
   }
 
-  Json model_key() const { return {{"dataset", keyed(e_->dataset)}, {"scheduler", keyed(e_->scheduler)}, {"network", keyed(e_->network)}}; }
+  Json model_key() const {
+    Json key{{"dataset", keyed(e_->dataset)}, {"scheduler", keyed(e_->scheduler)}, {"network", keyed(e_->network)}};
+    if (!e_->space.is_null()) key["space"] = keyed(e_->space);
+    return key;
+  }
 
   Json base(const std::string& kind, std::int64_t seed) const {
-    return {{"stage", kind},          {"experiment", c_.name},  {"seed", seed},
-            {"run", e_->run},         {"dataset", e_->dataset}, {"scheduler", e_->scheduler},
-            {"network", e_->network}, {"output", e_->output},   {"guides", Json::array()}};
+    Json spec{{"stage", kind},          {"experiment", c_.name},  {"seed", seed},
+              {"run", e_->run},         {"dataset", e_->dataset}, {"scheduler", e_->scheduler},
+              {"network", e_->network}, {"output", e_->output},   {"guides", Json::array()}};
+    if (!e_->space.is_null()) spec["space"] = e_->space;
+    return spec;
   }
 
   /// `of_model`: the name in `[models]`, where it is one of these that is trained.
@@ -336,7 +342,7 @@ class Planner {
     for (Stage& s : plan_.stages) {
       if (!s.done) continue;
       const Json done = record_of(results_, s.key, "stage.json");
-      s.seconds = done.contains("seconds") ? record::number_of(done["seconds"]) : -1;
+      s.seconds = done.contains("seconds") ? number_of(done["seconds"]) : -1;
       for (const auto& name : {names(s), s.kind}) rates[name].first += s.seconds, rates[name].second += units(s);
     }
     for (Stage& s : plan_.stages) {
@@ -362,7 +368,7 @@ class Planner {
   void compare_defaults(Stage& stage) const {
     const Json stored = record_of(results_, stage.key, "spec.json");
     if (stored.is_null()) return;
-    for (const char* role : {"dataset", "scheduler", "network", "objective", "sampler", "metric"})
+    for (const char* role : {"dataset", "space", "scheduler", "network", "objective", "sampler", "metric"})
       if (stage.spec.contains(role) && stored.contains(role) && !stage.spec[role].is_null() && !stored[role].is_null())
         compare(stored[role], stage.spec[role], role, stage.reason);
   }

@@ -174,13 +174,6 @@ Json relabelled(Json done, const std::string& what) {
   return done;
 }
 
-double number_of(const Json& v) {
-  if (v.is_number()) return v;
-  const std::string word = v.is_string() ? v.get<std::string>() : "nan";
-  const double inf = std::numeric_limits<double>::infinity();
-  return word == "inf" ? inf : word == "-inf" ? -inf : std::numeric_limits<double>::quiet_NaN();
-}
-
 void write_json(const fs::path& file, Json object) {
   object.erase(checksum);
   object[checksum] = checksum_of(object);

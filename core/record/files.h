@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "params/number.h"
 #include "params/schema.h"
 
 namespace scorelab::record {
@@ -73,7 +74,6 @@ auto shaped(const fs::path& file, F&& read) {
 Json relabelled(Json done, const std::string& what);
 /// `name` with the label `from` in front replaced by `to`.
 std::string relabelled(const std::string& name, const std::string& from, const std::string& to);
-double number_of(const Json& value);  ///< a number, or one of the words nan, inf and -inf, as records have them
 
 /// A stage's folder in a results folder.
 fs::path stage_folder(const fs::path& results, const std::string& key);

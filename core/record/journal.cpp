@@ -17,19 +17,9 @@ namespace scorelab::record {
 namespace {
 
 void number(std::string& out, double value) {
-  if (!std::isfinite(value)) {
-    out += std::isnan(value) ? "\"nan\"" : value > 0 ? "\"inf\"" : "\"-inf\"";
-    return;
-  }
+  if (!std::isfinite(value)) return void(out += json_of(value).dump());
   char text[32];
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
-double number(const Json& value) {
-  if (value.is_number()) return value.get<double>();
-  const double inf = std::numeric_limits<double>::infinity();
-  if (value == "inf") return inf;
-  return value == "-inf" ? -inf : std::numeric_limits<double>::quiet_NaN();
 }
 
 /// Cuts what stands behind the last whole line; 0, or an errno.
@@ -208,9 +198,9 @@ Story read_journal(const fs::path& file) {
     Stream& s = out.streams[name];
     for (const auto& [step, row] : table) {
       s.steps.push_back(step);
-      s.wall.push_back(number(row["wall"]));
+      s.wall.push_back(number_of(row["wall"]));
       for (const auto& c : s.columns)
-        s.values[c.name].push_back(row.contains(c.name) ? number(row[c.name]) : std::numeric_limits<double>::quiet_NaN());
+        s.values[c.name].push_back(row.contains(c.name) ? number_of(row[c.name]) : std::numeric_limits<double>::quiet_NaN());
     }
   }
   for (auto& [name, s] : out.streams)

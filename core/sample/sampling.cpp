@@ -19,7 +19,7 @@ using Observe = std::function<void(const Times&, const at::Tensor&)>;
 
 at::Tensor batch_of(const Sampling& s, std::int64_t rows) {
   std::vector<std::int64_t> shape{rows};
-  for (const auto n : s.data->shape()) shape.push_back(n);
+  for (const auto n : s.model->space->shape()) shape.push_back(n);
   return at::empty(shape, s.tensors);
 }
 
@@ -38,9 +38,9 @@ void with_start(const Sampling& s, std::int64_t first, std::int64_t rows, const 
   const at::Tensor like = batch_of(s, rows);
   const auto clean = [&](Noise& noise) {
     Condition condition;
-    return draw_data(*s.data, rows, noise, s.tensors, condition);
+    return draw_data(*s.data, *s.model->space, rows, noise, s.tensors, condition);
   };
-  const Start start{*s.model->scheduler, start_of(s), first, like, clean, s.data->to_model()};
+  const Start start{*s.model->scheduler, start_of(s), first, like, clean, *s.model->space};
   called(s, *initial, [&] { f(*initial, start); });
 }
 
@@ -115,7 +115,7 @@ std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context set
     if (!*drawn) {
       Noise own(s.seed, s.stream + "/data", rows.first);
       Companions c;
-      c.x = draw_data(*s.data, rows.count, own, s.tensors, c.condition);
+      c.x = draw_data(*s.data, *s.model->space, rows.count, own, s.tensors, c.condition);
       drawn->emplace(std::move(c));
     }
     return **drawn;
@@ -210,8 +210,9 @@ std::int64_t Sampling::rows() const {
 Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
   const c10::AutoGradMode no_grad(false);
   const std::int64_t rows = s.rows();
-  const Affine map = s.data->to_model();
-  const auto data_units = [&](const at::Tensor& y) { return ((y.narrow(0, 0, n) - map.shift) / map.scale).to(at::kCPU).contiguous(); };
+  const auto data_units = [&](const at::Tensor& y) {
+    return s.model->space->decode(y.narrow(0, 0, n)).to(at::kCPU, y.scalar_type()).contiguous();
+  };
   const auto taken = std::make_shared<std::int64_t>(0);
   const at::Tensor start = initial(s, first, rows, taken);
   if (s.trace) s.trace(start_of(s), data_units(start));
@@ -223,7 +224,7 @@ Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
   const auto [x, context] = one_call(s, first, start, noise_of(s, s.stream, first, taken), observe, {s.context});
   expect_no_stop(s);  // a sampler that let nothing of it pass may have cut its loop short
   std::vector<std::int64_t> shape{rows};
-  for (const auto d : s.data->shape()) shape.push_back(d);
+  for (const auto d : s.model->space->shape()) shape.push_back(d);
   if (x.sizes() != at::IntArrayRef(shape) || x.scalar_type() != c10::typeMetaToScalarType(s.tensors.dtype()))
     throw Error(c10::str("the sampler returned shape ", x.sizes(), " of ", x.scalar_type(), "; expected ", at::IntArrayRef(shape), " of ",
                          s.tensors.dtype()));
@@ -356,7 +357,7 @@ ExactMoments exact_moments(const Sampling& s) {
   const double off = (y[rows - 1] - expected).abs().max().item<double>(), size = expected.abs().max().item<double>() + 1;
   const double bound = s.tensors.dtype() == caffe2::TypeMeta::Make<double>() ? 1e-9 : 1e-3;
   if (!(off <= bound * size)) not_affine(fmt::format("a random probe is off by {:.3g} at a size of {:.3g}", off, size));
-  const Affine map = s.data->to_model();
+  const Affine map = s.model->space->expect_affine();
   const at::Tensor mean = b + a * start->mean, variance = a.square() * start->variance + c.square().sum(0);
   return {{(mean - map.shift) / map.scale, variance / (map.scale * map.scale)}, nfe};
 }

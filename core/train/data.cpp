@@ -8,7 +8,8 @@
 
 namespace scorelab {
 
-at::Tensor draw_data(const DataSet& data, std::int64_t rows, Noise& noise, const at::TensorOptions& options, Condition& condition) {
+at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows, Noise& noise, const at::TensorOptions& options,
+                     Condition& condition) {
   std::vector<std::int64_t> index(rows, 0);
   if (const auto size = data.size(); size > 0) {
     Noise indices = noise.stream("index");
@@ -19,8 +20,8 @@ at::Tensor draw_data(const DataSet& data, std::int64_t rows, Noise& noise, const
   Noise own = noise.stream("data");
   const at::Tensor x = data.get(index, own, condition);
   for (auto& [name, value] : condition) value = value.to(options.device());
-  const Affine map = data.to_model();
-  return (x * map.scale + map.shift).to(options);
+  Noise encoding = noise.stream("encode");
+  return space.encode(x, &encoding).to(options);
 }
 
 at::Tensor draw_reference(const DataSet& data, std::int64_t rows, Noise& noise) {

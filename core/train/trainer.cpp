@@ -33,40 +33,82 @@ Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context conte
   for (const double rate : ema) averages_[rate] = arena.values.clone();
 }
 
+void Trainer::start_from(const NamedTensors& weights) {
+  arena.fill(arena.values, weights);
+  const c10::AutoGradMode no_grad(false);
+  for (auto& [rate, average] : averages_) average.copy_(arena.values);
+}
+
+namespace {
+
+void expect_finite(const at::Tensor& x, const char* what) {
+  if (!x.isfinite().all().item<bool>()) throw Error(fmt::format("the first tensor that is not finite is {}", what));
+}
+
+PerRow part_of(const PerRow& all, std::int64_t first, std::int64_t rows) {
+  if (all.shared()) return all;
+  std::vector<double> own(rows);
+  for (std::int64_t r = 0; r < rows; ++r) own[r] = all[first + r];
+  return PerRow(std::move(own));
+}
+
+}  // namespace
+
 /// Everything a step draws comes from the step's own noise, so that a step is the same whether or not there was a pause before it.
-at::Tensor Trainer::loss_of(Noise& noise, std::int64_t rows, const TimeLaw& law, bool check, Counts* counts) {
-  const auto finite = [&](const at::Tensor& x, const char* what) {
-    if (check && !x.isfinite().all().item<bool>()) throw Error(fmt::format("the first tensor that is not finite is {}", what));
-  };
+Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t rows, const TimeLaw& law, Aim aim) const {
   const Scheduler& q = *model_->scheduler;
-  const auto context = std::make_shared<Model::Context>(context_);
-  TrainBatch b;
-  b.x0 = draw_data(*data_, rows, noise, tensors_, context->condition);
-  const auto label = context->condition.find("label");
-  if (label != context->condition.end()) b.label = label->second;
-  finite(b.x0, "the data");
-  if (options_.drop_labels > 0 && label != context->condition.end()) {
+  Noise noise(seed_, stream);
+  Draws out;
+  TrainBatch& b = out.batch;
+  b.x0 = draw_data(*data_, *model_->space, rows, noise, tensors_, out.condition);
+  const auto label = out.condition.find("label");
+  if (label != out.condition.end()) b.label = label->second;
+  const bool check = aim == Aim::search;
+  if (check) expect_finite(b.x0, "the data");
+  if (aim != Aim::evaluation && options_.drop_labels > 0 && label != out.condition.end()) {
     Noise labels = noise.stream("labels");
     const at::Tensor u = labels.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1);
     label->second = label->second.masked_fill(u < options_.drop_labels, -1);
   }
-  Noise times = noise.stream("times"), eps = noise.stream("eps"), own = noise.stream("objective"), dropout = noise.stream("dropout");
+  Noise times = noise.stream("times"), eps = noise.stream("eps");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
   const TimeLaw::Drawn drawn = law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
   b.t = drawn.t, b.importance = drawn.importance;
   b.eps = eps.normal(b.x0);
   b.x = q.alpha(b.t) * b.x0 + q.sigma(b.t) * b.eps;
-  finite(b.x, "x_t");
-  context->dropout = &dropout;
-  if (check) context->look = [&](const at::Tensor&, const Times&, const at::Tensor& out) { finite(out, "the network's output"); };
+  if (check) expect_finite(b.x, "x_t");
+  return out;
+}
+
+Trainer::Draws Trainer::Draws::part(std::int64_t first, std::int64_t rows) const {
+  const auto of = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, first, rows) : x; };
+  Draws out;
+  const TrainBatch& b = batch;
+  out.batch = {of(b.x0), of(b.eps), of(b.x), part_of(b.t, first, rows), part_of(b.importance, first, rows), of(b.label)};
+  for (const auto& [name, value] : condition) out.condition[name] = of(value);
+  out.first = first;
+  return out;
+}
+
+at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, Counts* counts) {
+  const bool check = aim == Aim::search;
+  const Scheduler& q = *model_->scheduler;
+  const TrainBatch& b = draws.batch;
+  const std::int64_t rows = b.x.size(0);
+  Noise noise(seed_, stream, draws.first);
+  Noise own = noise.stream("objective"), dropout = noise.stream("dropout");
+  const auto context = std::make_shared<Model::Context>(context_);
+  context->condition = draws.condition;
+  if (aim != Aim::evaluation) context->dropout = &dropout;
+  if (check) context->look = [](const at::Tensor&, const Times&, const at::Tensor& out) { expect_finite(out, "the network's output"); };
   Model model(model_, context);
-  TrainRun run{model, q, own};
+  TrainRun run{model, q, own, n, options_.steps};
   at::Tensor loss = objective_->loss(run, b);
   if (counts) *counts = context->counts;
   if (loss.sizes() != at::IntArrayRef({rows}))
     throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
-  finite(loss, "the loss");
-  if (objective_->times.learns()) seen_ = {b.t, loss.detach()};
+  if (check) expect_finite(loss, "the loss");
+  if (objective_->times.learns()) seen_.emplace_back(b.t, loss.detach());
   if (!b.importance.shared() || b.importance.one() != 1) loss = loss * b.importance.vector(rows, loss.options().requires_grad(false));
   return loss.mean();
 }
@@ -93,23 +135,36 @@ void Trainer::adam(double lr, std::int64_t n) {
     at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false);
 }
 
-void Trainer::update(std::int64_t n) {
+double Trainer::gradient(std::int64_t n, Aim aim, Counts* counts) {
+  const std::string stream = fmt::format("train#{}", n);
+  const Draws all = draw(stream, options_.batch, objective_->times, aim);
   arena.gradients.zero_();
-  Noise noise(seed_, fmt::format("train#{}", n));
-  Counts c;
-  at::Tensor loss;
-  {
+  seen_.clear();
+  double sum = 0;
+  for (std::int64_t k = 0; k < options_.accumulate; ++k) {
+    const std::int64_t first = k * options_.batch / options_.accumulate, rows = (k + 1) * options_.batch / options_.accumulate - first;
+    const double share = static_cast<double>(rows) / static_cast<double>(options_.batch);
     const c10::AutoGradMode grad(true);
-    loss = loss_of(noise, options_.batch, objective_->times, false, &c);
-    loss.backward();
+    Counts of_part;
+    const at::Tensor loss = loss_of(options_.accumulate == 1 ? all : all.part(first, rows), stream, n, aim, &of_part);
+    (options_.accumulate == 1 ? loss : loss * share).backward();
+    sum += share * loss.item<double>();
+    if (counts)
+      for (const auto& [to, from] :
+           {std::pair{&counts->evaluations, &of_part.evaluations}, {&counts->vjps, &of_part.vjps}, {&counts->jvps, &of_part.jvps}})
+        to->insert(to->end(), from->begin(), from->end());
   }
-  const double value = loss.item<double>(), norm = arena.gradients.norm().item<double>();
+  return sum;
+}
+
+void Trainer::update(std::int64_t n) {
+  Counts c;
+  const double value = gradient(n, Aim::training, &c), norm = arena.gradients.norm().item<double>();
   if (!std::isfinite(value) || !std::isfinite(norm)) diverged(n, value, norm);
   if (options_.clip > 0 && norm > options_.clip) arena.gradients.mul_(options_.clip / norm);
-  if (objective_->times.learns()) {
-    const at::Tensor losses = seen_.second.to(at::kCPU, at::kDouble).contiguous();
-    objective_->times.learn(*model_->scheduler, seen_.first,
-                            {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
+  for (const auto& [t, loss] : seen_) {
+    const at::Tensor losses = loss.to(at::kCPU, at::kDouble).contiguous();
+    objective_->times.learn(*model_->scheduler, t, {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
   }
   adam(learning_rate(n), n);
   for (auto& [rate, average] : averages_) {
@@ -128,9 +183,7 @@ void Trainer::update(std::int64_t n) {
 void Trainer::diverged(std::int64_t n, double loss, double norm) {
   std::string where = "the gradient";
   try {
-    Noise noise(seed_, fmt::format("train#{}", n));
-    const c10::AutoGradMode grad(true);
-    loss_of(noise, options_.batch, objective_->times, true);
+    gradient(n, Aim::search, nullptr);
     for (const auto& [name, g] : arena.views(arena.gradients))
       if (!g.isfinite().all().item<bool>()) where = "the gradient of " + name;
     where = "the first tensor that is not finite is " + where;
@@ -157,8 +210,11 @@ void Trainer::with_weights(const at::Tensor& weights, const std::function<void()
 void Trainer::evaluate(TrainPort& port, std::int64_t n) {
   TrainPort::Values values;
   const auto loss = [&] {
-    Noise noise(seed_, "evaluate");  // the same draws each time: also of times, which losses seen would move
-    return loss_of(noise, std::max<std::int64_t>(options_.batch, 256), objective_->times.unlearnt(), false).item<double>();
+    // The same draws each time: also of times, which losses seen would move.
+    const Draws draws = draw("evaluate", std::max<std::int64_t>(options_.batch, 256), objective_->times.unlearnt(), Aim::evaluation);
+    const double value = loss_of(draws, "evaluate", n, Aim::evaluation).item<double>();
+    seen_.clear();
+    return value;
   };
   values.emplace_back("loss", loss());
   for (const auto& [rate, average] : averages_)

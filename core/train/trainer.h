@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "model/evaluation.h"
 #include "params/tables.h"
@@ -44,6 +45,8 @@ class Trainer {
           std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
           at::TensorOptions tensors, const std::atomic<bool>& stop);
 
+  /// Starts from these weights in place of the network's first ones. Throws Error for a name or shape that does not fit.
+  void start_from(const NamedTensors& weights);
   /// From the present step to the last; checkpoints on the way, when asked to stop (then throws Stopped) and at the end.
   void run(TrainPort& port);
   std::set<std::int64_t> keep;  ///< steps at which there is a checkpoint beside the usual ones
@@ -73,8 +76,20 @@ class Trainer {
  private:
   bool due(std::int64_t every) const;
   void report(TrainPort& port);
-  /// The mean loss of a batch. `counts`: what it took, where that is asked for.
-  at::Tensor loss_of(Noise& noise, std::int64_t rows, const TimeLaw& times, bool check, Counts* counts = nullptr);
+  /// What a loss is for: to learn by; to find the first value that is not finite; to report, with all labels and without dropout.
+  enum class Aim { training, search, evaluation };
+  /// What is drawn for one batch.
+  struct Draws {
+    TrainBatch batch;
+    Condition condition;     ///< what the network is told: with labels dropped
+    std::int64_t first = 0;  ///< of its rows in the whole batch
+    Draws part(std::int64_t first, std::int64_t rows) const;
+  };
+  Draws draw(const std::string& stream, std::int64_t rows, const TimeLaw& times, Aim aim) const;
+  /// The mean loss of a batch, or of a part of it. `counts`: what it took, where that is asked for.
+  at::Tensor loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, Counts* counts = nullptr);
+  /// The mean loss of step n; puts its gradient into the arena, summed over train.accumulate parts of the batch.
+  double gradient(std::int64_t n, Aim aim, Counts* counts);
   void update(std::int64_t n);
   void adam(double lr, std::int64_t n);
   double learning_rate(std::int64_t n) const;
@@ -96,8 +111,8 @@ class Trainer {
   double loss_sum_ = 0, norm_sum_ = 0;  // since the last row of `train`
   std::int64_t rows_since_ = 0;
   Losses losses_;
-  bool reports_owed_ = false;          // the evaluation or preview of `step` is still to make
-  std::pair<Times, at::Tensor> seen_;  // of the last loss: times, and each sample's own
+  bool reports_owed_ = false;                       // the evaluation or preview of `step` is still to make
+  std::vector<std::pair<Times, at::Tensor>> seen_;  // of the present step's losses: times, and each sample's own
 };
 
 }  // namespace scorelab

@@ -11,13 +11,15 @@ class Uniform final : public Initial {
   void params(Params& p) override {
     p("low", low_, "smallest value of an element").unit("data").range(-1e9, 1e9);
     p("high", high_, "largest value of an element").unit("data").range(-1e9, 1e9);
+    p.needs("affine-space", "its box is of data units");
   }
   void check() const override {
     if (low_ >= high_) throw Error("`low` must be below `high`");
   }
   at::Tensor draw(const Start& start, Noise& noise) const override {
     const at::Tensor x = low_ + (high_ - low_) * noise.uniform(start.like);
-    return x * start.to_model.scale + start.to_model.shift;
+    const Affine map = start.space.expect_affine();
+    return x * map.scale + map.shift;
   }
 
  private:

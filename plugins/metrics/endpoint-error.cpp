@@ -16,19 +16,21 @@ class EndpointError final : public Metric {
   void params(Params& p) override {
     p("rtol", rtol_, "relative and absolute tolerance of a step").range(1e-13, 1e-2);
     p.needs("trace", "it needs the paths' starts; such as sample.trace = 64");
+    p.needs("affine-space", "the data's law is known in data units");
     p.needs("density", "the exact path is that of the data's law");
     p.needs("path", "it integrates an ODE from noise to data");
     p.needs("finite-velocity", "the slope of its ODE is infinite where alpha ends at 0 like a root");
   }
-  void prepare(const Setting& setting) override { scheduler_ = &setting.scheduler; }
+  void prepare(const Setting& setting) override { scheduler_ = setting.scheduler; }
   std::vector<Measurement> measure(const Measured& m) const override {
     if (!m.law) throw Error("the data set states no law");
-    const at::Tensor t = m.paths->t, x = m.paths->x * m.to_model.scale + m.to_model.shift;
+    const Affine map = m.space->expect_affine();
+    const at::Tensor t = m.paths->t, x = m.paths->x * map.scale + map.shift;
     const double from = t[0].max().item<double>(), to = t[-1].max().item<double>();
     if (to < scheduler_->t_min())
       throw Error("the paths end at t = " + std::to_string(to) + ", where the ODE is not defined; set sampler.to = \"t_min\"");
-    const at::Tensor exact = solve(m.law->mapped(m.to_model.scale, m.to_model.shift), x[0], from, to);
-    return {{"", ((x[-1] - exact) / m.to_model.scale).square().mean().sqrt().item<double>(), "data", "min",
+    const at::Tensor exact = solve(m.law->mapped(map.scale, map.shift), x[0], from, to);
+    return {{"", ((x[-1] - exact) / map.scale).square().mean().sqrt().item<double>(), "data", "min",
              "distance of the paths' ends to those of the exact probability-flow ODE"}};
   }
 

@@ -18,7 +18,7 @@ class EnergyDistance final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     const std::int64_t n = std::min(m.samples.size(0), count_), k = std::min(m.reference.size(0), count_);
     if (std::min(n, k) < 2) throw Error("it takes two samples at least");
-    const at::Tensor x = space_(m.samples.narrow(0, 0, n), m.to_model), y = space_(m.reference.narrow(0, 0, k), m.to_model);
+    const at::Tensor x = space_(m.samples.narrow(0, 0, n)), y = space_(m.reference.narrow(0, 0, k));
     const auto within = [](const at::Tensor& a) {
       const auto rows = static_cast<double>(a.size(0));
       return at::cdist(a, a).sum().item<double>() / (rows * (rows - 1));

@@ -26,8 +26,8 @@ class Frechet final : public Metric {
       const at::Tensor off = m.moments->mean.flatten() - m.law->mean();
       return said(off.square().sum(), (m.moments->variance.flatten().sqrt() - m.law->variances[0].sqrt()).square().sum());
     }
-    const Pair own = empirical(space_(m.samples, m.to_model)),
-               data = m.law && !space_.learned() ? Pair{m.law->mean(), m.law->covariance()} : empirical(space_(m.reference, m.to_model));
+    const Pair own = empirical(space_(m.samples)),
+               data = m.law && !space_.learned() ? Pair{m.law->mean(), m.law->covariance()} : empirical(space_(m.reference));
     const auto [values, axes] = at::linalg_eigh(own.second);
     const at::Tensor root = (axes * values.clamp_min(0).sqrt()).matmul(axes.t());
     const at::Tensor cross = at::linalg_eigvalsh(root.matmul(data.second).matmul(root)).clamp_min(0).sqrt().sum();

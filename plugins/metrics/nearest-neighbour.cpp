@@ -28,13 +28,13 @@ class NearestNeighbour final : public Metric {
     std::iota(all.begin(), all.end(), 0);
     Noise noise = m.noise.stream("items");
     Condition condition;
-    const at::Tensor items = space_(data_->get(all, noise, condition), m.to_model);
+    const at::Tensor items = space_(data_->get(all, noise, condition));
     const auto nearest = [&items](const at::Tensor& x, std::int64_t k) {  // [rows, k], by parts: a whole matrix may not fit
       std::vector<at::Tensor> parts;
       for (const auto& part : x.split(1000)) parts.push_back(std::get<0>(at::cdist(part, items).topk(k, 1, false)));
       return at::cat(parts);
     };
-    const at::Tensor own = nearest(space_(m.samples, m.to_model), 2), among = nearest(items, 2).select(1, 1);
+    const at::Tensor own = nearest(space_(m.samples), 2), among = nearest(items, 2).select(1, 1);
     return {{"", (own.select(1, 0).mean() / among.mean()).item<double>(), "1", "none",
              "distance to the nearest item, over that among the items"},
             {"memorised", (own.select(1, 0) < ratio_ * own.select(1, 1)).to(at::kDouble).mean().item<double>(), "1", "none",

@@ -27,18 +27,19 @@ class NllOde final : public Metric {
     p("solver", solver_, "order 1, 2 or 4 in steps of one length, or adaptive").one_of({"euler", "heun", "rk4", "rk45"});
     p("steps", steps_, "steps from t_min to t_max").range(1, 1e7).when("solver", {"euler", "heun", "rk4"});
     p("tol", tol_, "relative and absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
+    p.needs("affine-space", "a density of the model's values is one of the data only by an affine map");
     p.needs("path", "it integrates an ODE from data to noise");
     p.needs("finite-velocity", "the slope of its ODE is infinite where alpha ends at 0 like a root");
   }
   void prepare(const Setting& setting) override { options_ = setting.options; }
   std::vector<Measurement> measure(const Measured& m) const override {
     const Scheduler& q = m.model->scheduler();
-    const at::Tensor x = (dequantised(m) * m.to_model.scale + m.to_model.shift).to(options_.device(), at::kDouble);
+    const at::Tensor x = m.space->encode(dequantised(m), nullptr).to(options_.device(), at::kDouble);
     const Slopes slopes{*this, x.sizes().vec(), draw_probes(m.noise, x.to(options_))};
     const at::Tensor start = at::cat({x.flatten(1), at::zeros({x.size(0), 1}, x.options())}, 1);
     const at::Tensor end = solver_ == "rk45" ? adaptive(slopes, *m.model, start) : fixed(slopes, *m.model, start);
     const auto D = start.size(1) - 1;
-    const double dim = static_cast<double>(D), std = q.prior_std(), scale = std::abs(m.to_model.scale);
+    const double dim = static_cast<double>(D), std = q.prior_std(), scale = std::abs(m.space->expect_affine().scale);
     const at::Tensor last = end.narrow(1, 0, D) / std;
     const at::Tensor prior = -0.5 * row_dot(last, last) - dim * std::log(std * std::sqrt(2 * std::numbers::pi));
     const double nll = -(prior + end.select(1, D)).mean().item<double>() - dim * std::log(scale);  // of the data's own units

@@ -21,7 +21,7 @@ class PrecisionRecall final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     const std::int64_t n = std::min({m.samples.size(0), m.reference.size(0), count_});
     if (n <= k_) throw Error("k = " + std::to_string(k_) + " takes more samples than the " + std::to_string(n) + " there are");
-    const at::Tensor x = space_(m.samples.narrow(0, 0, n), m.to_model), y = space_(m.reference.narrow(0, 0, n), m.to_model);
+    const at::Tensor x = space_(m.samples.narrow(0, 0, n)), y = space_(m.reference.narrow(0, 0, n));
     const at::Tensor between = at::cdist(x, y);
     const auto share = [](const at::Tensor& inside) { return inside.to(at::kDouble).mean().item<double>(); };
     return {{"precision", share((between <= radii(y).unsqueeze(0)).any(1)), "1", "max", "share of the samples that look like data"},

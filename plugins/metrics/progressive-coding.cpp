@@ -17,20 +17,22 @@ class ProgressiveCoding final : public Metric {
   void params(Params& p) override {
     on_model_.params(p);
     bound_.params(p);
+    p.needs("affine-space", "its distortion is of the model's values, in data units");
     p("after", after_, "rate and rmse are those after so many reverse steps, T - t + 1 of T; 0: after all but the last, at t = 1")
         .range(0, 1e6);
   }
   void prepare(const Setting& setting) override {
     options_ = setting.options;
     bound_.prepare(setting);
-    if (after_ > setting.scheduler.levels())
-      throw Error("`after` is " + std::to_string(after_) + ", and this process has " + std::to_string(setting.scheduler.levels()) +
+    if (after_ > setting.scheduler->levels())
+      throw Error("`after` is " + std::to_string(after_) + ", and this process has " + std::to_string(setting.scheduler->levels()) +
                   " steps");
   }
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const auto& q = model.scheduler();
-    const at::Tensor x0 = (m.reference * m.to_model.scale + m.to_model.shift).to(options_);
+    const at::Tensor x0 = m.space->encode(m.reference, nullptr).to(options_);
+    const double scale = m.space->expect_affine().scale;
     const double bits = std::log(2.0) * static_cast<double>(x0.numel() / x0.size(0));
     const auto mean = [](const at::Tensor& x) { return x.to(at::kDouble).mean().item<double>(); };
     const std::int64_t n = q.levels();
@@ -42,7 +44,7 @@ class ProgressiveCoding final : public Metric {
       const at::Tensor x = q.alpha(t[i - 1]) * x0 + q.sigma(t[i - 1]) * noise.normal(x0);
       const Prediction p = model(x, t[i - 1]);
       rate[i - 1] = sent;  // of x_t, which the terms before it have described
-      rmse[i - 1] = std::sqrt(mean((p.x0() - x0).square())) / m.to_model.scale;
+      rmse[i - 1] = std::sqrt(mean((p.x0() - x0).square())) / scale;
       sent += mean(bound_.term(p, x0, q.level_below(t[i - 1]))) / bits;
     }
     const std::size_t at = after_ == 0 ? 0 : n - after_;

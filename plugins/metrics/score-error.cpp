@@ -26,14 +26,16 @@ class ScoreError final : public Metric {
     p("center", center_, "of the Gaussian: one number for all dimensions, or one each").unit("data").when("points", {"gaussian"});
     p("spread", spread_, "standard deviation of the Gaussian").unit("data").range(0, 1e9).when("points", {"gaussian"});
     p("times", times_, "times at which it is measured").range(1, 100000).when("against", {"marginal"});
+    p.needs("affine-space", "the data's law is known in data units");
     p.needs("density", "the exact score is that of its law");
   }
   void prepare(const Setting& setting) override { options_ = setting.options; }
   std::vector<Measurement> measure(const Measured& m) const override {
     if (!m.law) throw Error("the data set states no law, so that there is no exact score");
     const auto& q = m.model->scheduler();
-    const at::Tensor x0 = clean(m) * m.to_model.scale + m.to_model.shift;
-    const Law law = m.law->mapped(m.to_model.scale, m.to_model.shift);
+    const at::Tensor x0 = m.space->encode(clean(m), nullptr);
+    const Affine map = m.space->expect_affine();
+    const Law law = m.law->mapped(map.scale, map.shift);
     const auto zeros = at::zeros({x0.size(0)}, at::kDouble);
     if (against_ == "data") {
       const at::Tensor exact = law.score(x0, zeros + 1, zeros);

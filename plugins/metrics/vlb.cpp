@@ -18,6 +18,7 @@ class Vlb final : public Metric {
   void params(Params& p) override {
     on_model_.params(p);
     bound_.params(p);
+    p.needs("affine-space", "a density of the model's values is one of the data only by an affine map");
   }
   void prepare(const Setting& setting) override {
     options_ = setting.options;
@@ -26,7 +27,7 @@ class Vlb final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const auto& q = model.scheduler();
-    const at::Tensor x0 = (m.reference * m.to_model.scale + m.to_model.shift).to(options_);
+    const at::Tensor x0 = m.space->encode(m.reference, nullptr).to(options_);
     const auto dim = static_cast<double>(x0.numel() / x0.size(0));
     const double unit = m.grey.levels > 0 ? dim * std::log(2.0) : 1;
     const auto mean = [&](const at::Tensor& nats) { return nats.to(at::kDouble).mean().item<double>() / unit; };
@@ -43,7 +44,7 @@ class Vlb final : public Metric {
     const double prior = mean(Bound::prior(q, x0));
     // Of a density, from the model's units to the data's; of one over grey levels, from a level's width to its mass.
     double volume = 0;
-    if (m.grey.levels == 0 || m.grey.dequantised) volume = dim * std::log(m.to_model.scale) / unit;
+    if (m.grey.levels == 0 || m.grey.dequantised) volume = dim * std::log(m.space->expect_affine().scale) / unit;
     if (m.grey.dequantised) volume -= std::log2(static_cast<double>(m.grey.levels));
     const std::string name = m.grey.levels > 0 ? "bit/dim" : "nat";
     const double nan = std::numeric_limits<double>::quiet_NaN();

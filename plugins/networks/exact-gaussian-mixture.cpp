@@ -22,7 +22,7 @@ class ExactGaussianMixture final : public Network {
     if (!setting.law) throw Error("the data set states no law, so that there is no exact score");
     law_ = setting.law->like(at::empty({0}, setting.options));
     // Where alpha ends at 0 a score says nothing of x_0 there, but v does.
-    if (setting.scheduler.alpha(setting.scheduler.t_max()).one() == 0) states_ = Quantity::v;
+    if (setting.scheduler->alpha(setting.scheduler->t_max()).one() == 0) states_ = Quantity::v;
   }
   at::Tensor forward(const Input& in) override {
     at::Tensor out = answer(law_, in);

@@ -42,7 +42,7 @@ class NcsnLadder final : public Scheduler {
   }
   void prepare(const Setting& setting) override {
     const double* given = std::get_if<double>(&sigma_max_);
-    top_ = given ? *given : largest_distance(*setting.data);
+    top_ = given ? *given : largest_distance(*setting.data, *setting.space);
     if (L_ > 1 && top_ <= sigma_min_)
       throw Error("the largest distance of two items, " + std::to_string(top_) + ", is not above `sigma_min`");
     if (overlap_ > 0) choose_levels(setting);
@@ -59,14 +59,16 @@ class NcsnLadder final : public Scheduler {
 
  private:
   /// Song & Ermon 2020, technique 1; in the model's units.
-  static double largest_distance(const DataSet& data) {
+  static double largest_distance(const DataSet& data, const Space& space) {
     const std::int64_t size = data.size(), count = std::min<std::int64_t>(size, 2000);
     std::vector<std::int64_t> index(static_cast<std::size_t>(count));
     for (std::int64_t i = 0; i < count; ++i) index[static_cast<std::size_t>(i)] = i * size / count;
     Noise noise(0, "technique 1");
     Condition labels;
-    const at::Tensor x = data.get(index, noise, labels).to(at::kDouble).flatten(1);
-    return at::cdist(x, x).max().item<double>() * data.to_model().scale;
+    const at::Tensor items = data.get(index, noise, labels).to(at::kDouble);
+    const auto map = space.affine();
+    const at::Tensor x = (map ? items : space.encode(items, nullptr).to(at::kCPU, at::kDouble)).flatten(1);
+    return at::cdist(x, x).max().item<double>() * (map ? map->scale : 1);
   }
   /// Technique 2.
   void choose_levels(const Setting& setting) {

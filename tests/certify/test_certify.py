@@ -97,6 +97,18 @@ FAULTS_OF = {
         "wrong-std": "law",
         "wrong-mean": "law",
     },
+    "space": {
+        "wrong-shape": "shape",
+        "decodes-to-rows": "shape",
+        "not-finite": "shape",
+        "own-generator": "repeatable",
+        "couples-rows": "chunks",
+        "default-generator": "generators",
+        "wrong-scale": "affine",
+        "undoes-nothing": "affine",
+        "says-nothing": "affine",
+        "forgets": "reconstruction",
+    },
     "metric": {
         "nan": "finite",
         "no-such-goal": "finite",
@@ -110,7 +122,7 @@ FAULTS_OF = {
     },
 }
 KINDS = {kind: sorted(f.stem for f in (ROOT / "plugins" / kind).glob("*.cpp"))
-         for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "metrics", "samplers")}
+         for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "spaces", "metrics", "samplers")}
 # Quick ones for every run; the others take half a minute each.
 SAMPLERS = ["ddim", "langevin"]
 NEEDS_FILES = {"cifar10", "idx"}

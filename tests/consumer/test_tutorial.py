@@ -7,7 +7,7 @@ import pytest
 from projects import sh
 
 TUTORIAL = pathlib.Path(__file__).resolve().parents[2] / "docs/tutorial.md"
-KINDS = ["sampler", "step", "scheduler", "network", "objective", "guide", "initial", "dataset", "metric"]
+KINDS = ["sampler", "step", "scheduler", "network", "objective", "guide", "initial", "dataset", "space", "metric"]
 
 
 def blocks():

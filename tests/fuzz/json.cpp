@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto file = folder.write("stage.json", fuzz::text(data, size));
   fuzz::allow_refusal([&] {
     const auto json = record::read_json(file);
-    for (const auto& value : json) record::number_of(value);
+    for (const auto& value : json) number_of(value);
     json.dump();
   });
   return 0;

@@ -226,7 +226,8 @@ TEST(Bound, OfGreyLevelsIsADistributionOverThem) {
     GTEST_SKIP() << e.what();
   }
   Setting setting = w.setting();
-  setting.data = set.get();
+  const DataRange space(*set);
+  setting.data = set.get(), setting.space = &space;
   Bound bound("large");
   bound.prepare(setting);
   at::Tensor levels = at::linspace(-1, 1, 17, at::kDouble).view({17, 1});
@@ -255,11 +256,12 @@ TEST(Vlb, IsTheEntropyAndTheGapForAnExactModel) {
   host::prepare(metric, config, w.setting());
   const std::int64_t rows = 20000;
   const at::Tensor y = (m + s * Noise(7, "data").normal(at::empty({rows, 1}, at::kDouble)) - shift) / scale;
+  const DataRange space({scale, shift}, {1});
   Noise noise(8, "metric");
   Model model = w.model();
   const c10::NoGradGuard guard;
   w.context->counts.reset(rows);
-  const auto got = metric->measure({{}, y, &in_data, noise, nullptr, &model, {scale, shift}});
+  const auto got = metric->measure({{}, y, &in_data, noise, nullptr, &model, &space});
   ASSERT_EQ(got.size(), 3);
   const double aT = w.q->alpha(1.0).one(), KL_T = kl(aT * m, aT * aT * s * s + 1 - aT * aT, 0, 1);
   const double entropy = 0.5 * std::log(2 * M_PI * std::exp(1.0) * s * s / (scale * scale));
@@ -295,7 +297,7 @@ TEST(ProgressiveCoding, IsTheRateDistortionCurveOfAGaussian) {
     Model model = w.model();
     const c10::NoGradGuard guard;
     w.context->counts.reset(rows);
-    return metric->measure({{}, y, &law, noise, nullptr, &model});
+    return metric->measure({{}, y, &law, noise, nullptr, &model, w.parts->space.get()});
   };
   const auto got = measured(plugin("metric", "progressive-coding", {{"variance", "analytic"}, {"after", 15}}));
   const auto &rate = *got[2].array, &rmse = *got[3].array;

@@ -138,7 +138,7 @@ TEST(NearestNeighbour, FindsCopies) {
   const auto metric = host::make_as<Metric>(config);
   const Four data;
   const World w = exact(plugin("scheduler", "vp"), gaussian({0.0}, {1.0}));
-  host::prepare(metric, config, {*w.q, at::kDouble, {1}, nullptr, &data});
+  host::prepare(metric, config, {.scheduler = w.q.get(), .options = at::kDouble, .shape = {1}, .data = &data});
   Noise noise(13, "metric");
   std::map<std::string, double> got;
   // Nearest and next: 0.1, 0.9 | 0.5, 0.5 | 0, 1 | 1, 5. Among themselves the nearest are 1, 1, 2 and 4 away.

@@ -185,7 +185,9 @@ TEST(Initials, StateTheMomentsOfWhatTheyDraw) {
   const double t = 0.5, a2 = std::exp(-0.1 * t - 0.95 * t * t);  // VP with beta from 0.1 to 2, halfway
   const auto stated = [&](const char* name) {
     const Sampling s = from(w, name);
-    return std::dynamic_pointer_cast<Initial>(s.options.initial->component())->moments({*w.q, t, 0, like, {}, {}}).value();
+    return std::dynamic_pointer_cast<Initial>(s.options.initial->component())
+        ->moments({*w.q, t, 0, like, {}, DataRange({}, w.shape)})
+        .value();
   };
   const Moments prior = stated("prior"), marginal = stated("marginal");
   for (int d = 0; d < 3; ++d) {

@@ -21,8 +21,9 @@ std::map<std::string, double> measure(const World& w, const at::Tensor& data, co
   w.context->counts.reset(data.size(0));
   Model model = w.model();
   Noise noise(seed, "metric", first);
+  const DataRange space(map, w.shape);
   std::map<std::string, double> out;
-  for (const Measurement& m : metric->measure({{}, data, nullptr, noise, nullptr, &model, map, grey})) out[m.name] = m.value;
+  for (const Measurement& m : metric->measure({{}, data, nullptr, noise, nullptr, &model, &space, grey})) out[m.name] = m.value;
   return out;
 }
 double nll(const World& w, const at::Tensor& data, const Json& params) { return measure(w, data, params)[""]; }

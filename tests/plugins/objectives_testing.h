@@ -36,7 +36,7 @@ inline TrainBatch batch(const World& w, const at::Tensor& x0, const Times& t, st
 inline at::Tensor loss(const World& w, const Objective& objective, const TrainBatch& batch, std::uint64_t seed = 22) {
   Model model = w.model();
   Noise noise(seed, "training");
-  TrainRun run{model, *w.q, noise};
+  TrainRun run{model, *w.q, noise, 1, 1000};
   return objective.loss(run, batch);
 }
 

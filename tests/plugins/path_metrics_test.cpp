@@ -31,7 +31,8 @@ TEST(EndpointError, OfAGaussianFollowsItsMap) {  // papers.md, O4: x_u = a_u m +
   const auto error = [&](const at::Tensor& last) {
     const Paths paths{at::tensor({1.0, 1e-3}, at::kDouble).unsqueeze(1).expand({2, 5}), at::stack({data_units(start), data_units(last)})};
     Measured all{{}, {}, &in_data, noise};
-    all.to_model = map, all.paths = &paths;
+    const DataRange space(map, w.shape);
+    all.space = &space, all.paths = &paths;
     return measured(w, "endpoint-error", {{"rtol", 1e-11}}, all);
   };
   EXPECT_LT(error(end), 1e-9);
@@ -46,7 +47,7 @@ TEST(EndpointError, KnowsFlowsWhoseStartHasNoData) {  // alpha(1) = 0: v_1 = 1
   const Paths paths{at::tensor({1.0, t}, at::kDouble).unsqueeze(1).expand({2, 5}), at::stack({start, end})};
   Noise noise(1, "metric");
   Measured all{{}, {}, &law, noise};
-  all.paths = &paths;
+  all.space = w.parts->space.get(), all.paths = &paths;
   EXPECT_LT(measured(w, "endpoint-error", {{"rtol", 1e-11}}, all), 1e-9);
   const Paths beyond{at::tensor({1.0, 0.0}, at::kDouble).unsqueeze(1).expand({2, 5}), paths.x};
   all.paths = &beyond;
@@ -74,7 +75,7 @@ TEST(ReconstructionError, OfAGaussianFollowsItsAngles) {  // papers.md, O5: up a
     Model model = w.model();
     Noise noise(1, "metric");
     Measured all{{}, x0, nullptr, noise};
-    all.model = &model;
+    all.model = &model, all.space = w.parts->space.get();
     const double expected = std::pow(1 - product, 2) * x0.square().mean().item<double>();
     EXPECT_NEAR(measured(w, "reconstruction-error", {{"steps", S}}, all), expected, 1e-10 * expected);
     EXPECT_EQ(w.nfe()[0], 2 * S - 1);

@@ -34,7 +34,9 @@ inline Sampling sampling(const World& w, const Law& law, const Json& sampler, co
   host::check_all(sampler);
   host::check_all(initial);
   Sampling out;
-  out.model = w.parts;
+  auto parts = std::make_shared<Model::Parts>(*w.parts);
+  parts->space = std::make_shared<DataRange>(map, w.shape);
+  out.model = parts;
   out.context = *w.context;
   out.classes = w.parts->network->classes();
   out.sampler = host::make_sampler(sampler);

@@ -122,7 +122,8 @@ TEST(NcsnLadder, BeginsAtTheLargestDistanceOfTheDataByTechnique1) {
   const auto q = host::make_as<Scheduler>(ladder);
   host::check_all(ladder);
   Setting setting = w.setting();
-  setting.data = data.get();
+  const DataRange space(*data);
+  setting.data = data.get(), setting.space = &space;
   host::prepare(q, ladder, setting);
   EXPECT_NEAR(q->prior_std(), std::sqrt(largest), 1e-6);
   EXPECT_NEAR(q->sigma(1.0).one(), std::sqrt(largest), 1e-6);

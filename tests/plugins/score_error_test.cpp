@@ -25,7 +25,8 @@ class ScoreError : public ::testing::Test {
     w.context->counts.reset(count);
     const at::Tensor x0 = (data.m + data.c * Noise(3, "x0").normal(at::empty({count, 1}, at::kDouble)) - map.shift) / map.scale;
     Measured all{{}, x0, &in_data, noise};
-    all.to_model = map, all.model = &model;
+    const DataRange space(map, w.shape);
+    all.space = &space, all.model = &model;
     return metric->measure(all)[0].value;
   }
   /// E (k x + b)^2 over N(m, s^2): the difference of two Gaussian scores is linear.

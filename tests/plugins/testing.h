@@ -14,6 +14,7 @@
 #include "host/component.h"
 #include "model/evaluation.h"
 #include "model/run_state.h"
+#include "model/space.h"
 
 namespace scorelab::test {
 
@@ -76,7 +77,9 @@ struct World {
     context->guides.push_back({host::make_as<Guide>(config)});
     host::prepare(context->guides.back().guide, config, setting());
   }
-  Setting setting(const Law* law = nullptr) const { return {*q, options, shape, law}; }
+  Setting setting(const Law* law = nullptr) const {
+    return {.scheduler = q.get(), .options = options, .shape = shape, .law = law, .space = parts->space.get()};
+  }
   Model model() const { return Model(parts, context); }
   /// The noise of the sampling call whose first sample is `first`.
   Noise noise(std::int64_t first = 0) const { return Noise(seed, "sampling", first); }
@@ -115,6 +118,7 @@ inline World world(const Json& scheduler, std::shared_ptr<Network> network, std:
   out.parts->scheduler = out.q;
   out.parts->network = std::move(network);
   out.parts->output = Output(std::move(output));
+  out.parts->space = std::make_shared<DataRange>(Affine{}, out.shape);
   return out;
 }
 

@@ -16,8 +16,8 @@ class Bound {
   /// "small" the posterior's, "learned" what the network says; "analytic" that of x_s given x_t where the data are independent Gaussians,
   /// as their law says.
   explicit Bound(std::string variance = "auto") : variance_(std::move(variance)) {}
-  /// For grey levels that are not dequantised the last term is that of a discretised Gaussian (Ho et al. 2020, equation 13); otherwise it
-  /// is its density.
+  /// For grey levels that are not dequantised, in an affine space, the last term is that of a discretised Gaussian (Ho et al. 2020,
+  /// equation 13); otherwise it is its density.
   void prepare(const Setting& setting);
 
   /// KL(q(x_s | x_t, x_0) || p(x_s | x_t)); where s = 0, -log p(x_0 | x_t). `p` is the model's answer at x_t.

@@ -24,6 +24,7 @@ inline constexpr CapabilityName capability_names[] = {
     {"images", "dataset", "items are [C, H, W]"},
     {"items", "dataset", "the set is finite"},
     {"labels", "dataset", "items have classes"},
+    {"affine-space", "space", "it is one affine map of the data's elements"},
     {"trains", "network", "it has parameters that a training sets"},
     {"exact", "network", "it states the data's own score"},
     {"second-order", "network", "it can be differentiated twice"},

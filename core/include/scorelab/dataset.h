@@ -1,8 +1,9 @@
 #pragma once
+#include <scorelab/condition.h>
 #include <scorelab/data_path.h>
 #include <scorelab/law.h>
-#include <scorelab/network.h>
 #include <scorelab/noise.h>
+#include <scorelab/space.h>
 #include <scorelab/state.h>
 
 #include <filesystem>
@@ -12,18 +13,13 @@
 
 namespace scorelab {
 
-/// model value = scale * data value + shift.
-struct Affine {
-  double scale = 1, shift = 0;
-};
-
 /// What is known of the values of images: byte/(levels - 1), or (byte + u)/levels where they are dequantised.
 struct Grey {
   std::int64_t levels = 0;  ///< 0: the values are no grey levels
   bool dequantised = false;
 };
 
-/// Where samples come from. Values are in data units (images: [0, 1]); the host maps them to the model's range.
+/// Where samples come from. Values are in data units (images: [0, 1]); the experiment's space maps them to the model's.
 class DataSet : public Component {
  public:
   static constexpr const char* kind = "dataset";
@@ -38,6 +34,7 @@ class DataSet : public Component {
   virtual at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const = 0;
   /// The law, where it is a Gaussian mixture.
   virtual std::optional<Law> exact() const;
+  /// The map to what the model sees, in experiments that name no space.
   virtual Affine to_model() const;
   /// The number of classes that the labels name, 0 .. classes - 1; 0: no labels. With any it gives "labels".
   virtual std::int64_t classes() const;

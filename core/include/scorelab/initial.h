@@ -1,5 +1,6 @@
 #pragma once
 #include <scorelab/dataset.h>
+#include <scorelab/scheduler.h>
 
 #include <optional>
 
@@ -17,7 +18,7 @@ struct Start {
   std::int64_t first;                             ///< the samples are first, first + 1, ..
   const at::Tensor& like;                         ///< [B, ..] of the samples' dtype and device
   std::function<at::Tensor(Noise& noise)> clean;  ///< B draws of the data, in the model's units
-  Affine to_model;                                ///< from data units
+  const Space& space;                             ///< between data units and the model's
 };
 
 /// What a sampler starts from: the distribution of x at start.t.

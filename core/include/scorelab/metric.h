@@ -2,6 +2,7 @@
 #include <scorelab/component.h>
 #include <scorelab/dataset.h>
 #include <scorelab/initial.h>
+#include <scorelab/model.h>
 #include <scorelab/noise.h>
 
 #include <optional>
@@ -39,7 +40,7 @@ struct Measured {
   const Moments* moments =
       nullptr;                   ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
   Model* model = nullptr;        ///< for a metric of the model: without guides, in the run's dtype on its device; otherwise null
-  Affine to_model = {};          ///< from data units to the model's
+  const Space* space = nullptr;  ///< between data units and the model's
   Grey grey = {};                ///< of the data
   const Paths* paths = nullptr;  ///< for a metric that needs "trace"
 };
@@ -51,7 +52,7 @@ class FeatureSpace {
   void params(Params& p);
   void prepare(const Setting& setting) { options_ = setting.options; }
   /// [N, F] float64 of x, [N, ..] in data units.
-  at::Tensor operator()(const at::Tensor& x, const Affine& to_model) const;
+  at::Tensor operator()(const at::Tensor& x) const;
   bool learned() const { return static_cast<bool>(features_); }
   std::string unit() const { return learned() ? "1" : "data"; }
 

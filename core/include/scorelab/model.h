@@ -77,6 +77,7 @@ struct Vjp {
 };
 
 class Model;
+class Space;
 struct Classified;
 
 /// A prediction and the derivative of one of its quantities.
@@ -99,7 +100,7 @@ class Pullback {
 /// condition and its counts. Made by the host; a component may keep a handle no longer than the call that it was handed to.
 class Model {
  public:
-  struct Parts;    ///< network, scheduler and output: fixed, shared by all uses
+  struct Parts;    ///< network, scheduler, output and space: fixed, shared by all uses
   struct Context;  ///< of one use: condition, dropout, guides, limits and counts
   Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active = 1, bool guided = true);
 
@@ -127,6 +128,8 @@ class Model {
   /// Evaluations are counted apart; guides and dropout play no part.
   Model under(const Model& caller) const;
   const Scheduler& scheduler() const;
+  /// What stands between its values and data units.
+  const Space& space() const;
 
  private:
   Prediction evaluate(const at::Tensor& x, const Times& t) const;

@@ -1,31 +1,16 @@
 #pragma once
+#include <scorelab/condition.h>
 #include <scorelab/law.h>
 #include <scorelab/model.h>
 #include <scorelab/noise.h>
+#include <scorelab/setting.h>
 
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace scorelab {
-
-/// Named tensors that a network may use beside x and t, a row a sample: "label" [B] int64, -1 where a sample has none. Absent where the
-/// model is asked without. Bound by the host; samplers never see them.
-using Condition = std::map<std::string, at::Tensor>;
-
-class DataSet;
-
-/// What surrounds a component: handed to prepare.
-struct Setting {
-  const Scheduler& scheduler;
-  at::TensorOptions options;        ///< dtype and device of x
-  std::vector<std::int64_t> shape;  ///< of one sample
-  const Law* law = nullptr;         ///< the data set's own in the model's units, where it has one
-  const DataSet* data = nullptr;    ///< prepared; null for the data set itself
-  std::int64_t parts = 1;           ///< of a network's answer: 2 where it says the variance too
-};
 
 struct Input {
   const at::Tensor& x;      ///< [B, ..]

@@ -19,7 +19,9 @@ struct TrainBatch {
 struct TrainRun {
   Model& model;
   const Scheduler& scheduler;
-  Noise& noise;  ///< this step's own
+  Noise& noise;        ///< this step's own
+  std::int64_t step;   ///< from 1 to steps; in an evaluation the last one made
+  std::int64_t steps;  ///< train.steps
 };
 
 /// How t is drawn in training: a shared group of parameters, `times.params(p)`.
@@ -56,7 +58,7 @@ class Objective : public Component {
  public:
   static constexpr const char* kind = "objective";
   ~Objective() override;
-  /// The loss of each sample: [B]. Gradients flow to the network's parameters.
+  /// The loss of each sample: [B]. Gradients flow to the network's parameters. With train.accumulate it is asked for parts of a batch.
   virtual at::Tensor loss(TrainRun& run, const TrainBatch& batch) const = 0;
   /// What it carries from step to step; one of its own calls this one too. By default the law of times, which may learn.
   virtual void state(State& s);

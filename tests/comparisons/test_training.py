@@ -1,0 +1,87 @@
+"""The table `train`."""
+import h5py
+import numpy as np
+import pytest
+
+from comparing import TRAINED
+
+IN_PARTS = TRAINED.replace("train     = { steps = 20, batch = 8 }", "train     = { steps = 20, batch = 10, log_every = 1, accumulate = 1 }").replace(
+    'objective = "denoising-score-matching"', 'objective = { plugin = "denoising-score-matching", times = "stratified" }').replace(
+    "threads = 1", 'dtype = "float64", threads = 1')
+
+
+@pytest.mark.parametrize("parts", [2, 3, 10])
+def test_a_batch_in_parts_is_the_same_batch(lab, parts):
+    """The same draws, and a gradient that is the sum of the parts': the same training but for rounding."""
+    losses = []
+    for n in (1, parts):
+        lab.run(IN_PARTS.replace("accumulate = 1", f"accumulate = {n}").replace('"trained"', f'"in-{n}"'))
+        with h5py.File(lab.results / f"in-{n}/run.h5") as f:
+            losses.append(f["metrics/train/loss"][:])
+    assert len(losses[0]) == 20 and losses[0][0] != losses[0][-1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-10)
+
+
+def test_a_part_holds_a_sample(lab):
+    said = lab.wrong(IN_PARTS.replace("accumulate = 1", "accumulate = 11"))
+    assert "`accumulate` is beyond the 10 samples of a batch" in said
+
+
+def evaluated(lab, name, text):
+    lab.run(text.replace('"trained"', f'"{name}"'))
+    with h5py.File(lab.results / f"{name}/run.h5") as f:
+        return f["metrics/evaluate/loss"][:]
+
+
+STILL = TRAINED.replace("train     = { steps = 20, batch = 8 }", "train     = { steps = 2, batch = 8, evaluate_every = 1, lr = 1e-12, drop_labels = 0.0 }")
+
+
+@pytest.mark.parametrize("of, network, change", [
+    ("gaussian-mixture", '{ plugin = "mlp", width = 8, depth = 1, classes = 8 }', ("drop_labels = 0.0", "drop_labels = 0.9")),
+    ("digits", '{ plugin = "unet", channels = 8, dropout = 0.0 }', ("dropout = 0.0", "dropout = 0.5"))])
+def test_an_evaluation_drops_nothing(lab, of, network, change):
+    """With a learning rate of next to nothing the weights stay, and so does the evaluated loss, whatever training drops."""
+    text = STILL.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', f'"{of}"').replace('{ plugin = "mlp", width = 8, depth = 1 }', network)
+    text = text[: text.index("sampler ")] + 'run       = { device = "cpu", threads = 1 }\n'
+    np.testing.assert_allclose(evaluated(lab, "without", text.replace(*change)), evaluated(lab, "with", text), rtol=1e-6)
+
+
+FROM = TRAINED.replace("train     = { steps = 20, batch = 8 }", 'train     = { steps = 2, batch = 8, lr = 1e-12, from = "first" }') + """\
+seeds     = 2
+[models.first]
+network   = { plugin = "mlp", width = 8, depth = 1 }
+objective = "denoising-score-matching"
+train     = { steps = 30, batch = 8 }
+ema       = 0.9
+"""
+
+
+def weights(lab, stage):
+    file = next((lab.results / ".stages").glob(f"{stage[:24]}*/checkpoint.h5"))
+    with h5py.File(file) as f:
+        return {group: {name: f[group][name][()] for name in f[group]} for group in ("parameters", "ema/0.9", "ema/0.999") if group in f}
+
+
+def test_a_training_starts_from_a_model_s_weights(lab):
+    """At a learning rate of next to nothing it ends where it began: at the average that the model names, of its one training."""
+    lab.run(FROM)
+    p = lab.plan(file="m.toml")
+    first = [s["key"] for s in p.stages if s["label"].startswith("train first")]
+    students = [s["key"] for s in p.stages if s["kind"] == "train" and s["key"] not in first]
+    assert len(first) == 1 and len(students) == 2
+    begun = weights(lab, first[0])["ema/0.9"]
+    for key in students:
+        for group in ("parameters", "ema/0.999"):
+            for name, value in weights(lab, key)[group].items():
+                np.testing.assert_allclose(value, begun[name], rtol=0, atol=1e-7)
+    # its settings are part of the student's key
+    assert not any(s["done"] for s in lab.plan(FROM.replace("steps = 30", "steps = 31")).stages)
+
+
+def test_what_cannot_be_started_from_is_said(lab):
+    assert "did you mean `first`" in lab.wrong(FROM.replace('from = "first"', 'from = "frist"'))
+    exact = FROM[: FROM.index("[models")] + '[models.first]\nnetwork = "exact-gaussian"\n'
+    assert "which has no weights" in lab.wrong(exact)
+    lab.write(FROM.replace('[models.first]\nnetwork   = { plugin = "mlp", width = 8', '[models.first]\nnetwork   = { plugin = "mlp", width = 9'))
+    done = lab.call("run", "m.toml")
+    assert done.returncode == 1 and 'train.from = "first"' in done.stdout + done.stderr, done.stderr
