@@ -79,6 +79,8 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
     const OneThread same_bits;  // what a space computes from the data must not depend on the cores of this stage
     host::prepare(space, spec["space"], {.options = tensors, .shape = data->shape(), .data = data.get()});
   }
+  if (const auto map = space->affine(); map && !(map->scale > 0))
+    throw Error(fmt::format("the data's values are mapped by {} x + {}; the factor must be above 0", map->scale, map->shift));
   if (const auto map = space->affine()) law = data->exact(), law = law ? law->mapped(map->scale, map->shift) : law;
   host::prepare(scheduler, spec.at("scheduler"),
                 {.options = tensors, .shape = space->shape(), .law = law ? &*law : nullptr, .data = data.get(), .space = space.get()});

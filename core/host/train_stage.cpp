@@ -219,8 +219,16 @@ Json run_train(StageRun& run) {
   const auto options = read_table<TrainOptions>(run.spec["train"]);
   Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, options, ema, run.spec["seed"], setup.tensors,
                   run.stop);
-  if (*options.from) {
-    const Json& model = run.spec["models"][options.from->name()];
+  if (!run.resolved.contains("threads")) {
+    run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
+    record::write_json(run.folder / "resolved.json", run.resolved);
+  }
+  at::set_num_threads(run.resolved["threads"]);
+  trainer.keep = run.spec["keep"].get<std::set<std::int64_t>>();
+  Port port(run, trainer, setup);
+  port.resume();
+  if (*options.from && trainer.step == 0) {
+    const Json& model = run.spec["from"];
     try {
       trainer.start_from(stored_weights(run.results, model, read_table<SampleOptions>(model["sample"]),
                                         [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); }));
@@ -230,14 +238,6 @@ Json run_train(StageRun& run) {
       throw Error(fmt::format("train.from = \"{}\": {}", options.from->name(), e.what()));
     }
   }
-  if (!run.resolved.contains("threads")) {
-    run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
-    record::write_json(run.folder / "resolved.json", run.resolved);
-  }
-  at::set_num_threads(run.resolved["threads"]);
-  trainer.keep = run.spec["keep"].get<std::set<std::int64_t>>();
-  Port port(run, trainer, setup);
-  port.resume();
   call(title(run.spec["objective"]), [&] { trainer.run(port); });
   if (trainer.cost.evaluations == 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so
   const auto& c = trainer.cost;

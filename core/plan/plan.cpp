@@ -224,6 +224,11 @@ class Planner {
     spec["objective"] = e_->objective, spec["train"] = e_->train;
     spec["ema"] = Json::array(), spec["keep"] = Json::array();
     std::vector<std::string> parents;
+    if (const std::string from = e_->train["from"]; from != "none") {  // its weights alone are of use: it is no model of the stage
+      auto [model_spec, by] = model(from);
+      parents.push_back(model_spec["trained"]);
+      key["train"]["from"] = std::move(by), spec["from"] = std::move(model_spec);
+    }
     std::set<double> averages;
     if (!e_->sampler.is_null() || !of_model.empty()) averages.insert(e_->sample["ema"].get<double>());
     for (const auto& metric : e_->metrics)

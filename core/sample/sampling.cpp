@@ -230,6 +230,9 @@ Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
                          s.tensors.dtype()));
   if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows, n);
   Sampled out{data_units(x), context->counts.evaluations};
+  if (out.x.sizes().slice(1) != at::IntArrayRef(s.data->shape()) || !std::isfinite(out.x.sum().item<double>()))
+    throw Error(c10::str("the space decoded ", x.sizes(), " to ", out.x.sizes(), "; expected finite values, each item of ",
+                         at::IntArrayRef(s.data->shape())));
   out.nfe.resize(static_cast<std::size_t>(n));
   if (const auto label = context->condition.find("label"); label != context->condition.end())
     out.label = label->second.narrow(0, 0, n).to(at::kCPU).contiguous();

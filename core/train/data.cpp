@@ -1,6 +1,7 @@
 #include "train/data.h"
 
 #include <ATen/ATen.h>
+#include <scorelab/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +22,11 @@ at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows,
   const at::Tensor x = data.get(index, own, condition);
   for (auto& [name, value] : condition) value = value.to(options.device());
   Noise encoding = noise.stream("encode");
-  return space.encode(x, &encoding).to(options);
+  const at::Tensor z = space.encode(x, &encoding);
+  if (z.dim() == 0 || z.size(0) != rows || z.sizes().slice(1) != at::IntArrayRef(space.shape()))
+    throw Error(
+        c10::str("the space encoded ", x.sizes(), " as ", z.sizes(), "; expected [", rows, "] of ", at::IntArrayRef(space.shape())));
+  return z.to(options);
 }
 
 at::Tensor draw_reference(const DataSet& data, std::int64_t rows, Noise& noise) {

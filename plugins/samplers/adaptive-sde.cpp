@@ -2,6 +2,7 @@
 #include <scorelab/sampler.h>
 
 #include <cmath>
+#include <limits>
 
 namespace {
 using namespace scorelab;
@@ -40,7 +41,8 @@ class AdaptiveSde final : public Sampler {
       const at::Tensor allowed = (rtol_ * euler.abs().maximum(before.abs())).clamp_min(atol_);
       const PerRow error = PerRow::from(run.rms((euler - second) / allowed)), accept = (error <= 1) * (t > end);
       const PerRow lost = (t > end) * error.map([](double e) { return double(!std::isfinite(e)); });
-      if (lost.any()) return where(lost, second, x);  // no step is short enough: what is not finite ends the sampling
+      // What is not finite ends the sampling, and shows in its rows; the host finds where it began.
+      if (lost.any()) return where(lost, x * std::numeric_limits<double>::quiet_NaN(), x);
       x = where(accept, second, x);
       before = where(accept, euler, before);
       t = where(accept, next, t);

@@ -28,15 +28,15 @@ class Pca final : public Space {
     if (rank_ > dim) throw Error("`rank` is " + std::to_string(rank_) + ", and an item has " + std::to_string(dim) + " elements");
     const auto [mean, covariance] = moments(*setting.data, dim);
     const auto [values, vectors] = at::linalg_eigh(covariance);  // ascending
-    const at::Tensor variance = values.narrow(0, dim - rank_, rank_).flip(0).clamp_min(0);
+    if (!(values[dim - rank_].item<double>() > 1e-12 * values[dim - 1].item<double>()))
+      throw Error("the data do not vary in all of " + std::to_string(rank_) + " components; lower `rank`");
+    const at::Tensor variance = values.narrow(0, dim - rank_, rank_).flip(0);
     at::Tensor basis = vectors.narrow(1, dim - rank_, rank_).flip(1);
     const at::Tensor largest = basis.gather(0, basis.abs().argmax(0, true));
     basis = basis * largest.sign();  // an eigenvector's sign means nothing: its largest element is positive
     at::Tensor divisor = at::ones_like(variance);
     if (scale_ == "whole") divisor = variance.mean().sqrt().expand_as(variance);
     if (scale_ == "each") divisor = variance.sqrt();
-    if (!(divisor.min().item<double>() > 1e-12))
-      throw Error("the data do not vary in all of " + std::to_string(rank_) + " components; lower `rank`");
     mean_ = mean, into_ = basis / divisor, back_ = (basis * divisor).t();
   }
   std::vector<std::int64_t> shape() const override { return {rank_}; }

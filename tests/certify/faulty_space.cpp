@@ -32,6 +32,7 @@ class Faulty final : public Space {
   at::Tensor decode(const at::Tensor& z) const override {
     if (fault == "decodes-to-rows") return (2 * z).flatten(1);
     if (fault == "forgets") return 0 * z;
+    if (fault == "decodes-together") return 2 * z - 0.1 * z.mean(0);
     return fault == "undoes-nothing" ? z : 2 * z;
   }
   std::optional<Affine> affine() const override {

@@ -103,6 +103,7 @@ FAULTS_OF = {
         "not-finite": "shape",
         "own-generator": "repeatable",
         "couples-rows": "chunks",
+        "decodes-together": "chunks",
         "default-generator": "generators",
         "wrong-scale": "affine",
         "undoes-nothing": "affine",

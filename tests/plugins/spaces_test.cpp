@@ -73,6 +73,11 @@ TEST(Pca, RefusesWhatTheDataDoNotHave) {
   };
   EXPECT_THAT(refused(data, {{"rank", 13}}), testing::HasSubstr("an item has 12 elements"));
   EXPECT_THAT(refused(flat, {{"rank", 1}}), testing::HasSubstr("lower `rank`"));
+  const Items few(correlated().narrow(0, 0, 5));  // they vary in four directions
+  for (const char* scale : {"none", "whole", "each"}) {
+    EXPECT_THAT(refused(few, {{"rank", 5}, {"scale", scale}}), testing::HasSubstr("lower `rank`"));
+    EXPECT_EQ(refused(few, {{"rank", 4}, {"scale", scale}}), "");
+  }
 }
 
 TEST(DataRange, IsTheDataSetsOwnMap) {
