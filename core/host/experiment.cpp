@@ -44,6 +44,7 @@ std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup, const st
                                  std::make_shared<Model::Context>(setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
 }
 
+/// LibTorch works on one thread for as long as it lives.
 class OneThread {
  public:
   OneThread() { at::set_num_threads(1); }

@@ -16,9 +16,7 @@ class Pca final : public Space {
   void params(Params& p) override {
     p("rank", rank_, "components that are kept").range(1, 100000);
     p("scale", scale_,
-      "what divides them. none: nothing; whole: one number, so that their variance is 1 on average; each: its own standard deviation, "
-      "which "
-      "whitens")
+      "what divides them. none: nothing; whole: one number, so that their variance is 1 on average; each: its own standard deviation")
         .one_of({"none", "whole", "each"});
     p.needs("items", "components are those of finitely many items");
   }

@@ -85,3 +85,9 @@ def test_what_cannot_be_started_from_is_said(lab):
     lab.write(FROM.replace('[models.first]\nnetwork   = { plugin = "mlp", width = 8', '[models.first]\nnetwork   = { plugin = "mlp", width = 9'))
     done = lab.call("run", "m.toml")
     assert done.returncode == 1 and 'train.from = "first"' in done.stdout + done.stderr, done.stderr
+
+
+def test_weights_to_start_from_may_come_from_other_units(lab):
+    """Nobody asks that model: its weights are read, and its data set may have another range."""
+    digits = FROM.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', '{ plugin = "digits", range = [-1.0, 1.0] }')
+    lab.run(digits + 'dataset   = { plugin = "digits", range = [0.0, 1.0] }\n')
