@@ -39,7 +39,7 @@ struct Around {
               {"scheduler", own(request, "scheduler", "vp")},
               {"network", own(request, "network", "exact-gaussian-mixture", {{"labels", true}})},
               {"output", nullptr},
-              {"run", {{"dtype", "float64"}}}};
+              {"run", {{"precision", "float64"}}}};
     spec.update(instead);
     return {std::move(spec)};
   }
@@ -73,7 +73,7 @@ Json objective(const std::string& check, const Json& request) {
     const at::Tensor u = noise.uniform(at::empty({rows, 1}, at::kDouble));
     b.t = one->times.draw(*setup.scheduler, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows}).t;
     b.x = setup.scheduler->alpha(b.t) * b.x0 + setup.scheduler->sigma(b.t) * b.eps;
-    b.label = at::arange(from, from + rows, at::kLong).remainder(4);
+    b.condition["label"] = at::arange(from, from + rows, at::kLong).remainder(4);
     Model model = setup.handle(a.spec, a.stop);
     TrainRun run{model, *setup.scheduler, own_noise, 1, 1000};
     return one->loss(run, b);
@@ -335,7 +335,7 @@ Json check_network(const std::string& check, const Json& request) {
   a.spec["network"] = request["component"];
   host::check_all(request["component"]);
   const auto answer = [&](const char* dtype, std::int64_t rows, std::uint64_t seed, const at::Tensor& given = {}, int calls = 1) {
-    a.spec["run"]["dtype"] = dtype;
+    a.spec["run"]["precision"] = dtype;
     const host::Setup setup(a.spec, at::kCPU, true);
     if (!setup.network->parameters().empty()) const Arena arena(*setup.network, seed);
     std::vector<std::int64_t> shape{rows};

@@ -16,7 +16,7 @@ Json spec_of(const Json& request, const World& w) {
           {"output", nullptr},
           {"guides", Json::array()},
           {"seed", 1},
-          {"run", {{"dtype", w.dtype}, {"chunk", w.chunk}, {"noise", w.noise}}}};
+          {"run", {{"precision", w.dtype}, {"chunk", w.chunk}, {"noise", w.noise}}}};
 }
 
 /// Whether the component needs it with its default parameters.

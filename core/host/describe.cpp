@@ -73,7 +73,8 @@ Json worth_a_warning(const Json& spec, const Setup& setup) {
 Json set_up(const Json& spec) {
   const std::atomic<bool> never{false};
   try {
-    resolve_device(spec.at("run").at("device"));
+    const at::Device device = resolve_device(spec.at("run").at("device"));
+    set_precision(spec.at("run").at("precision"), device);
     const Setup setup(spec, at::kCPU, true);
     if (!spec.contains("sampler")) return "";
     const Json& sampler = spec["sampler"];

@@ -48,4 +48,12 @@ at::Device resolve_device(const std::string& asked) {
                                       asked, count, why));
 }
 
+void set_precision(const std::string& precision, at::Device device) {
+  const bool tf32 = precision == "tf32";
+  if (tf32 && device.is_cpu())
+    throw DeviceUnavailable("run.precision = \"tf32\" is a GPU's, and this run is on the CPU; set run.precision = \"float32\" or \"bf16\"");
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);
+}
+
 }  // namespace scorelab::host

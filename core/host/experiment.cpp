@@ -12,6 +12,7 @@
 #include "host/generator.h"
 #include "host/stage.h"
 #include "host/weights.h"
+#include "model/condition.h"
 #include "model/space.h"
 
 namespace scorelab::host {
@@ -32,14 +33,12 @@ void expect_same_space(const std::string& name, const Json& own_spec, const Spac
                           spec["dataset"]["plugin"].get<std::string>()));
 }
 
-/// A frozen model of the manifest: its own network, scheduler, output and space, with the weights of its training. `classes`: that it is
-/// conditioned on.
-std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup, const std::filesystem::path& results, std::int64_t& classes) {
+/// A frozen model of the manifest: its own network, scheduler, output and space, with the weights of its training.
+std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup, const std::filesystem::path& results) {
   static const std::atomic<bool> never{false};
   if (spec.at("trained") != "")
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")), [](const std::string&) {});
   for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
-  classes = setup.classes;
   return std::make_shared<Model>(setup.model(spec),
                                  std::make_shared<Model::Context>(setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
 }
@@ -70,7 +69,8 @@ at::Tensor recorded_noise(const SampleOptions& sample, const std::vector<std::in
 Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results) {
   const KeepGenerator keep(device);
   const auto run = read_table<RunOptions>(spec.at("run"));
-  tensors = at::TensorOptions().dtype(run.dtype == "float64" ? at::kDouble : at::kFloat).device(device);
+  tensors = at::TensorOptions().dtype(run.precision == "float64" ? at::kDouble : at::kFloat).device(device);
+  bf16 = run.precision == "bf16";
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {.options = tensors});
@@ -87,25 +87,28 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
                 {.options = tensors, .shape = space->shape(), .law = law ? &*law : nullptr, .data = data.get(), .space = space.get()});
   if (spec.contains("models"))
     for (const auto& [name, model] : spec["models"].items()) {
-      std::int64_t known = 0;
       const Setup own(model, device, true);
       // A metric of samples asks models about data, which they encode themselves; all others ask them about values of the experiment's
       // model.
       if (with_network) expect_same_space(name, model, *own.space, spec, *space);
-      models[name] = load_model(model, own, results, known);
-      if (known > 0) classes = classes > 0 ? std::min(classes, known) : known;
-      if (known > 0 && known < data->classes())
-        throw Error(fmt::format("the model `{}` knows {} classes, and the data set has {}; raise its network's `classes`", name, known,
-                                data->classes()));
+      models[name] = load_model(model, own, results);
+      take(own.network->conditions(), fmt::format("model `{}`", name), false);
     }
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());
-  if (const auto known = network->classes(); known > 0) classes = classes > 0 ? std::min(classes, known) : known;
-  if (const auto known = network->classes(), named = data->classes(); known > 0 && known < named)
-    throw PluginError(title(spec.at("network")),
-                      fmt::format("it knows {} classes, and the data set has {}; raise `classes`", known, named));
+  take(network->conditions(), title(spec.at("network")), true);
+}
+
+void Setup::take(const std::vector<ConditionType>& taken, const std::string& who, bool strict) {
+  try {
+    expect_valid(taken);
+    for (const auto& one : taken) expect_given(data->conditions(), one, strict);
+    merge(conditions, taken);
+  } catch (const Error& e) {
+    throw PluginError(who, e.what());
+  }
 }
 
 std::shared_ptr<const Model::Parts> Setup::model(const Json& spec) const {
@@ -116,6 +119,7 @@ std::shared_ptr<const Model::Parts> Setup::model(const Json& spec) const {
 Model::Context Setup::context(const std::atomic<bool>& stop, std::int64_t chunk) const {
   Model::Context out;
   out.chunk = chunk;
+  out.bf16 = bf16;
   out.stop = &stop;
   out.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
   return out;
@@ -129,7 +133,7 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
   s.model = model(spec);
   s.context = context(stop, run.chunk);
   s.context.max_nfe = s.options.max_nfe;
-  s.classes = classes;
+  s.conditions = conditions;
   for (const auto& guide : spec.at("guides")) {
     s.context.guides.push_back({make_as<Guide>(guide)});
     host::prepare(s.context.guides.back().guide, guide, setting(), models);

@@ -37,12 +37,14 @@ struct Setup {
   std::optional<Law> law;  ///< in the model's units
   at::TensorOptions tensors;
   Models models;
-  std::int64_t parts = 1;    ///< of the network's answer, by the table `output`
-  std::int64_t classes = 0;  ///< that labels may name: the fewest of the conditional models, named ones among them; 0: none is conditional
+  bool bf16 = false;                      ///< networks multiply in bfloat16
+  std::int64_t parts = 1;                 ///< of the network's answer, by the table `output`
+  std::vector<ConditionType> conditions;  ///< what the network and the named models take together
 
   Setting setting() const {
     return {.scheduler = scheduler.get(),
             .options = tensors,
+            .compute = bf16 ? at::kBFloat16 : c10::typeMetaToScalarType(tensors.dtype()),
             .shape = space->shape(),
             .law = law ? &*law : nullptr,
             .data = data.get(),
@@ -63,6 +65,9 @@ struct Setup {
   Json within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
   /// The faster number of threads for a network evaluation of one chunk: one or all.
   std::int64_t measure_threads(const std::shared_ptr<const Model::Parts>& model, const Model::Context& context) const;
+
+ private:
+  void take(const std::vector<ConditionType>& taken, const std::string& who, bool strict);
 };
 
 }  // namespace scorelab::host

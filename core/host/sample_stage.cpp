@@ -97,7 +97,7 @@ Json run_sample(StageRun& run) {
       tracing.save(run.folder);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       record::SampleChunk chunk{first, to_array(drawn.x), drawn.nfe, seconds, {}};
-      if (drawn.label.defined()) chunk.beside.emplace_back("label", to_array(drawn.label));
+      for (const auto& [name, value] : drawn.condition) chunk.beside.emplace_back(name, to_array(value));
       if (drawn.clean.defined()) chunk.beside.emplace_back("clean", to_array(drawn.clean));
       record::save_samples(folder, chunk);
     }

@@ -34,8 +34,10 @@ constexpr const char* rest = "training";  // the group of what is no parameter's
 
 class Writing final : public TrainState {
  public:
-  Writing(record::Checkpoint& to, const Arena& arena) : to_(to), arena_(arena) {}
-  void parameters(const std::string& group, at::Tensor& flat) override { to_.groups[group] = to_arrays(arena_.views(flat)); }
+  explicit Writing(record::Checkpoint& to) : to_(to) {}
+  void parameters(const std::string& group, const Arena& arena, at::Tensor& flat) override {
+    to_.groups[group] = to_arrays(arena.views(flat));
+  }
   void tensor(const std::string& name, at::Tensor& value) override {
     if (value.defined()) to_.groups[rest].emplace_back(name, to_array(value));
   }
@@ -48,17 +50,16 @@ class Writing final : public TrainState {
 
  private:
   record::Checkpoint& to_;
-  const Arena& arena_;
 };
 
 /// `missing`: what a checkpoint lacks, the first of it; looked for before anything is read, so that a state is read whole or not at all.
 class Reading final : public TrainState {
  public:
-  Reading(const record::Checkpoint& from, const Arena& arena) : from_(from), arena_(arena) {}
-  void parameters(const std::string& group, at::Tensor& flat) override {
+  explicit Reading(const record::Checkpoint& from) : from_(from) {}
+  void parameters(const std::string& group, const Arena& arena, at::Tensor& flat) override {
     const auto found = from_.groups.find(group);
     if (found == from_.groups.end()) return lacks(group);
-    if (!looking) arena_.fill(flat, to_tensors(found->second));
+    if (!looking) arena.fill(flat, to_tensors(found->second));
   }
   void tensor(const std::string& name, at::Tensor& value) override {
     if (const auto* a = find(name); a && !looking) value = value.defined() ? to_tensor(*a).to(value.device()) : to_tensor(*a);
@@ -88,7 +89,6 @@ class Reading final : public TrainState {
     return looking ? nullptr : found;
   }
   const record::Checkpoint& from_;
-  const Arena& arena_;
 };
 
 class Port final : public TrainPort {
@@ -103,7 +103,7 @@ class Port final : public TrainPort {
     });
     if (!found && damaged) run_.journal.event("restart", 0, "no checkpoint is whole: training starts again");
     if (!found) return;
-    Reading reading(*found, trainer_.arena);
+    Reading reading(*found);
     trainer_.state(reading);
     if (!reading.missing.empty())
       return run_.journal.event(
@@ -143,7 +143,7 @@ class Port final : public TrainPort {
     c.step = trainer_.step;
     c.wall = wall();
     c.resolved = run_.resolved;
-    Writing writing(c, trainer_.arena);
+    Writing writing(c);
     trainer_.state(writing);
     run_.journal.sync();
     if (trainer_.keep.contains(c.step)) {
@@ -178,6 +178,9 @@ class Port final : public TrainPort {
                  {"grad_norm", "1", "none", "mean norm of the gradient before clipping"},
                  {"lr", "1", "none", "learning rate"},
                  {"rate", "1/s", "none", "optimiser steps a second"}};
+      for (const auto& [name, value] : values)
+        if (name.rfind("loss_", 0) == 0)
+          columns.insert(columns.end() - 1, {name, "1", "min", "mean loss of the objective's own network since the row before"});
     } else {
       for (const auto& [name, value] : values)
         columns.push_back({name, "1", "min", name == "loss" ? "loss on fixed draws" : "loss on fixed draws with the weights' average"});
@@ -219,6 +222,11 @@ Json run_train(StageRun& run) {
   const auto options = read_table<TrainOptions>(run.spec["train"]);
   Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, options, ema, run.spec["seed"], setup.tensors,
                   run.stop);
+  if (objective->average_rate(0, options.steps)) {
+    auto averaged = make_as<Network>(run.spec["network"]);
+    prepare(averaged, run.spec["network"], setup.setting(), setup.models);
+    trainer.average_in(std::move(averaged));
+  }
   if (!run.resolved.contains("threads")) {
     run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
     record::write_json(run.folder / "resolved.json", run.resolved);
@@ -247,7 +255,7 @@ Json run_train(StageRun& run) {
           {"vjps", c.vjps * trainer.step},
           {"jvps", c.jvps * trainer.step},
           {"steps", trainer.step},
-          {"parameters", trainer.arena.count()},
+          {"parameters", trainer.arena().count()},
           {"loss", trainer.losses().mean()},
           {"loss_spread", trainer.losses().spread()},
           {"first_loss", trainer.losses().first}};

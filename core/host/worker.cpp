@@ -98,6 +98,7 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
   };
   run.resolved = resolve(folder, spec);
   const at::Device device(run.resolved["device"].get<std::string>());
+  set_precision(spec.at("run").at("precision"), device);
   const KeepGenerator generator(device);
   reset_peak_memory(device);
   const std::string kind = spec.at("stage");

@@ -35,20 +35,38 @@ void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::st
   for (const auto& m : node.members) collect(m.value, catalog, seen, out);
 }
 
-const std::vector<std::string> model_keys{"dataset", "space", "scheduler", "network", "output", "objective", "train", "run", "ema"};
+const std::vector<std::string> model_keys{"dataset", "space", "scheduler", "network", "output", "objective", "train", "run", "ema", "seed"};
+
+/// For as long as it lives, what is read plays this role.
+class InRole {
+ public:
+  InRole(std::string& role, std::string now) : role_(role), before_(std::exchange(role, std::move(now))) {}
+  ~InRole() { role_ = before_; }
+  InRole(const InRole&) = delete;
+  InRole& operator=(const InRole&) = delete;
+
+ private:
+  std::string& role_;
+  std::string before_;
+};
 
 class Checker {
  public:
-  /// `model`: the name in `[models]` of what is checked; empty for an experiment.
-  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings, std::string model = "")
-      : root_(root), catalog_(catalog), findings_(findings), reader_(findings), model_(std::move(model)) {}
+  /// Of one of `[models]`: its name, and the checker of the experiment that holds the others.
+  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings, std::string model = "", Checker* experiment = nullptr)
+      : root_(root),
+        catalog_(catalog),
+        findings_(findings),
+        reader_(findings),
+        model_(std::move(model)),
+        experiment_(experiment ? *experiment : *this) {}
 
   Checked run() {
     Experiment& e = out_.experiment;
     models();
     e.scheduler = required("scheduler");
     e.dataset = required("dataset");
-    if (const Node* space = root_.find("space")) e.space = slot_reader()(*space, "space", "space");
+    if (const Node* space = root_.find("space")) e.space = slot_reader(false)(*space, "space", "space");
     e.network = required("network");
     if (root_.find("objective")) e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
     if (root_.find("sampler")) e.sampler = component("sampler", {"sampler", "step"}, *root_.find("sampler"), "sampler");
@@ -67,7 +85,7 @@ class Checker {
     parts_.push_back({means, output ? output->at : root_.at, table_schema<OutputOptions>(), "output"});
     e.train = table<TrainOptions>("train");
     const Node* train = root_.find("train");
-    const Json dropped{{"plugin", fmt::format("drop_labels = {}", e.train["drop_labels"].dump())}, {"params", e.train}};
+    const Json dropped{{"plugin", fmt::format("drop_condition = {}", e.train["drop_condition"].dump())}, {"params", e.train}};
     parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
     if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : ""; !noise.empty())
@@ -121,25 +139,33 @@ class Checker {
         problem(m.value.at, fmt::format("`models.{}` is {}", m.key, m.value.kind_name()), "expected a table with a `network`");
         continue;
       }
-      Node own;
-      own.at = m.value.at;
-      for (const char* key : {"dataset", "space", "scheduler", "run"})
-        for (const auto& base : root_.members)
-          if (base.key == key) own.members.push_back(base);
-      for (const auto& inner : m.value.members)
-        if (std::find(model_keys.begin(), model_keys.end(), inner.key) == model_keys.end()) {
-          const std::string near = nearest(inner.key, model_keys);
-          problem(inner.key_at, fmt::format("model `{}` has no key `{}`", m.key, inner.key),
-                  near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near),
-                  {fmt::format("keys: {}", fmt::join(model_keys, ", "))});
-        }
-      merge(own, m.value, Merge::keep);
-      auto checked = Checker(own, catalog_, findings_, m.key).run();
-      out_.doubts.insert(out_.doubts.end(), checked.doubts.begin(), checked.doubts.end());
-      out_.experiment.models[m.key] = std::make_shared<Experiment>(std::move(checked.experiment));
+      out_.experiment.models[m.key] = checked_model(m);
       findings_.unused(m.key_at, "model " + m.key,
                        {m.key_at, fmt::format("nothing names the model `{}`", m.key), fmt::format("such as teacher = \"{}\"", m.key), {}});
     }
+  }
+
+  /// One of `[models]`, checked when it is asked for first: models may name each other, in any order.
+  std::shared_ptr<const Experiment> checked_model(const Node::Member& m) {
+    if (const auto known = checked_.find(m.key); known != checked_.end()) return known->second;
+    Node own;
+    own.at = m.value.at;
+    for (const char* key : {"dataset", "space", "scheduler", "run"})
+      for (const auto& base : root_.members)
+        if (base.key == key) own.members.push_back(base);
+    for (const auto& inner : m.value.members)
+      if (std::find(model_keys.begin(), model_keys.end(), inner.key) == model_keys.end()) {
+        const std::string near = nearest(inner.key, model_keys);
+        problem(inner.key_at, fmt::format("model `{}` has no key `{}`", m.key, inner.key),
+                near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near),
+                {fmt::format("keys: {}", fmt::join(model_keys, ", "))});
+      }
+    merge(own, m.value, Merge::keep);
+    open_.push_back(m.key);
+    auto checked = Checker(own, catalog_, findings_, m.key, this).run();
+    open_.pop_back();
+    out_.doubts.insert(out_.doubts.end(), checked.doubts.begin(), checked.doubts.end());
+    return checked_[m.key] = std::make_shared<Experiment>(std::move(checked.experiment));
   }
 
   /// The name of a model, as a parameter gives it.
@@ -147,15 +173,23 @@ class Checker {
     if (node.kind != Kind::string)
       return problem(node.at, fmt::format("`{}` is {}", key, node.kind_name()), "expected the name of a model, or \"none\""), "none";
     if (node.string == "none") return "none";
-    if (!model_.empty() || role_ == "dataset" || role_ == "space" || role_ == "scheduler" || role_ == "network")
-      return problem(node.at, fmt::format("a {} cannot name a model", model_.empty() ? role_ : "model"),
-                     "objectives, samplers, guides, initials and metrics of the experiment can, and train.from"),
+    if (role_ == "dataset" || role_ == "space" || role_ == "scheduler" || role_ == "network")
+      return problem(node.at, fmt::format("a {} cannot name a model", role_),
+                     "objectives, samplers, guides, initials and metrics can, and train.from"),
              "none";
     std::vector<std::string> names;
-    if (const Node* all = root_.find("models"))
+    const Node* all = experiment_.root_.find("models");
+    if (all && all->kind == Kind::table)
       for (const auto& m : all->members) {
         names.push_back(m.key);
-        if (m.key != node.string) continue;
+        if (m.key != node.string || m.value.kind != Kind::table) continue;
+        const auto& open = experiment_.open_;
+        if (const auto from = std::find(open.begin(), open.end(), m.key); from != open.end())
+          return problem(node.at, fmt::format("the model `{}` is to be trained before itself", m.key),
+                         fmt::format("{} -> {}: models name each other in a circle",
+                                     fmt::join(std::vector<std::string>(from, open.end()), " -> "), m.key)),
+                 "none";
+        if (!model_.empty()) out_.experiment.models[m.key] = experiment_.checked_model(m);
         findings_.used(m.key_at, "model " + m.key);
         named_.insert(m.key);
         return m.key;
@@ -169,7 +203,8 @@ class Checker {
   }
 
   /// A name or a table with `plugin`, read against the plugin's schema. Null where it is "none" or wrong.
-  Json component(const std::string& what, const std::vector<std::string>& kinds, const Node& node, const std::string& role) {
+  Json component(const std::string& what, const std::vector<std::string>& kinds, const Node& node, const std::string& role,
+                 bool inner = false) {
     const Node* name = node.kind == Kind::table ? node.find("plugin") : &node;
     if (!name) return without_plugin(what, node), Json();
     if (name->kind != Kind::string) {
@@ -180,7 +215,7 @@ class Checker {
       return {};
     }
     const std::size_t problems_before = findings_.count();
-    role_ = role;
+    const InRole in_role(role_, role);
     const auto entries = catalog_.all(kinds, name->string);
     if (entries.empty()) return unknown(kinds, *name), Json();
     if (entries.size() > 1 && !name->implied) return ambiguous(kinds[0], *name, entries), Json();
@@ -200,17 +235,17 @@ class Checker {
     Json out{{"plugin", entry->stamp.name},  {"kind", entry->stamp.kind}, {"version", entry->stamp.version},  {"id", id},
              {"file", entry->file.string()}, {"sha256", entry->sha256},   {"params", std::move(read.values)}, {"key", std::move(read.key)}};
     if (findings_.count() == problems_before) files(s, out, name->at, owner);
-    parts_.push_back({out, name->at, s, role});
+    parts_.push_back({out, name->at, s, role, inner});
     if (findings_.count() == problems_before) out_.doubts.push_back({out, name->at});
     return out;
   }
 
-  TableReader::ReadSlot slot_reader() {
-    return [this](const Node& inner, const std::string& kind, const std::string& key) -> Json {
-      if (kind == "model") return model(inner, key);
-      const Node* plugin = inner.kind == Kind::table ? inner.find("plugin") : &inner;
-      if (!plugin || plugin->kind != Kind::string || plugin->string != "none") return component(key, {kind}, inner, kind);
-      for (const auto& m : inner.members) {
+  TableReader::ReadSlot slot_reader(bool inner = true) {
+    return [this, inner](const Node& value, const std::string& kind, const std::string& key) -> Json {
+      if (kind == "model") return model(value, key);
+      const Node* plugin = value.kind == Kind::table ? value.find("plugin") : &value;
+      if (!plugin || plugin->kind != Kind::string || plugin->string != "none") return component(key, {kind}, value, kind, inner);
+      for (const auto& m : value.members) {
         if (m.key == "plugin") continue;
         const Diagnostic d{m.key_at, fmt::format("`{}` has no effect in `{}`, which is \"none\"", m.key, key), "the slot is empty", {}};
         m.must_fit ? findings_.problem(d) : findings_.unused(m.key_at, m.key, d);
@@ -333,7 +368,7 @@ class Checker {
     Node ema;
     ema.at = root_.at;
     for (const auto& m : root_.members)
-      if (m.key == "ema") ema.members.push_back(m);
+      if (m.key == "ema" || m.key == "seed") ema.members.push_back(m);
     static const schema::Schema s = table_schema<ModelOptions>();
     return reader_.read(&ema, s, fmt::format("model `{}`", model_), "scorelab list models", slot_reader(), false).values;
   }
@@ -346,7 +381,7 @@ class Checker {
       node = nullptr;
     }
     static const schema::Schema s = table_schema<Options>();
-    role_ = key;
+    const InRole in_role(role_, key);
     auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), slot_reader(), false);
     out_.experiment.keys[key] = std::move(read.key);
     return std::move(read.values);
@@ -358,7 +393,10 @@ class Checker {
   Checked out_;
   TableReader reader_;
   std::string model_, role_;
+  Checker& experiment_;
   std::set<std::string> named_;
+  std::map<std::string, std::shared_ptr<const Experiment>> checked_;
+  std::vector<std::string> open_;  // models that are being checked, each within the one before
   std::vector<Part> parts_;
 };
 

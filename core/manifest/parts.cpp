@@ -33,7 +33,7 @@ class Matcher {
     const bool trains = gives("network", "trains");
     classifiers(*network);
     training(*network, trains);
-    labels(*network);
+    conditions(*network);
     metrics_of_the_model(trains);
     densities();
     without_sampler(*network, trains);
@@ -112,6 +112,10 @@ class Matcher {
   }
 
   void training(const Part& network, bool trains) {
+    for (const auto& p : parts_)
+      if (p.inner && p.role == "network" && !p.has("trains"))
+        problem(p.at, fmt::format("network `{}` cannot be trained", schema::text(p.component)),
+                "it is exact, and an objective's own network learns; expected one such as \"mlp\"");
     if (trains && !root_.find("objective") && !findings_.misspelt.contains("objective"))
       problem(network.at, fmt::format("network `{}` is trained, but the manifest names no objective", schema::text(network.component)),
               "such as objective = \"denoising-score-matching\"");
@@ -144,15 +148,19 @@ class Matcher {
     if (trains && e_.train["accumulate"] > e_.train["batch"])
       problem(root_.find("train")->find("accumulate")->at,
               fmt::format("`accumulate` is beyond the {} samples of a batch", e_.train["batch"].dump()), "a part holds at least one");
+    if (trains && e_.train["accumulate"] > 1 && gives("objective", "batch-loss"))
+      problem(root_.find("train")->find("accumulate")->at,
+              fmt::format("`accumulate` does not go with objective `{}`", schema::text(part("objective")->component)),
+              "its loss is one number for the whole batch; remove it, or lower train.batch");
     if (trains && !is_model_ && e_.sample["step"] > e_.train["steps"])
       problem(root_.find("sample")->find("step")->at, fmt::format("`step` is beyond the training's {} steps", e_.train["steps"].dump()),
               "0 is the last one");
   }
 
-  /// What a network that knows no classes is told of them has no effect.
-  void labels(const Part& network) {
+  /// What a network that takes no condition is told of it has no effect.
+  void conditions(const Part& network) {
     const bool own = e_.conditional = gives("network", "conditional");
-    // A model that a part names is told the samples' classes too.
+    // A model that a part names is told the samples' conditions too.
     const bool conditional = own || std::any_of(e_.models.begin(), e_.models.end(), [](const auto& m) { return m.second->conditional; });
     const auto only_conditional = [&](const char* table, const char* key, Json& options, bool told) {
       const Node* node = root_.find(table);
@@ -161,38 +169,38 @@ class Matcher {
       if (member == node->members.end()) return;
       const Node* value = &member->value;
       const std::string use = fmt::format("{} of a conditional network", key);
-      const Json initial = key == std::string("labels") ? Json("data") : Json(0.0);
+      const Json initial = key == std::string("condition") ? Json("data") : Json(0.0);
       if (told || !options.is_object() || options[key] == initial) return findings_.used(value->at, use);
       options[key] = initial;
       if (e_.keys[table].is_object()) e_.keys[table].erase(key);
       findings_.unused(value->at, use,
                        {member->key_at,
                         fmt::format("`{}` has no effect with network `{}`", key, schema::text(network.component)),
-                        "it is not conditioned on classes; networks that can be have a parameter for it",
+                        "it takes no condition; networks that can, such as of class labels, have a parameter for it",
                         {}});
     };
-    only_conditional("train", "drop_labels", e_.train, own);
+    only_conditional("train", "drop_condition", e_.train, own);
     if (is_model_) return;
-    if (own && e_.train.is_object() && e_.train["drop_labels"] == 0.0) without_labels();
-    only_conditional("sample", "labels", e_.sample, conditional);
-    const Json& which = e_.sample["labels"];
+    if (own && e_.train.is_object() && e_.train["drop_condition"] == 0.0) without_condition();
+    only_conditional("sample", "condition", e_.sample, conditional);
+    const Json& which = e_.sample["condition"];
     if (!which.is_number()) return;
     if (which.get<double>() != std::floor(which.get<double>()))
-      problem(root_.find("sample")->find("labels")->at, "`labels` is no whole number", "expected a class, or data, balanced or none");
+      problem(root_.find("sample")->find("condition")->at, "`condition` is no whole number", "expected a class, or data, balanced or none");
     const Json classes = network.component["params"].value("classes", Json());
     if (own && classes.is_number() && which >= classes)
-      problem(root_.find("sample")->find("labels")->at, fmt::format("`labels` is beyond the network's {} classes", classes.dump()),
+      problem(root_.find("sample")->find("condition")->at, fmt::format("`condition` is beyond the network's {} classes", classes.dump()),
               fmt::format("from 0 to {}", classes.get<std::int64_t>() - 1));
   }
 
-  /// A network that was told every label has not learnt to do without.
-  void without_labels() {
-    const std::string hint = "no label was dropped in training, so that the network has not learnt to do without; set train.drop_labels";
-    if (e_.sample["labels"] == "none") problem(root_.find("sample")->find("labels")->at, "`labels` is \"none\"", hint);
+  /// A network that was always told has not learnt to do without.
+  void without_condition() {
+    const std::string hint = "nothing was dropped in training, so that the network has not learnt to do without; set train.drop_condition";
+    if (e_.sample["condition"] == "none") problem(root_.find("sample")->find("condition")->at, "`condition` is \"none\"", hint);
     for (const auto& [label, metric] : e_.metrics.items())
       if (metric["of"] == "model") {
         const Node* node = metric_table(label);
-        problem(node ? node->at : key_at("metrics"), fmt::format("metric `{}` asks the model without labels", label), hint);
+        problem(node ? node->at : key_at("metrics"), fmt::format("metric `{}` asks the model without a condition", label), hint);
       }
   }
 
@@ -232,6 +240,9 @@ class Matcher {
     const bool indexed = d.rfind("cuda:", 0) == 0 && d.size() > 5 && d.find_first_not_of("0123456789", 5) == std::string::npos;
     if (d != "auto" && d != "cpu" && d != "cuda" && !indexed)
       problem(root_.find("run")->find("device")->at, fmt::format("`device` cannot be \"{}\"", d), "expected auto, cpu, cuda or cuda:i");
+    if (d == "cpu" && e_.run["precision"] == "tf32")
+      problem(root_.find("run")->find("precision")->at, "`precision` is \"tf32\", and `device` is \"cpu\"",
+              "tf32 is how GPUs multiply; expected float32, bf16 or float64");
   }
 
   bool measures_model() const {
@@ -296,14 +307,14 @@ class Matcher {
 
   bool gives(const std::string& provider, const std::string& capability) const {
     for (const auto& part : parts_) {
-      if (part.role != provider) continue;
+      if (part.role != provider || part.inner) continue;
       if (part.has(capability)) return true;
     }
     return false;
   }
   const Part* part(const std::string& role) const {
     for (const auto& p : parts_)
-      if (p.role == role) return &p;
+      if (p.role == role && !p.inner) return &p;
     return nullptr;
   }
 

@@ -12,6 +12,7 @@ struct Part {
   Position at;
   schema::Schema schema;
   std::string role;
+  bool inner = false;  ///< the parameter of another component: what it gives is that one's affair
   /// Whether it has a capability, with its parameters.
   bool has(const std::string& capability) const;
   /// Whether it may have a capability, under some parameters.

@@ -144,11 +144,15 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     for (const auto& m : table->members) {
       if ((component && m.key == "plugin") || schema.find(m.key)) continue;
       const std::string near = nearest(m.key, names);
+      const auto renamed = std::find_if(schema.params.begin(), schema.params.end(), [&](const auto& p) { return p.former == m.key; });
       std::vector<std::string> notes{names.empty() ? "it has no parameters" : fmt::format("parameters: {}", fmt::join(names, ", "))};
       if (!help.empty()) notes.push_back("help: " + help);
       leave_out(m, owner + " does not declare it",
                 {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
-                 near.empty() ? "unknown key" : fmt::format("did you mean `{}`?", near), notes});
+                 renamed != schema.params.end() ? fmt::format("it is called `{}` now", renamed->name)
+                 : near.empty()                 ? "unknown key"
+                                                : fmt::format("did you mean `{}`?", near),
+                 notes});
     }
   }
   std::map<std::string, Json> keys;

@@ -16,7 +16,7 @@ Initial::~Initial() = default;
 std::optional<Moments> Initial::moments(const Start&) const { return std::nullopt; }
 std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
-std::int64_t DataSet::classes() const { return 0; }
+std::vector<ConditionType> DataSet::conditions() const { return {}; }
 void DataSet::state(State&) {}
 Grey DataSet::grey() const { return {}; }
 Metric::~Metric() = default;
@@ -49,7 +49,10 @@ void Images::params(Params& p) {
   p.gives("items");
 }
 
-std::int64_t Images::classes() const { return labels_.empty() ? 0 : 1 + *std::max_element(labels_.begin(), labels_.end()); }
+std::vector<ConditionType> Images::conditions() const {
+  if (labels_.empty()) return {};
+  return {class_label(1 + *std::max_element(labels_.begin(), labels_.end()))};
+}
 
 void Images::check() const {
   if (range_.size() != 2 || !(range_[0] < range_[1])) throw Error("`range` takes two increasing numbers, such as [-1.0, 1.0]");

@@ -51,12 +51,14 @@ struct Model::Parts {
 struct Model::Context {
   // How networks are evaluated.
   std::int64_t chunk = 0;                   ///< rows of one network evaluation; 0: the batch as it is
+  bool bf16 = false;                        ///< networks with parameters multiply in bfloat16: run.precision
   const std::atomic<bool>* stop = nullptr;  ///< set: evaluations throw Stopped
   CallPlugin call = nullptr;                ///< null: plugins' code runs unnamed
   std::int64_t max_nfe = 0;                 ///< evaluations of a row; 0: unlimited
   // What is evaluated.
   std::vector<Guiding> guides;  ///< in order; each stands before the one before it
   Condition condition;          ///< a row for each sample of the call
+  at::Tensor told;              ///< [B] bool, the rows that networks are told it; the others' is the null. Undefined: all
   Noise* dropout = nullptr;     ///< in training
   /// Sees every evaluation, in the network's name: the search for the first value that is not finite.
   std::function<void(const at::Tensor& x, const Times& t, const at::Tensor& out)> look;

@@ -1,7 +1,11 @@
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 #include <scorelab/error.h>
 
+#include <optional>
+
+#include "condition.h"
 #include "executor.h"
 
 namespace scorelab {
@@ -26,7 +30,29 @@ Condition slice(const Condition& all, std::int64_t begin, std::int64_t rows, std
   return out;
 }
 
-const Condition no_condition;
+/// While it lives, matrix products and convolutions are computed in bfloat16, and what needs the range stays float32 (LibTorch's autocast).
+/// Weights stay float32: each product takes a rounded copy of them.
+class Bfloat16 {
+ public:
+  explicit Bfloat16(at::DeviceType device)
+      : device_(device), enabled_(at::autocast::is_autocast_enabled(device)), dtype_(at::autocast::get_autocast_dtype(device)) {
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, true);
+    at::autocast::increment_nesting();
+  }
+  ~Bfloat16() {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device_, enabled_);
+    at::autocast::set_autocast_dtype(device_, dtype_);
+  }
+  Bfloat16(const Bfloat16&) = delete;
+  Bfloat16& operator=(const Bfloat16&) = delete;
+
+ private:
+  at::DeviceType device_;
+  bool enabled_;
+  at::ScalarType dtype_;
+};
 
 }  // namespace
 
@@ -40,11 +66,27 @@ void Executor::expect_rows(const PerRow& of_rows, std::int64_t rows) {
         fmt::format("the model was asked at {} samples and {} times; give one time for all, or one for each", rows, of_rows.rows()));
 }
 
-void Executor::expect_condition_of(std::int64_t rows) const {
-  for (const auto& [name, value] : context_.condition)
-    if (value.size(0) != rows)
-      throw Error(
-          fmt::format("the model was asked at {} rows, but each of this call's {} samples has its own `{}`", rows, value.size(0), name));
+Condition Executor::condition_of(const at::Tensor& x, bool conditioned) const {
+  const std::int64_t rows = x.size(0);
+  Condition out;
+  for (const auto& type : parts_.network->conditions()) {
+    at::Tensor& own = out[type.name];
+    const auto found = context_.condition.find(type.name);
+    const bool told = conditioned && found != context_.condition.end();
+    if (told && found->second.size(0) != rows)
+      throw Error(fmt::format("the model was asked at {} rows, but each of this call's {} samples has its own `{}`", rows,
+                              found->second.size(0), type.name));
+    if (told && !context_.told.defined()) {
+      own = found->second;
+    } else {
+      own = null_of(type, rows, x.device());
+      std::vector<std::int64_t> of_rows(own.dim(), 1);
+      of_rows[0] = rows;
+      if (told) own = at::where(context_.told.view(of_rows), found->second, own);
+    }
+    if (type.dtype != at::kLong) own = own.to(x.scalar_type());
+  }
+  return out;
 }
 
 Input Executor::input(const at::Tensor& in, const Times& t, const Condition& condition) const {
@@ -64,7 +106,11 @@ at::Tensor Executor::forward_chunk(const at::Tensor& x, const Times& t, const Co
   const at::Tensor in = states_itself ? x : parts_.output.input(*parts_.scheduler, x, t);
   at::Tensor out;
   in_the_networks_name([&] {
+    std::optional<Bfloat16> rounded;
+    if (context_.bf16 && !states_itself) rounded.emplace(x.device().type());
     out = parts_.network->forward(input(in, t, condition));
+    if (rounded && out.defined() && out.scalar_type() == at::kBFloat16) out = out.to(x.scalar_type());
+    rounded.reset();
     auto expected = x.sizes().vec();
     expected[1] *= states_itself ? 1 : parts_.output.parts();
     if (!out.defined() || out.sizes() != at::IntArrayRef(expected))
@@ -78,11 +124,10 @@ at::Tensor Executor::forward_chunk(const at::Tensor& x, const Times& t, const Co
 }
 
 /// The last chunk is padded with copies of its last row: matrix products round differently for other batch sizes.
-at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& active, bool labelled) const {
+at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& active, bool conditioned) const {
   const std::int64_t rows = x.size(0), chunk = context_.chunk;
   expect_rows(t, rows);
-  const Condition& condition = labelled && parts_.network->classes() > 0 ? context_.condition : no_condition;
-  if (&condition != &no_condition) expect_condition_of(rows);
+  const Condition condition = condition_of(x, conditioned);
   if (chunk == 0 || rows == chunk) return forward_chunk(x, t, condition);
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
@@ -106,7 +151,11 @@ Classified Executor::classify(const at::Tensor& x, const Times& t) const {
     for (std::int64_t begin = 0; begin < rows; begin += size) {
       const std::int64_t n = std::min(size, rows - begin);
       const at::Tensor in = slice(x, begin, n, size);
-      const Classified part = parts_.network->classify(input(in, slice(t, begin, n, size), no_condition));
+      std::optional<Bfloat16> rounded;
+      if (context_.bf16) rounded.emplace(x.device().type());
+      Classified part = parts_.network->classify(input(in, slice(t, begin, n, size), {}));
+      if (rounded) part = {part.logits.to(x.scalar_type()), part.features.to(x.scalar_type())};
+      rounded.reset();
       if (part.logits.size(0) != size || part.logits.dim() != 2 || part.features.size(0) != size || part.features.dim() != 2)
         throw Error(c10::str("it returned logits of shape ", part.logits.sizes(), " and features of shape ", part.features.sizes(), " for ",
                              size, " rows; expected [B, classes] and [B, F]"));

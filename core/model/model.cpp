@@ -2,6 +2,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <scorelab/error.h>
+#include <scorelab/own_network.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -40,18 +41,27 @@ Model Model::unguided() const {
 }
 Model Model::unconditional() const {
   Model out = *this;
-  out.labelled_ = false;
+  out.conditioned_ = false;
   return out;
 }
 Model Model::under(const Model& caller) const {
   const Context& outer = *caller.context_;
   auto context = std::make_shared<Context>();
   context->chunk = outer.chunk;
+  context->bf16 = outer.bf16;
   context->stop = outer.stop;
   context->call = outer.call;
   context->condition = outer.condition;
+  context->told = outer.told;
   Model out(parts_, std::move(context), caller.active_, false);
-  out.labelled_ = caller.labelled_;
+  out.conditioned_ = caller.conditioned_;
+  return out;
+}
+Model Model::with_network(std::shared_ptr<Network> network) const {
+  Model out = under(*this);
+  Parts parts = *parts_;
+  parts.network = std::move(network);
+  out.parts_ = std::make_shared<const Parts>(std::move(parts));
   return out;
 }
 const Scheduler& Model::scheduler() const { return *parts_->scheduler; }
@@ -97,7 +107,7 @@ Prediction Model::evaluate_network(const at::Tensor& x, const Times& t) const {
       throw Error(fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen the tolerances or raise the bound",
                               row, c.max_nfe, t[row]));
   }
-  const at::Tensor F = Executor(*parts_, c).forward(x, t, active_, labelled_);
+  const at::Tensor F = Executor(*parts_, c).forward(x, t, active_, conditioned_);
   const Scheduler& q = *parts_->scheduler;
   const auto own = parts_->network->states();
   return own ? Prediction(q, x, t, *own, F, active_) : parts_->output.read(q, x, t, F, active_);
@@ -121,6 +131,18 @@ Classified Model::classify(const at::Tensor& x, const Times& t) {
 
 Model ModelRef::under(const Model& caller) const { return model_->under(caller); }
 Model ModelRef::alone() const { return *model_; }
+Network& ModelRef::network() const { return *model_->parts_->network; }
+
+void OwnNetwork::params(Params& p) {
+  p(name_, network_, "the network that is trained beside the model's");
+  p(name_ + "_from", from_, "a model of the manifest, of the same network, whose weights it starts from; none: first weights of its own");
+  p(name_ + "_lr", lr_, "its learning rate; the rest of Adam is as in the table train").range(1e-12, 100);
+  p(name_ + "_updates", updates_, "its updates in each step, before the model's").range(1, 1000);
+}
+Model OwnNetwork::under(const Model& caller) const {
+  if (!network_) throw Error("`" + name_ + "` is \"none\", and is asked");
+  return caller.with_network(std::static_pointer_cast<Network>(network_.component()));
+}
 
 Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(x, t); }
 

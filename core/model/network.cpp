@@ -12,7 +12,7 @@ Network::~Network() = default;
 Guide::~Guide() = default;
 NamedTensors Network::parameters() { return {}; }
 Classified Network::classify(const Input&) { throw Error("it is no classifier"); }
-std::int64_t Network::classes() const { return 0; }
+std::vector<ConditionType> Network::conditions() const { return {}; }
 std::optional<Quantity> Network::states() const { return {}; }
 
 void Network::initialise(const std::string&, at::Tensor& parameter, Noise& noise) {
@@ -47,18 +47,12 @@ GroupNorm::GroupNorm(Weights& w, const std::string& name, std::int64_t groups, s
     : weight(w.add(name + ".weight", {channels})), bias(w.add(name + ".bias", {channels})), groups(groups) {}
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return at::group_norm(x, groups, weight, bias); }
 
-void expect_labels(const Setting& setting) {
-  if (setting.data && setting.data->classes() == 0)
-    throw Error("it is told labels, but these data have none (of images: is the file of labels there?); set `classes = 0`");
-}
-
 ClassEmbedding::ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes, std::int64_t features)
     : weight(w.add(name + ".weight", {classes + 1, features})) {}
 at::Tensor ClassEmbedding::operator()(const Input& in) const {
   const std::int64_t none = weight.size(0) - 1;
-  const auto label = in.condition.find("label");
-  if (label == in.condition.end()) return weight.narrow(0, none, 1);
-  return weight.index_select(0, label->second.masked_fill(label->second < 0, none));
+  const at::Tensor& label = in.condition.at("label");
+  return weight.index_select(0, label.masked_fill(label < 0, none));
 }
 
 void Hidden::params(Params& p) {

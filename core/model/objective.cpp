@@ -12,6 +12,11 @@ namespace scorelab {
 State::~State() = default;
 Objective::~Objective() = default;
 void Objective::state(State& s) { times.state(s); }
+std::vector<OwnNetwork*> Objective::networks() { return {}; }
+at::Tensor Objective::loss_of(const OwnNetwork& network, TrainRun&, const TrainBatch&) const {
+  throw Error("it trains the network `" + network.name() + "`, and has no loss for it: override loss_of");
+}
+std::optional<double> Objective::average_rate(std::int64_t, std::int64_t) const { return {}; }
 
 TimeLaw TimeLaw::unlearnt() const {
   TimeLaw out = *this;

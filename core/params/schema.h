@@ -36,6 +36,7 @@ struct Param {
   std::vector<std::string> words;
   std::vector<When> whens;
   bool file = false, required = false, reporting = false;
+  std::string former;  ///< an earlier name
 };
 
 struct Ability {

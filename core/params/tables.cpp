@@ -36,9 +36,12 @@ void TrainOptions::params(Params& p) {
   p("warmup", warmup, "steps over which the learning rate rises linearly; step n of them has lr n/warmup").range(0, 1e9);
   p("decay", decay, "share of the steps, at the end, over which the learning rate falls linearly to 0").range(0, 1);
   p("clip", clip, "largest norm of the gradient; 0: no clipping").range(0, 1e9);
-  p("drop_labels", drop_labels, "share of the labels that a conditional network is not told, so that it is the unconditional one too")
-      .range(0, 1);
-  p.gives("unconditional").above("drop_labels", 0);
+  p("drop_condition", drop_condition,
+    "share of the samples whose condition (class label, ..) the network is not told, so that it learns to do without: "
+    "classifier-free guidance")
+      .range(0, 1)
+      .formerly("drop_labels");
+  p.gives("unconditional").above("drop_condition", 0);
   p("from", *from, "a model of the manifest, of the same network, whose weights training starts from; none: the network's first weights");
   p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
   p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
@@ -53,6 +56,7 @@ void TrainOptions::params(Params& p) {
 
 void ModelOptions::params(Params& p) {
   p("ema", ema, "which average of the weights is used; 0: the weights themselves").range(0, 0.9999999);
+  p("seed", seed, "of its training").range(0, 1e9);
 }
 
 void SampleOptions::params(Params& p) {
@@ -69,11 +73,12 @@ void SampleOptions::params(Params& p) {
     "start's first, then those of the sampler in its order")
       .file()
       .when("moments", {"sampled"});
-  p("labels", labels,
-    "what a conditional network is told: data, the labels of as many draws of the data; balanced, sample k is of class k modulo the "
-    "classes; none; or one class for all")
+  p("condition", condition,
+    "what a conditional network is told. data: the conditions of as many draws of the data; none; of class labels also balanced, sample k "
+    "is of class k modulo the classes, or one class for all")
       .one_of({"data", "balanced", "none"})
-      .range(0, 1e6);
+      .range(0, 1e6)
+      .formerly("labels");
   p("trace", trace, "of so many of the first samples the whole path is stored; at most a chunk").range(0, 1e6).reporting();
   p.gives("trace").above("trace", 0);
   p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
@@ -82,7 +87,11 @@ void SampleOptions::params(Params& p) {
 
 void RunOptions::params(Params& p) {
   p("device", device, "auto, cpu, cuda or cuda:i").reporting();
-  p("dtype", dtype, "of samples, weights and the network").one_of({"float32", "float64"});
+  p("precision", precision,
+    "float32 and float64: samples, weights and networks are of this type. bf16: networks multiply in bfloat16; samples, weights and losses "
+    "stay float32. tf32: float32, whose products a GPU rounds to 10 bits")
+      .one_of({"float32", "tf32", "bf16", "float64"})
+      .formerly("dtype");
   p("noise", noise,
     "independent: a step's normals are fresh, and pair runs of equal steps; path: they are increments of Brownian paths, which pair runs "
     "of "

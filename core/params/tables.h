@@ -21,7 +21,7 @@ struct TrainOptions {
   std::int64_t steps = 10000, batch = 128, accumulate = 1, warmup = 0, log_every = 50, evaluate_every = 0, preview_every = 0,
                preview_count = 16, checkpoint_every = 1000;
   std::string optimizer = "adam";
-  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0, drop_labels = 0;
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0, drop_condition = 0;
   bool ema_warmup = true;
   /// Shared by copies, which a reference cannot have.
   std::shared_ptr<ModelRef> from = std::make_shared<ModelRef>();
@@ -31,6 +31,7 @@ struct TrainOptions {
 struct ModelOptions {
   void params(Params& p);
   double ema = 0.999;
+  std::int64_t seed = 0;
 };
 
 /// `sample`.
@@ -39,7 +40,7 @@ struct SampleOptions {
   std::int64_t count = 1000, group = 1, max_nfe = 100000, trace = 0, step = 0;
   double ema = 0.999;
   std::string moments = "sampled", noise;
-  NumberOrWord labels = "data";
+  NumberOrWord condition = "data";
   /// Holds an Initial, a class that the front end does not know.
   struct InitialSlot final : SlotBase {
     InitialSlot() : SlotBase("initial", "prior") {}
@@ -51,7 +52,7 @@ struct SampleOptions {
 /// `run`.
 struct RunOptions {
   void params(Params& p);
-  std::string device = "auto", dtype = "float32", noise = "independent";
+  std::string device = "auto", precision = "float32", noise = "independent";
   NumberOrWord threads = "auto";
   std::int64_t chunk = 256;
 };

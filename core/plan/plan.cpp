@@ -248,10 +248,10 @@ class Planner {
     return add("train", seed, of_model.empty() ? "train" : "train " + of_model, std::move(key), std::move(spec), std::move(parents));
   }
 
-  /// A model of the manifest: trained once, with seed 0. Gives what a host needs to load it, and what stands for it in a key.
+  /// A model of the manifest: trained once, with a seed of its own. Gives what a host needs to load it, and what stands for it in a key.
   std::pair<Json, Json> model(const std::string& name) {
     const Experiment* own = std::exchange(e_, e_->models.at(name).get());
-    const std::string trained = e_->objective.is_null() ? "" : train(0, name);
+    const std::string trained = e_->objective.is_null() ? "" : train(e_->sample["seed"], name);
     if (!trained.empty()) models_[name] = index_.at(trained);
     Json spec = base("model", 0);
     spec["sample"] = e_->sample, spec["trained"] = trained;
@@ -306,7 +306,7 @@ class Planner {
                   std::vector<std::string> parents) {
     name_models(key, spec, parents);
     std::erase(parents, "");
-    key["numerics"] = numerics, key["stage"] = kind, key["seed"] = seed, key["dtype"] = e_->run["dtype"];
+    key["numerics"] = numerics, key["stage"] = kind, key["seed"] = seed, key["dtype"] = e_->run["precision"];
     const std::string hash = sha256(key.dump());
     const auto [it, fresh] = index_.try_emplace(hash, plan_.stages.size());
     if (std::find(indices_.begin(), indices_.end(), it->second) == indices_.end()) indices_.push_back(it->second);

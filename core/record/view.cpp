@@ -126,8 +126,9 @@ void write_samples(hid_t file, const View& v, const View::Source& s) {
   for (const auto& [name, array] : all.beside) {
     const Handle beside = write(group, name, array);
     attribute(beside, "long_name",
-              std::string(name == "label" ? "class that the model was told, -1 for none"
-                                          : "draws of the data that guides observed, in data units"));
+              name == "label"   ? std::string("class that the model was told, -1 for none")
+              : name == "clean" ? std::string("draws of the data that guides observed, in data units")
+                                : fmt::format("the condition `{}` that the model was told", name));
   }
   if (!is_images(all.x.shape)) return;
   write_image(group, "grid", grid_of(all.x));

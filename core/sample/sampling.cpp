@@ -9,6 +9,7 @@
 #include <cmath>
 #include <optional>
 
+#include "model/condition.h"
 #include "model/run_state.h"
 #include "train/data.h"
 
@@ -78,24 +79,29 @@ at::Tensor initial(const Sampling& s, std::int64_t first, std::int64_t rows, con
   return x;
 }
 
-/// Draws of the data, one for each sample of a call, and their labels: what guides observe and what a model may be told.
+/// Draws of the data, one for each sample of a call, and their conditions: what guides observe and what models may be told.
 struct Companions {
   at::Tensor x;
   Condition condition;
 };
 
-at::Tensor labels(const Sampling& s, std::int64_t first, std::int64_t rows, const std::function<const Companions&()>& companions) {
-  const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
-  const std::int64_t named = s.data->classes(), classes = named > 0 ? std::min(s.classes, named) : s.classes;
-  if (const auto* one = std::get_if<double>(&s.options.labels)) {
-    if (*one != std::floor(*one) || *one >= static_cast<double>(classes))
-      throw Error(fmt::format("sample.labels = {}: the classes are 0 to {}", *one, classes - 1));
-    return at::full({rows}, static_cast<std::int64_t>(*one), device);
+/// What the samples of a call are told of one condition.
+at::Tensor told(const Sampling& s, const ConditionType& type, std::int64_t first, std::int64_t rows,
+                const std::function<const Companions&()>& companions) {
+  const auto* one = std::get_if<double>(&s.options.condition);
+  const auto* from = std::get_if<std::string>(&s.options.condition);
+  if (from && *from == "none") return null_of(type, rows, s.tensors.device());
+  const auto given = s.data->conditions();
+  const bool known = std::any_of(given.begin(), given.end(), [&](const ConditionType& g) { return g.name == type.name; });
+  if (type.name == "label") {
+    const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
+    const std::int64_t named = classes_of(given), classes = named > 0 ? std::min(type.classes, named) : type.classes;
+    if (one && (*one != std::floor(*one) || *one >= static_cast<double>(classes)))
+      throw Error(fmt::format("sample.condition = {}: the classes are 0 to {}", *one, classes - 1));
+    if (one) return at::full({rows}, static_cast<std::int64_t>(*one), device);
+    if (*from == "balanced" && s.options.moments != "exact") return at::arange(first, first + rows, device).remainder(classes);
   }
-  const std::string& from = std::get<std::string>(s.options.labels);
-  if (from == "none" || (from == "data" && named == 0)) return at::full({rows}, -1, device);
-  if (from == "balanced" && s.options.moments != "exact") return at::arange(first, first + rows, device).remainder(classes);
-  return companions().condition.at("label");
+  return known ? companions().condition.at(type.name) : null_of(type, rows, s.tensors.device());
 }
 
 /// The samples of a call: the rows are first, first + 1, ..; or all stand for one and the same, of which a probe asks.
@@ -104,14 +110,14 @@ struct Rows {
   bool probes = false;
 };
 
-/// What belongs to the samples of a call: labels, and what guides draw, keep and observe.
+/// What belongs to the samples of a call: conditions, and what guides draw, keep and observe.
 std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context settings, const Rows& rows, const Noise& noise) {
   const auto drawn = std::make_shared<std::optional<Companions>>();
   const std::function<const Companions&()> companions = [&s, rows, drawn]() -> const Companions& {
     if (rows.probes)
       throw Error(
           "sample.moments = \"exact\" is of one sample's result; here each has its own draw of the data: give guides the observed "
-          "`values`, and set sample.labels to one class or \"none\"");
+          "`values`, and set sample.condition to one class or \"none\"");
     if (!*drawn) {
       Noise own(s.seed, s.stream + "/data", rows.first);
       Companions c;
@@ -122,7 +128,7 @@ std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context set
   };
   auto out = std::make_shared<Model::Context>(std::move(settings));
   out->counts.reset(rows.count);
-  if (s.classes > 0) out->condition["label"] = labels(s, rows.first, rows.count, companions);
+  for (const auto& type : s.conditions) out->condition[type.name] = told(s, type, rows.first, rows.count, companions);
   for (std::size_t i = 0; i < out->guides.size(); ++i) {
     out->guides[i].call = std::make_shared<GuideRun::Call>();
     GuideRun::Call& call = *out->guides[i].call;
@@ -234,8 +240,7 @@ Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
     throw Error(c10::str("the space decoded ", x.sizes(), " to ", out.x.sizes(), "; expected finite values, each item of ",
                          at::IntArrayRef(s.data->shape())));
   out.nfe.resize(static_cast<std::size_t>(n));
-  if (const auto label = context->condition.find("label"); label != context->condition.end())
-    out.label = label->second.narrow(0, 0, n).to(at::kCPU).contiguous();
+  for (const auto& [name, value] : context->condition) out.condition[name] = value.narrow(0, 0, n).to(at::kCPU).contiguous();
   for (const auto& g : context->guides)
     if (g.call->observed) out.clean = data_units(g.call->clean());
   return out;

@@ -16,9 +16,8 @@ namespace scorelab {
 /// One sampling: what is needed for any of its calls.
 struct Sampling {
   std::shared_ptr<const Model::Parts> model;
-  Model::Context context;  ///< what each call's begins as: chunk, limit, stop, guides
-  /// The classes that calls may name, of all models of the stage; 0: none is conditional, and samples have no labels.
-  std::int64_t classes = 0;
+  Model::Context context;                 ///< what each call's begins as: chunk, limit, stop, guides
+  std::vector<ConditionType> conditions;  ///< what the models of the stage take together
   std::shared_ptr<Sampler> sampler;
   std::shared_ptr<DataSet> data;
   bool paths = false;  ///< a step's normals are increments of Brownian paths
@@ -38,7 +37,7 @@ struct Sampling {
 struct Sampled {
   at::Tensor x;                   ///< [n, ..] in data units, on the CPU
   std::vector<std::int64_t> nfe;  ///< [n]
-  at::Tensor label = {};          ///< [n], what a conditional model was told; undefined otherwise
+  Condition condition = {};       ///< [n, ..] each, what conditional models were told
   at::Tensor clean = {};          ///< [n, ..] the draws of the data that guides observed, in data units; undefined where none did
 };
 

@@ -7,9 +7,10 @@
 
 namespace scorelab {
 
-Arena::Arena(Network& network, std::uint64_t seed) {
+Arena::Arena(Network& network, std::uint64_t seed, const std::string& stream) {
   const c10::AutoGradMode no_grad(false);
-  NamedTensors parameters = network.parameters();
+  NamedTensors& parameters = parameters_;
+  parameters = network.parameters();
   if (parameters.empty()) throw Error("the network has no parameters to train");
   constexpr std::int64_t alignment = 16;  // elements: matrix kernels are faster on whole cache lines
   std::int64_t total = 0;
@@ -25,10 +26,14 @@ Arena::Arena(Network& network, std::uint64_t seed) {
     auto& [name, p] = parameters[i];
     value_views[i].second.copy_(p);
     p.set_data(value_views[i].second);
-    Noise noise(seed, "initialise/" + name);
+    Noise noise(seed, stream + name);
     network.initialise(name, p, noise);
     p.mutable_grad() = gradient_views[i].second;
   }
+}
+
+void Arena::require_gradients(bool wanted) {
+  for (auto& [name, parameter] : parameters_) parameter.requires_grad_(wanted);
 }
 
 std::int64_t Arena::count() const {

@@ -9,11 +9,15 @@ namespace scorelab {
 /// A network's parameters as views of one flat tensor, so that the optimiser, averages, clipping and checkpoints are each one operation.
 class Arena {
  public:
-  /// Takes over the storage of the parameters and gives each a gradient; first values by Network::initialise, from (seed, name).
-  Arena(Network& network, std::uint64_t seed);
+  /// Takes over the storage of the parameters and gives each a gradient; first values by Network::initialise, each from the stream
+  /// `stream` and its name.
+  Arena(Network& network, std::uint64_t seed, const std::string& stream = "initialise/");
   Arena(const Arena&) = delete;
+  Arena(Arena&&) = default;
 
   at::Tensor values, gradients;
+  /// Whether losses send gradients to the parameters.
+  void require_gradients(bool wanted);
   /// The number of parameters.
   std::int64_t count() const;
   /// The named views of any tensor laid out as `values` is.
@@ -28,6 +32,7 @@ class Arena {
     std::int64_t offset, count;
   };
   std::vector<Place> places_;
+  NamedTensors parameters_;
 };
 
 }  // namespace scorelab

@@ -20,7 +20,19 @@ at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows,
   }
   Noise own = noise.stream("data");
   const at::Tensor x = data.get(index, own, condition);
-  for (auto& [name, value] : condition) value = value.to(options.device());
+  for (const auto& type : data.conditions()) {
+    at::Tensor& given = condition[type.name];
+    std::vector<std::int64_t> shape{rows};
+    shape.insert(shape.end(), type.shape.begin(), type.shape.end());
+    const bool fits = given.defined() && given.sizes() == at::IntArrayRef(shape) &&
+                      (type.dtype == at::kLong ? given.scalar_type() == at::kLong : given.is_floating_point());
+    if (!fits)
+      throw Error(c10::str("the data set gave the condition `", type.name, "` as ", given.defined() ? given.sizes() : at::IntArrayRef(),
+                           " of ", given.defined() ? c10::str(given.scalar_type()) : "nothing", "; it says ", at::IntArrayRef(shape),
+                           " of ", type.dtype == at::kLong ? "int64" : "floats"));
+    given = type.dtype == at::kLong ? given.to(options.device()) : given.to(options);
+  }
+  if (condition.size() != data.conditions().size()) throw Error("the data set gave a condition that its conditions() does not name");
   Noise encoding = noise.stream("encode");
   const at::Tensor z = space.encode(x, &encoding);
   if (z.dim() == 0 || z.size(0) != rows || z.sizes().slice(1) != at::IntArrayRef(space.shape()))

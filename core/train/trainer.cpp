@@ -19,24 +19,51 @@ TrainPort::~TrainPort() = default;
 Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context, std::shared_ptr<DataSet> data,
                  std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
                  at::TensorOptions tensors, const std::atomic<bool>& stop)
-    : arena(*model->network, seed),
-      model_(std::move(model)),
+    : model_(std::move(model)),
       context_(std::move(context)),
       data_(std::move(data)),
       objective_(std::move(objective)),
       options_(std::move(options)),
       seed_(seed),
       tensors_(tensors),
-      stop_(stop) {
-  moment1_ = at::zeros_like(arena.values);
-  moment2_ = at::zeros_like(arena.values);
-  for (const double rate : ema) averages_[rate] = arena.values.clone();
+      stop_(stop),
+      model_learner_(*model_->network, seed) {
+  for (const double rate : ema) averages_[rate] = arena().values.clone();
+  for (const OwnNetwork* own : objective_->networks()) {
+    if (!*own) continue;
+    own_.push_back(std::make_unique<Learner>(*own->network(), seed, own));
+    Arena& its = own_.back()->arena;
+    if (own->from()) its.fill(its.values, own->from().network().parameters());
+  }
+}
+
+Learner::Learner(Network& network, std::uint64_t seed, const OwnNetwork* own)
+    : arena(network, seed, own ? own->name() + "/initialise/" : "initialise/"),
+      moment1(at::zeros_like(arena.values)),
+      moment2(at::zeros_like(arena.values)),
+      own(own) {}
+
+void Learner::state(TrainState& s, const std::string& prefix) {
+  s.parameters(prefix + "parameters", arena, arena.values);
+  s.parameters(prefix + "optimizer/exp_avg", arena, moment1);
+  s.parameters(prefix + "optimizer/exp_avg_sq", arena, moment2);
+  if (own) s.number("loss_since_last_row of " + own->name(), loss_sum);
+}
+
+void Trainer::average_in(std::shared_ptr<Network> network) {
+  const c10::AutoGradMode no_grad(false);
+  average_network_ = std::move(network);
+  average_.emplace(*average_network_, seed_);
+  average_->values.copy_(arena().values);
+  average_->require_gradients(false);
 }
 
 void Trainer::start_from(const NamedTensors& weights) {
-  arena.fill(arena.values, weights);
+  Arena& own = model_learner_.arena;
+  own.fill(own.values, weights);
   const c10::AutoGradMode no_grad(false);
-  for (auto& [rate, average] : averages_) average.copy_(arena.values);
+  for (auto& [rate, average] : averages_) average.copy_(own.values);
+  if (average_) average_->values.copy_(own.values);
 }
 
 namespace {
@@ -60,15 +87,12 @@ Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t rows, const
   Noise noise(seed_, stream);
   Draws out;
   TrainBatch& b = out.batch;
-  b.x0 = draw_data(*data_, *model_->space, rows, noise, tensors_, out.condition);
-  const auto label = out.condition.find("label");
-  if (label != out.condition.end()) b.label = label->second;
+  b.x0 = draw_data(*data_, *model_->space, rows, noise, tensors_, b.condition);
   const bool check = aim == Aim::search;
   if (check) expect_finite(b.x0, "the data");
-  if (aim != Aim::evaluation && options_.drop_labels > 0 && label != out.condition.end()) {
-    Noise labels = noise.stream("labels");
-    const at::Tensor u = labels.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1);
-    label->second = label->second.masked_fill(u < options_.drop_labels, -1);
+  if (aim != Aim::evaluation && options_.drop_condition > 0) {
+    Noise drops = noise.stream("labels");
+    out.told = drops.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1) >= options_.drop_condition;
   }
   Noise times = noise.stream("times"), eps = noise.stream("eps");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
@@ -84,13 +108,15 @@ Trainer::Draws Trainer::Draws::part(std::int64_t first, std::int64_t rows) const
   const auto of = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, first, rows) : x; };
   Draws out;
   const TrainBatch& b = batch;
-  out.batch = {of(b.x0), of(b.eps), of(b.x), part_of(b.t, first, rows), part_of(b.importance, first, rows), of(b.label)};
-  for (const auto& [name, value] : condition) out.condition[name] = of(value);
+  out.batch = {of(b.x0), of(b.eps), of(b.x), part_of(b.t, first, rows), part_of(b.importance, first, rows)};
+  for (const auto& [name, value] : b.condition) out.batch.condition[name] = of(value);
+  out.told = of(told);
   out.first = first;
   return out;
 }
 
-at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, Counts* counts) {
+at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, const OwnNetwork* network,
+                            Counts* counts) {
   const bool check = aim == Aim::search;
   const Scheduler& q = *model_->scheduler;
   const TrainBatch& b = draws.batch;
@@ -98,18 +124,28 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   Noise noise(seed_, stream, draws.first);
   Noise own = noise.stream("objective"), dropout = noise.stream("dropout");
   const auto context = std::make_shared<Model::Context>(context_);
-  context->condition = draws.condition;
+  context->condition = b.condition;
+  context->told = draws.told;
   if (aim != Aim::evaluation) context->dropout = &dropout;
   if (check) context->look = [](const at::Tensor&, const Times&, const at::Tensor& out) { expect_finite(out, "the network's output"); };
   Model model(model_, context);
   TrainRun run{model, q, own, n, options_.steps};
-  at::Tensor loss = objective_->loss(run, b);
+  std::optional<Model> average;
+  if (average_network_) run.average = &average.emplace(model.with_network(average_network_));
+  at::Tensor loss = network ? objective_->loss_of(*network, run, b) : objective_->loss(run, b);
   if (counts) *counts = context->counts;
-  if (loss.sizes() != at::IntArrayRef({rows}))
-    throw Error(c10::str("the objective returned a loss of shape ", loss.sizes(), "; expected one number a sample, [", rows, "]"));
+  const bool weighted = !b.importance.shared() || b.importance.one() != 1;
+  if (loss.defined() && loss.dim() == 0 && (weighted || objective_->times.learns() || options_.accumulate > 1))
+    throw Error(
+        "the objective returned one number for the batch, and each sample's own is asked for by train.accumulate or the law of `times`; "
+        "set accumulate = 1 and times = \"uniform\"");
+  if (!loss.defined() || (loss.dim() != 0 && loss.sizes() != at::IntArrayRef({rows})))
+    throw Error(c10::str("the objective returned a loss of shape ", loss.defined() ? loss.sizes() : at::IntArrayRef(),
+                         "; expected one number a sample, [", rows, "], or one for the batch, []"));
   if (check) expect_finite(loss, "the loss");
-  if (objective_->times.learns()) seen_.emplace_back(b.t, loss.detach());
-  if (!b.importance.shared() || b.importance.one() != 1) loss = loss * b.importance.vector(rows, loss.options().requires_grad(false));
+  if (loss.dim() == 0) return loss;
+  if (objective_->times.learns() && !network) seen_.emplace_back(b.t, loss.detach());
+  if (weighted) loss = loss * b.importance.vector(rows, loss.options().requires_grad(false));
   return loss.mean();
 }
 
@@ -126,19 +162,22 @@ double Trainer::learning_rate(std::int64_t n) const {
   return left < falling ? lr * (left + 1) / (falling + 1) : lr;
 }
 
-void Trainer::adam(double lr, std::int64_t n) {
-  std::vector<at::Tensor> p{arena.values}, g{arena.gradients}, m{moment1_}, v{moment2_}, none,
-      steps{at::full({}, static_cast<double>(n), tensors_.dtype(at::kFloat))};
+void Trainer::adam(Learner& learner, double lr, std::int64_t count) const {
+  std::vector<at::Tensor> p{learner.arena.values}, g{learner.arena.gradients}, m{learner.moment1}, v{learner.moment2}, none,
+      steps{at::full({}, static_cast<double>(count), tensors_.dtype(at::kFloat))};
   if (options_.optimizer == "adamw")
     at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false);
   else
     at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false);
 }
 
-double Trainer::gradient(std::int64_t n, Aim aim, Counts* counts) {
-  const std::string stream = fmt::format("train#{}", n);
+double Trainer::gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts) {
+  if (!own_.empty()) {
+    model_learner_.arena.require_gradients(&learner == &model_learner_);
+    for (const auto& other : own_) other->arena.require_gradients(other.get() == &learner);
+  }
   const Draws all = draw(stream, options_.batch, objective_->times, aim);
-  arena.gradients.zero_();
+  learner.arena.gradients.zero_();
   seen_.clear();
   double sum = 0;
   for (std::int64_t k = 0; k < options_.accumulate; ++k) {
@@ -146,7 +185,7 @@ double Trainer::gradient(std::int64_t n, Aim aim, Counts* counts) {
     const double share = static_cast<double>(rows) / static_cast<double>(options_.batch);
     const c10::AutoGradMode grad(true);
     Counts of_part;
-    const at::Tensor loss = loss_of(options_.accumulate == 1 ? all : all.part(first, rows), stream, n, aim, &of_part);
+    const at::Tensor loss = loss_of(options_.accumulate == 1 ? all : all.part(first, rows), stream, n, aim, learner.own, &of_part);
     (options_.accumulate == 1 ? loss : loss * share).backward();
     sum += share * loss.item<double>();
     if (counts)
@@ -157,19 +196,32 @@ double Trainer::gradient(std::int64_t n, Aim aim, Counts* counts) {
   return sum;
 }
 
+Trainer::Learnt Trainer::learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts) {
+  const double value = gradient(learner, stream, n, Aim::training, counts), norm = learner.arena.gradients.norm().item<double>();
+  if (!std::isfinite(value) || !std::isfinite(norm)) diverged(learner, stream, n, value, norm);
+  if (options_.clip > 0 && norm > options_.clip) learner.arena.gradients.mul_(options_.clip / norm);
+  return {value, norm};
+}
+
 void Trainer::update(std::int64_t n) {
+  for (const auto& own : own_)
+    for (std::int64_t k = 0; k < own->own->updates(); ++k) {
+      const std::string stream = fmt::format("train#{}/{}#{}", n, own->own->name(), k);
+      own->loss_sum += learn(*own, stream, n, nullptr).loss / static_cast<double>(own->own->updates());
+      adam(*own, own->own->lr(), (n - 1) * own->own->updates() + k + 1);
+    }
   Counts c;
-  const double value = gradient(n, Aim::training, &c), norm = arena.gradients.norm().item<double>();
-  if (!std::isfinite(value) || !std::isfinite(norm)) diverged(n, value, norm);
-  if (options_.clip > 0 && norm > options_.clip) arena.gradients.mul_(options_.clip / norm);
+  const auto [value, norm] = learn(model_learner_, fmt::format("train#{}", n), n, &c);
   for (const auto& [t, loss] : seen_) {
     const at::Tensor losses = loss.to(at::kCPU, at::kDouble).contiguous();
     objective_->times.learn(*model_->scheduler, t, {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
   }
-  adam(learning_rate(n), n);
+  adam(model_learner_, learning_rate(n), n);
+  const at::Tensor& values = arena().values;
+  if (average_) average_->values.lerp_(values, 1 - objective_->average_rate(n, options_.steps).value());
   for (auto& [rate, average] : averages_) {
     const double decay = options_.ema_warmup ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n)) : rate;
-    average.lerp_(arena.values, 1 - decay);
+    average.lerp_(values, 1 - decay);
   }
   loss_sum_ += value, norm_sum_ += norm, ++rows_since_;
   if (n == 1) losses_.first = value;
@@ -180,31 +232,32 @@ void Trainer::update(std::int64_t n) {
 }
 
 /// The bad step again, with a look at every tensor on the way. The weights are still those before it.
-void Trainer::diverged(std::int64_t n, double loss, double norm) {
+void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t n, double loss, double norm) {
   std::string where = "the gradient";
   try {
-    gradient(n, Aim::search, nullptr);
-    for (const auto& [name, g] : arena.views(arena.gradients))
+    gradient(learner, stream, n, Aim::search, nullptr);
+    for (const auto& [name, g] : learner.arena.views(learner.arena.gradients))
       if (!g.isfinite().all().item<bool>()) where = "the gradient of " + name;
     where = "the first tensor that is not finite is " + where;
   } catch (const Error& e) {
     where = e.what();
   }
-  throw Error(
-      fmt::format("training diverged at step {}: loss {}, norm of the gradient {}; {}. Lower train.lr, or set train.clip or train.warmup",
-                  n, loss, norm, where));
+  throw Error(fmt::format("training{} diverged at step {}: loss {}, norm of the gradient {}; {}. Lower {}, or set train.clip{}",
+                          learner.own ? fmt::format(" of `{}`", learner.own->name()) : "", n, loss, norm, where,
+                          learner.own ? learner.own->name() + "_lr" : "train.lr", learner.own ? "" : " or train.warmup"));
 }
 
 void Trainer::with_weights(const at::Tensor& weights, const std::function<void()>& body) {
-  const at::Tensor own = arena.values.clone();
-  arena.values.copy_(weights);
+  at::Tensor& values = model_learner_.arena.values;
+  const at::Tensor own = values.clone();
+  values.copy_(weights);
   try {
     body();
   } catch (...) {
-    arena.values.copy_(own);
+    values.copy_(own);
     throw;
   }
-  arena.values.copy_(own);
+  values.copy_(own);
 }
 
 void Trainer::evaluate(TrainPort& port, std::int64_t n) {
@@ -224,7 +277,9 @@ void Trainer::evaluate(TrainPort& port, std::int64_t n) {
 
 void Trainer::log(TrainPort& port, std::int64_t n) {
   const auto count = static_cast<double>(rows_since_);
-  port.row("train", n, {{"loss", loss_sum_ / count}, {"grad_norm", norm_sum_ / count}, {"lr", learning_rate(n)}});
+  TrainPort::Values values{{"loss", loss_sum_ / count}, {"grad_norm", norm_sum_ / count}, {"lr", learning_rate(n)}};
+  for (const auto& own : own_) values.emplace_back("loss_" + own->own->name(), std::exchange(own->loss_sum, 0) / count);
+  port.row("train", n, values);
   port.progress(n, loss_sum_ / count);
   loss_sum_ = norm_sum_ = 0, rows_since_ = 0;
 }
@@ -235,7 +290,7 @@ void Trainer::report(TrainPort& port) {
   reports_owed_ = true;  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
   if (due(options_.evaluate_every)) evaluate(port, step);
   if (due(options_.preview_every))
-    with_weights(averages_.empty() ? arena.values.clone() : averages_.rbegin()->second, [&] { port.preview(step); });
+    with_weights(averages_.empty() ? arena().values.clone() : averages_.rbegin()->second, [&] { port.preview(step); });
   reports_owed_ = false;
 }
 
@@ -283,10 +338,10 @@ class Named final : public State {
 }  // namespace
 
 void Trainer::state(TrainState& s) {
-  s.parameters("parameters", arena.values);
-  s.parameters("optimizer/exp_avg", moment1_);
-  s.parameters("optimizer/exp_avg_sq", moment2_);
-  for (auto& [rate, average] : averages_) s.parameters(fmt::format("ema/{}", rate), average);
+  model_learner_.state(s, "");
+  for (const auto& own : own_) own->state(s, "objective/" + own->own->name() + "/");
+  if (average_) s.parameters("objective/average", *average_, average_->values);
+  for (auto& [rate, average] : averages_) s.parameters(fmt::format("ema/{}", rate), arena(), average);
   Named of_objective(s, "objective."), of_data(s, "dataset.");
   objective_->state(of_objective);
   data_->state(of_data);
@@ -307,7 +362,7 @@ namespace {
 /// Keeps a copy of the state, or gives it back.
 class Copy final : public TrainState {
  public:
-  void parameters(const std::string& group, at::Tensor& flat) override {
+  void parameters(const std::string& group, const Arena&, at::Tensor& flat) override {
     if (back) return void(flat.copy_(tensors_.at(group)));
     tensors_[group] = flat.clone();
   }

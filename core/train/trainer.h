@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -33,8 +34,19 @@ class TrainPort {
 /// Goes through the state of a training: everything that its next step depends on, each part once and by name.
 class TrainState : public State {
  public:
-  /// A tensor laid out as the arena's values: the network's parameters, what the optimiser keeps of each, an average.
-  virtual void parameters(const std::string& group, at::Tensor& flat) = 0;
+  /// A tensor laid out as the arena's values: a network's parameters, what the optimiser keeps of each, an average.
+  virtual void parameters(const std::string& group, const Arena& arena, at::Tensor& flat) = 0;
+};
+
+/// A network in training, and what Adam keeps of its parameters.
+struct Learner {
+  Learner(Network& network, std::uint64_t seed, const OwnNetwork* own = nullptr);
+  void state(TrainState& s, const std::string& prefix);
+
+  Arena arena;
+  at::Tensor moment1, moment2;
+  const OwnNetwork* own;  ///< the objective's; null for the model's network
+  double loss_sum = 0;    ///< since the last row of `train`
 };
 
 /// One training: its state, and the loop.
@@ -45,6 +57,8 @@ class Trainer {
           std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
           at::TensorOptions tensors, const std::atomic<bool>& stop);
 
+  /// Keeps the average that the objective learns from in `network`, prepared like the model's.
+  void average_in(std::shared_ptr<Network> network);
   /// Starts from these weights in place of the network's first ones. Throws Error for a name or shape that does not fit.
   void start_from(const NamedTensors& weights);
   /// From the present step to the last; checkpoints on the way, when asked to stop (then throws Stopped) and at the end.
@@ -57,7 +71,7 @@ class Trainer {
   void state(TrainState& s);
 
   std::int64_t step = 0;
-  Arena arena;
+  const Arena& arena() const { return model_learner_.arena; }
   /// What a training says of its losses when it has ended.
   struct Losses {
     double first = std::numeric_limits<double>::quiet_NaN();  ///< before the first update
@@ -76,24 +90,31 @@ class Trainer {
  private:
   bool due(std::int64_t every) const;
   void report(TrainPort& port);
-  /// What a loss is for: to learn by; to find the first value that is not finite; to report, with all labels and without dropout.
+  /// What a loss is for: to learn by; to find the first value that is not finite; to report, with all conditions and without dropout.
   enum class Aim { training, search, evaluation };
   /// What is drawn for one batch.
   struct Draws {
     TrainBatch batch;
-    Condition condition;     ///< what the network is told: with labels dropped
+    at::Tensor told;         ///< [B], of rows whose condition was not dropped; undefined: all
     std::int64_t first = 0;  ///< of its rows in the whole batch
     Draws part(std::int64_t first, std::int64_t rows) const;
   };
   Draws draw(const std::string& stream, std::int64_t rows, const TimeLaw& times, Aim aim) const;
   /// The mean loss of a batch, or of a part of it. `counts`: what it took, where that is asked for.
-  at::Tensor loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, Counts* counts = nullptr);
-  /// The mean loss of step n; puts its gradient into the arena, summed over train.accumulate parts of the batch.
-  double gradient(std::int64_t n, Aim aim, Counts* counts);
+  at::Tensor loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, const OwnNetwork* own = nullptr,
+                     Counts* counts = nullptr);
+  /// The mean loss that a network learns by; puts its gradient into the arena, summed over train.accumulate parts of the batch.
+  double gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts);
+  /// The gradient that a network is updated by, clipped: its loss, and its norm before that.
+  struct Learnt {
+    double loss, norm;
+  };
+  Learnt learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts);
   void update(std::int64_t n);
-  void adam(double lr, std::int64_t n);
+  /// `count`: of this network's updates, from 1.
+  void adam(Learner& learner, double lr, std::int64_t count) const;
   double learning_rate(std::int64_t n) const;
-  [[noreturn]] void diverged(std::int64_t n, double loss, double norm);
+  [[noreturn]] void diverged(Learner& learner, const std::string& stream, std::int64_t n, double loss, double norm);
   void log(TrainPort& port, std::int64_t n);
   void evaluate(TrainPort& port, std::int64_t n);
   void with_weights(const at::Tensor& weights, const std::function<void()>& body);
@@ -106,7 +127,10 @@ class Trainer {
   std::uint64_t seed_;
   at::TensorOptions tensors_;
   const std::atomic<bool>& stop_;
-  at::Tensor moment1_, moment2_;
+  Learner model_learner_;
+  std::vector<std::unique_ptr<Learner>> own_;  // the objective's networks
+  std::shared_ptr<Network> average_network_;   // null where the objective needs none
+  std::optional<Arena> average_;
   std::map<double, at::Tensor> averages_;
   double loss_sum_ = 0, norm_sum_ = 0;  // since the last row of `train`
   std::int64_t rows_since_ = 0;

@@ -38,7 +38,7 @@ class GaussianMixture final : public DataSet {
     if (means_.empty() && modes_ > 1 && dim_ < 2) throw Error("a ring of modes needs `dim` of at least 2");
   }
   std::int64_t size() const override { return 0; }
-  std::int64_t classes() const override { return static_cast<std::int64_t>(components()); }
+  std::vector<ConditionType> conditions() const override { return {class_label(static_cast<std::int64_t>(components()))}; }
   std::vector<std::int64_t> shape() const override { return {dimension()}; }
 
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override {

@@ -11,11 +11,11 @@ using namespace scorelab;
 class ClassifierFree final : public Guide {
  public:
   void params(Params& p) override {
-    p("scale", scale_, "0: the model without labels; 1: with labels; beyond: away from the one without").range(0, 1000);
+    p("scale", scale_, "0: the model without the condition; 1: with it; beyond: away from the one without").range(0, 1000);
     p("interval", interval_, "noise levels sigma/alpha between which it guides, above the first and up to the second; elsewhere scale is 1")
         .range(0, everywhere);
-    p.needs("conditional", "it compares what the network says with and without labels");
-    p.needs("unconditional", "it asks without labels, which a network learns where some are dropped: train.drop_labels");
+    p.needs("conditional", "it compares what the network says with and without the condition");
+    p.needs("unconditional", "it asks without the condition, which a network learns where some are dropped: train.drop_condition");
   }
   void check() const override {
     if (interval_.size() != 2 || !(interval_[0] < interval_[1])) throw Error("`interval` takes two increasing numbers, such as [0.3, 5.0]");

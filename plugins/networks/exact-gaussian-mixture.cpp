@@ -26,16 +26,18 @@ class ExactGaussianMixture final : public Network {
   }
   at::Tensor forward(const Input& in) override {
     at::Tensor out = answer(law_, in);
-    const auto label = in.condition.find("label");
-    if (!labels_ || label == in.condition.end()) return out;
+    if (!labels_) return out;
+    const at::Tensor& label = in.condition.at("label");
     std::vector<std::int64_t> column(in.x.dim(), 1);
     column[0] = in.x.size(0);
-    for (std::int64_t k = 0; k < classes(); ++k)
-      if (const at::Tensor here = label->second == k; here.any().item<bool>())
-        out = at::where(here.view(column), answer(component(k), in), out);
+    for (std::int64_t k = 0; k < law_.weights.size(0); ++k)
+      if (const at::Tensor here = label == k; here.any().item<bool>()) out = at::where(here.view(column), answer(component(k), in), out);
     return out;
   }
-  std::int64_t classes() const override { return labels_ ? law_.weights.size(0) : 0; }
+  std::vector<ConditionType> conditions() const override {
+    if (!labels_) return {};
+    return {class_label(law_.weights.size(0))};
+  }
   std::optional<Quantity> states() const override { return states_; }
 
  private:

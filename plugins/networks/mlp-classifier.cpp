@@ -18,7 +18,7 @@ class MlpClassifier final : public Network {
   }
   void check() const override { hidden_.check(); }
   void prepare(const Setting& setting) override {
-    classes_ = setting.data->classes();
+    classes_ = classes_of(setting.data->conditions());
     if (classes_ < 2) throw Error("the data set names " + std::to_string(classes_) + " classes; a classifier needs two");
     nn::Weights w(setting.options);
     hidden_.prepare(w, c10::multiply_integers(setting.shape));

@@ -18,7 +18,6 @@ class Mlp final : public Network {
   void check() const override { hidden_.check(); }
   void prepare(const Setting& setting) override {
     const std::int64_t dim = c10::multiply_integers(setting.shape);
-    if (classes_ > 0) nn::expect_labels(setting);
     nn::Weights w(setting.options);
     hidden_.prepare(w, dim);
     out_ = nn::Linear(w, "out", hidden_.width(), setting.parts * dim);
@@ -27,7 +26,10 @@ class Mlp final : public Network {
     parts_ = setting.parts;
   }
   NamedTensors parameters() override { return parameters_; }
-  std::int64_t classes() const override { return classes_; }
+  std::vector<ConditionType> conditions() const override {
+    if (classes_ == 0) return {};
+    return {class_label(classes_)};
+  }
   at::Tensor forward(const Input& in) override {
     auto shape = in.x.sizes().vec();
     shape[1] *= parts_;

@@ -92,11 +92,13 @@ class UNet final : public Network {
         throw Error("`attention` names " + std::to_string(at) + ", a resolution that never occurs: images of " + size + " have " + sides +
                     " pixels a side here; name one of these");
     }
-    if (classes_ > 0) nn::expect_labels(setting);
     build(setting.options, shape[0], setting.parts * shape[0], shape[1]);
   }
   NamedTensors parameters() override { return parameters_; }
-  std::int64_t classes() const override { return classes_; }
+  std::vector<ConditionType> conditions() const override {
+    if (classes_ == 0) return {};
+    return {class_label(classes_)};
+  }
   at::Tensor forward(const Input& in) override {
     at::Tensor time = time2_(at::silu(time1_(nn::time_embedding(in.time, channels_))));
     if (classes_ > 0) time = time + class_(in);

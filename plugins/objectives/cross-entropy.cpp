@@ -19,12 +19,12 @@ class CrossEntropy final : public Objective {
     p.needs("labels", "it teaches the labels of the data");
   }
   void prepare(const Setting& setting) override {
-    if (setting.data && setting.data->classes() == 0)
+    if (setting.data && classes_of(setting.data->conditions()) == 0)
       throw Error("it teaches labels, but these data have none (of images: is the file of labels there?)");
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
     const Classified said = noise_ ? run.model.classify(b.x, b.t) : run.model.classify(b.x0, run.scheduler.t_min());
-    return -said.logits.log_softmax(1).gather(1, b.label.unsqueeze(1)).squeeze(1);
+    return -said.logits.log_softmax(1).gather(1, b.condition.at("label").unsqueeze(1)).squeeze(1);
   }
 
  private:

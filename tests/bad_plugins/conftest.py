@@ -65,7 +65,7 @@ def run(tmp_path, scorelab):
         quoted = json.dumps([str(f) for f in folders])
         (tmp_path / "tiny.toml").write_text(
             f'name = "{name}"\nplugins = {quoted}\ndataset = {{ plugin = "gaussian", dim = 2 }}\nscheduler = "vp"\n'
-            f'network = "{network}"\nsampler = {sampler}\nsample = {{ count = 4 }}\nrun = {{ chunk = 4, dtype = "float64" }}\n'
+            f'network = "{network}"\nsampler = {sampler}\nsample = {{ count = 4 }}\nrun = {{ chunk = 4, precision = "float64" }}\n'
         )
         if check_only:
             return scorelab("check", "tiny.toml", **options)

@@ -11,9 +11,9 @@ dataset   = { plugin = "gaussian-mixture", modes = 4, separation = 2.0, std = [0
 scheduler = "vp"
 network   = { plugin = "mlp", width = 64, classes = 4 }
 objective = "denoising-score-matching"
-train     = { steps = 1500, lr = 2e-3, drop_labels = 0.2 }
+train     = { steps = 1500, lr = 2e-3, drop_condition = 0.2 }
 sampler   = { plugin = "ddim", steps = 25 }
-sample    = { count = 402, labels = "balanced" }
+sample    = { count = 402, condition = "balanced" }
 run       = { chunk = 100 }
 """
 GAUSSIAN = """\
@@ -24,7 +24,7 @@ scheduler = "vp"
 network   = "exact-gaussian"
 sampler   = { plugin = "ancestral", steps = 40 }
 sample    = { count = 300 }
-run       = { chunk = 128, dtype = "float64" }
+run       = { chunk = 128, precision = "float64" }
 """
 
 
@@ -48,13 +48,13 @@ def test_a_conditional_network_learns_its_classes_and_the_whole(classes):
     told = samples(classes)
     assert told["label"].dtype == np.int64 and (told["label"] == np.arange(402) % 4).all()
     assert (modes(told["x"]) == told["label"]).mean() > 0.98
-    one = samples(classes, "sample.labels=2")
+    one = samples(classes, "sample.condition=2")
     assert (one["label"] == 2).all() and (modes(one["x"]) == 2).mean() > 0.98
-    bare = samples(classes, "sample.labels=none")
+    bare = samples(classes, "sample.condition=none")
     assert (bare["label"] == -1).all()
     share = np.bincount(modes(bare["x"]), minlength=4) / 402
     assert (share > 0.1).all() and (share < 0.45).all()  # all four
-    drawn = samples(classes, "sample.labels=data")
+    drawn = samples(classes, "sample.condition=data")
     assert (modes(drawn["x"]) == drawn["label"]).mean() > 0.98 and len(set(drawn["label"])) == 4
 
 
@@ -69,27 +69,27 @@ def test_guidance_costs_an_evaluation_more_and_narrows_a_class(classes):
         return np.linalg.norm(of["x"], axis=1).mean()
     assert outwards(more) > outwards(told) + 0.05
     away = samples(classes, "guides=[{ plugin = \"classifier-free\", scale = 0.0 }]")
-    bare = samples(classes, "sample.labels=none")
+    bare = samples(classes, "sample.condition=none")
     assert (away["x"] == bare["x"]).all() and (away["nfe"] == 25).all()
 
 
 def test_dropping_labels_is_another_training_and_labels_another_sampling(classes, tmp_path):
     classes.run()
     first = classes.stages()
-    classes.run("-s", "sample.labels=data")
+    classes.run("-s", "sample.condition=data")
     assert classes.stages()["train"] == first["train"] and classes.stages()["sample"] != first["sample"]
     lab = classes.copy(tmp_path / "copy")
-    lab.run("-s", "train.drop_labels=0.0", "-s", "train.steps=20", "-s", "sample.count=4")
+    lab.run("-s", "train.drop_condition=0.0", "-s", "train.steps=20", "-s", "sample.count=4")
     dropped = lab.stages()["train"]
-    lab.run("-s", "train.drop_labels=0.5", "-s", "train.steps=20", "-s", "sample.count=4")
+    lab.run("-s", "train.drop_condition=0.5", "-s", "train.steps=20", "-s", "sample.count=4")
     assert lab.stages()["train"] != dropped
 
 
 def test_too_few_classes_are_refused(tmp_path):
     done = Lab(tmp_path / "lab", CLASSES.replace("classes = 4 }", "classes = 3 }")).run(code=2)
-    assert "network `mlp` cannot be used here" in done.stderr and "it knows 3 classes, and the data set has 4; raise `classes`" in done.stderr
-    done = Lab(tmp_path / "other", CLASSES).run("-s", "train.steps=5", "-s", "sample.labels=4", code=2)
-    assert "`labels` is beyond the network's 4 classes" in done.stderr
+    assert "network `mlp` cannot be used here" in done.stderr and "it knows 3 classes of `label`, and the data set has 4; raise `classes`" in done.stderr
+    done = Lab(tmp_path / "other", CLASSES).run("-s", "train.steps=5", "-s", "sample.condition=4", code=2)
+    assert "`condition` is beyond the network's 4 classes" in done.stderr
 
 
 @pytest.mark.parametrize("method", ["replacement", "score-sde"])

@@ -162,7 +162,7 @@ def test_the_configuration_is_typed(done):
         "dataset.plugin": "gaussian-mixture", "dataset.modes": 4, "dataset.separation": 1.0, "network.plugin": "mlp", "network.width": 32,
         "network.activation": "silu", "train.steps": 400, "train.lr": 2e-3, "train.ema_warmup": 1, "train.log_every": 10, "train.optimizer": "adam",
         "sampler.plugin": "predictor-corrector", "sampler.steps": 20, "sampler.predictor.plugin": "reverse-diffusion",
-        "sampler.corrector.plugin": "langevin", "sampler.corrector.snr": 0.16, "sample.count": 500, "sample.ema": 0.99, "run.chunk": 32, "run.dtype": "float32",
+        "sampler.corrector.plugin": "langevin", "sampler.corrector.snr": 0.16, "sample.count": 500, "sample.ema": 0.99, "run.chunk": 32, "run.precision": "float32",
         "run.device": "cpu", "name": "mixture", "scheduler.plugin": "vp", "scheduler.beta_max": 20.0, "metrics.moments.plugin": "moments",
         "run.threads": 1}
     kinds = {str: "string", bool: "u1", int: "i8", float: "f8"}

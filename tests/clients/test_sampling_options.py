@@ -21,7 +21,7 @@ network   = "exact-gaussian"
 sampler   = { plugin = "ancestral" }
 sample    = { count = 100 }
 metrics   = ["moments"]
-run       = { chunk = 32, dtype = "float64" }
+run       = { chunk = 32, precision = "float64" }
 """
 VP = ("-s", "scheduler=vp")
 

@@ -22,7 +22,7 @@ train     = { steps = 60, batch = 64, lr = 5e-3, warmup = 7, decay = 0.5, clip =
 sampler   = { plugin = "pf-ode", solver = "euler", steps = 3 }
 sample    = { count = 50, ema = 0.9 }
 metrics   = ["moments"]
-run       = { chunk = 16, dtype = "float64" }
+run       = { chunk = 16, precision = "float64" }
 """
 
 

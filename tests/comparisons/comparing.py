@@ -55,7 +55,7 @@ network   = { plugin = "mlp", width = 8, depth = 1, time_features = 16 }
 objective = "denoising-score-matching"
 train     = { steps = 20, batch = 8 }
 metrics   = { se = { plugin = "score-error", weights = 0.9, count = 50, times = 5 } }
-run       = { device = "cpu", dtype = "float64", threads = 1, chunk = 16 }
+run       = { device = "cpu", precision = "float64", threads = 1, chunk = 16 }
 """
 EXACTLY = MEASURED.replace('{ plugin = "mlp", width = 8, depth = 1, time_features = 16 }', '"exact-gaussian"').replace(
     'objective = "denoising-score-matching"\ntrain     = { steps = 20, batch = 8 }\n', "").replace("weights = 0.9, ", "")

@@ -118,7 +118,7 @@ def test_a_mistaken_metric_is_an_error_of_the_manifest(lab):
 # --- exact paths
 
 PATHS = EXACT.replace('"gaussian", dim = 2, std = [0.5]', '"gaussian-mixture", modes = 3').replace("exact-gaussian", "exact-gaussian-mixture").replace(
-    "threads = 1", 'dtype = "float64", threads = 1').replace("count = 16 }", "count = 16, trace = 6 }").replace("steps = 3", 'solver = "euler", steps = 20')
+    "threads = 1", 'precision = "float64", threads = 1').replace("count = 16 }", "count = 16, trace = 6 }").replace("steps = 3", 'solver = "euler", steps = 20')
 WITH = '[figures.paths]\nkind = "trajectories"\ncount = 5\nwith = ["exact"]\n'
 
 
@@ -177,7 +177,7 @@ def test_other_samplers_start_at_the_same_points(lab, sampler):
 def test_exact_paths_beside_a_trained_network_and_one_that_follows_a_model(lab):
     """The exact panel knows the data's law alone; models that guides name are no hindrance."""
     text = TRAINED.replace('name      = "trained"', 'name = "cmp"').replace('"gaussian", dim = 2, std = [0.5]', '"gaussian-mixture", modes = 3').replace(
-        "count = 16 }", "count = 16, trace = 6 }").replace("threads = 1", 'dtype = "float64", threads = 1').replace("steps = 3", 'solver = "euler", steps = 20')
+        "count = 16 }", "count = 16, trace = 6 }").replace("threads = 1", 'precision = "float64", threads = 1').replace("steps = 3", 'solver = "euler", steps = 20')
     guided = '[variants]\nplain = {}\nguided = { guides = { f = { plugin = "follow", teacher = "teacher" } } }\n' + """[models.teacher]
 network   = { plugin = "mlp", width = 12, depth = 1 }
 objective = "denoising-score-matching"

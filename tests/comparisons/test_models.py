@@ -82,7 +82,7 @@ scheduler = "vp"
 network   = "exact-gaussian-mixture"
 guides    = { f = { plugin = "follow", teacher = "teacher" } }
 sampler   = { plugin = "pf-ode", steps = 20 }
-sample    = { count = 24, labels = LABELS }
+sample    = { count = 24, condition = LABELS }
 metrics   = ["moments"]
 run       = { device = "cpu", threads = 1, chunk = 16 }
 [models.teacher]

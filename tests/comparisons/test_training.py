@@ -1,4 +1,6 @@
 """The table `train`."""
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from comparing import TRAINED
 
 IN_PARTS = TRAINED.replace("train     = { steps = 20, batch = 8 }", "train     = { steps = 20, batch = 10, log_every = 1, accumulate = 1 }").replace(
     'objective = "denoising-score-matching"', 'objective = { plugin = "denoising-score-matching", times = "stratified" }').replace(
-    "threads = 1", 'dtype = "float64", threads = 1')
+    "threads = 1", 'precision = "float64", threads = 1')
 
 
 @pytest.mark.parametrize("parts", [2, 3, 10])
@@ -33,11 +35,11 @@ def evaluated(lab, name, text):
         return f["metrics/evaluate/loss"][:]
 
 
-STILL = TRAINED.replace("train     = { steps = 20, batch = 8 }", "train     = { steps = 2, batch = 8, evaluate_every = 1, lr = 1e-12, drop_labels = 0.0 }")
+STILL = TRAINED.replace("train     = { steps = 20, batch = 8 }", "train     = { steps = 2, batch = 8, evaluate_every = 1, lr = 1e-12, drop_condition = 0.0 }")
 
 
 @pytest.mark.parametrize("of, network, change", [
-    ("gaussian-mixture", '{ plugin = "mlp", width = 8, depth = 1, classes = 8 }', ("drop_labels = 0.0", "drop_labels = 0.9")),
+    ("gaussian-mixture", '{ plugin = "mlp", width = 8, depth = 1, classes = 8 }', ("drop_condition = 0.0", "drop_condition = 0.9")),
     ("digits", '{ plugin = "unet", channels = 8, dropout = 0.0 }', ("dropout = 0.0", "dropout = 0.5"))])
 def test_an_evaluation_drops_nothing(lab, of, network, change):
     """With a learning rate of next to nothing the weights stay, and so does the evaluated loss, whatever training drops."""
@@ -91,3 +93,34 @@ def test_weights_to_start_from_may_come_from_other_units(lab):
     """Nobody asks that model: its weights are read, and its data set may have another range."""
     digits = FROM.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', '{ plugin = "digits", range = [-1.0, 1.0] }')
     lab.run(digits + 'dataset   = { plugin = "digits", range = [0.0, 1.0] }\n')
+
+
+BFLOAT = TRAINED.replace("steps = 20, batch = 8", "steps = 20, batch = 8, lr = 1e-6, log_every = 1").replace("threads = 1", 'precision = "bf16", threads = 1')
+
+
+def test_bfloat16_keeps_weights_in_float32(lab):
+    """20 steps of 1e-6 are far below what bfloat16 resolves of weights near 0.1: they are kept, so that the masters are float32."""
+    def trained(name, text):
+        lab.run(text.replace('"trained"', f'"{name}"'))
+        stages = json.loads((lab.results / name / "experiment.json").read_text())["replicates"][0]["stages"]
+        with h5py.File(lab.results / name / "run.h5") as f:
+            loss, x = f["metrics/train/loss"][:], f["samples/x"][:]
+        return weights(lab, next(s["key"] for s in stages if s["kind"] == "train"))["parameters"], loss, x
+
+    begun, _, _ = trained("still", BFLOAT.replace("lr = 1e-6", "lr = 1e-12"))
+    after, loss, x = trained("bf16", BFLOAT)
+    exact, exact_loss, exact_x = trained("float32", BFLOAT.replace('"bf16"', '"float32"'))
+    moved = {name: np.abs(after[name] - begun[name]).max() for name in after}
+    assert all(v.dtype == np.float32 for v in after.values()) and 5e-6 < max(moved.values()) < 3e-5, moved
+    assert x.dtype == np.float32 and not np.array_equal(x, exact_x), "it is rounded, and is another run"
+    np.testing.assert_allclose(loss, exact_loss, rtol=0.02)
+    np.testing.assert_allclose(x, exact_x, atol=0.05 * np.abs(exact_x).max())
+
+
+def test_tf32_is_of_gpus(lab):
+    said = lab.wrong(BFLOAT.replace('"bf16"', '"tf32"'))
+    assert '`precision` is "tf32", and `device` is "cpu"' in said and "float32, bf16 or float64" in said
+    lab.write(BFLOAT.replace('"bf16"', '"tf32"').replace('device = "cpu"', 'device = "auto"'))
+    done = lab.call("run", "m.toml")
+    if done.returncode:  # there is no GPU
+        assert done.returncode == 4 and 'run.precision = "tf32" is a GPU\'s' in done.stdout + done.stderr, done.stderr

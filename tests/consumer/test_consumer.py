@@ -82,7 +82,7 @@ def test_runs_from_a_manifest(built, scorelab, tmp_path):
     (tmp_path / "midpoint.toml").write_text(
         f'plugins = ["{built}"]\ndataset = {{ plugin = "gaussian", dim = 2, std = [2.0] }}\nscheduler = "vp"\n'
         'network = "exact-gaussian"\nsampler = { plugin = "midpoint", steps = 200 }\n'
-        'sample = { count = 8 }\nrun = { chunk = 8, dtype = "float64" }\n')
+        'sample = { count = 8 }\nrun = { chunk = 8, precision = "float64" }\n')
     r = scorelab("run", tmp_path / "midpoint.toml", "--results", tmp_path / "results")
     assert r.returncode == 0, r.stderr
     with h5py.File(tmp_path / "results/midpoint/run.h5") as f:

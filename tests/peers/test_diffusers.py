@@ -40,7 +40,7 @@ network   = "exact-gaussian"
 sampler   = {{ plugin = "ddim", steps = {STEPS} }}
 sample    = {{ count = {ROWS}, trace = {ROWS} }}
 metrics   = ["moments"]
-run       = {{ chunk = {ROWS}, dtype = "float64" }}
+run       = {{ chunk = {ROWS}, precision = "float64" }}
 """
 BETA = torch.linspace(1e-4, 0.02, T, dtype=torch.float64)
 ABAR = torch.cumprod(1 - BETA, 0)

@@ -59,7 +59,7 @@ network   = "exact-gaussian-mixture"
 sampler   = {{ plugin = "ddim", steps = {STEPS} }}
 sample    = {{ count = {ROWS}, trace = {ROWS} }}
 metrics   = ["moments"]
-run       = {{ chunk = {ROWS}, dtype = "float64" }}
+run       = {{ chunk = {ROWS}, precision = "float64" }}
 """
 
 

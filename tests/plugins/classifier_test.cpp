@@ -29,7 +29,7 @@ TEST(CrossEntropy, IsTheNegativeLogOfTheSoftmaxAtTheClass) {
   const World w = world(plugin("scheduler", "vp"), std::make_shared<Affine2>(weights().clone()), {2});
   const at::Tensor x0 = Noise(1, "x").normal(at::empty({4, 2}, at::kDouble));
   TrainBatch b = batch(w, x0, Times(std::vector<double>{0.1, 0.5, 0.9, 1.0}));
-  b.label = at::tensor({0, 2, 1, 2}, at::kLong);
+  b.condition["label"] = at::tensor({0, 2, 1, 2}, at::kLong);
   for (const bool noise : {true, false}) {
     const at::Tensor got = loss(w, *objective("cross-entropy", {{"noise", noise}}), b);
     for (int r = 0; r < 4; ++r) {
@@ -40,7 +40,7 @@ TEST(CrossEntropy, IsTheNegativeLogOfTheSoftmaxAtTheClass) {
         logits[k] = (weights()[k][0] * x[r][0] + weights()[k][1] * x[r][1] + weights()[k][2] * a).item<double>();
         sum += std::exp(logits[k]);
       }
-      EXPECT_NEAR(got[r].item<double>(), -std::log(std::exp(logits[b.label[r].item<std::int64_t>()]) / sum), 1e-12);
+      EXPECT_NEAR(got[r].item<double>(), -std::log(std::exp(logits[b.condition["label"][r].item<std::int64_t>()]) / sum), 1e-12);
     }
     expect_gradients(w, *objective("cross-entropy", {{"noise", noise}}), b);
   }

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "catalog/sha256.h"
+#include "model/condition.h"
 #include "objectives_testing.h"
 
 namespace scorelab::test {
@@ -84,14 +85,14 @@ TEST_F(DataFiles, IdxReadsImagesAndTheirLabels) {
   const auto read = set("idx", own);
   EXPECT_EQ(read->size(), 3);
   EXPECT_EQ(read->shape(), (std::vector<std::int64_t>{1, 2, 2}));
-  EXPECT_EQ(read->classes(), 3);
+  EXPECT_EQ(classes_of(read->conditions()), 3);
 }
 
 TEST_F(DataFiles, IdxImagesNeedNoLabels) {
   write(images, three_images());
   const auto read = set("idx", own);
   EXPECT_EQ(read->size(), 3);
-  EXPECT_EQ(read->classes(), 0);
+  EXPECT_EQ(classes_of(read->conditions()), 0);
   Noise noise(1, "data");
   Condition condition;
   EXPECT_EQ(read->get({0, 2}, noise, condition).size(0), 2);
@@ -247,10 +248,14 @@ TEST_F(DataFiles, WhatAsksForLabelsSaysThatThereAreNone) {
   Setting setting = w.setting();
   setting.data = data.get();
   EXPECT_THROW(host::prepare(of, config, setting), host::PluginError);
-  for (const char* name : {"mlp", "unet", "mlp-classifier"}) {
-    const Json network = plugin("network", name, name == std::string("mlp-classifier") ? Json::object() : Json{{"classes", 3}});
-    const auto made = host::make_as<Network>(network);
-    EXPECT_THROW(host::prepare(made, network, setting), host::PluginError) << name;
+  const Json classifier = plugin("network", "mlp-classifier");
+  EXPECT_THROW(host::prepare(host::make_as<Network>(classifier), classifier, setting), host::PluginError);
+  for (const char* name : {"mlp", "unet"}) {
+    const Json conditional = plugin("network", name, {{"classes", 3}});
+    const auto network = host::make_as<Network>(conditional);
+    host::prepare(network, conditional, setting);
+    ASSERT_EQ(network->conditions().size(), 1u) << name;
+    EXPECT_THROW(expect_given(data->conditions(), network->conditions()[0], true), Error) << name;
   }
 }
 

@@ -343,7 +343,7 @@ TEST(Companions, LabelsAreThoseThatTheManifestAsksFor) {
     Sampling s = sampling(w, law, plugin("sampler", "pf-ode", {{"solver", "heun"}, {"steps", 30}, {"spacing", "log-snr"}}));
     s.data = host::make_as<DataSet>(data);
     s.context.chunk = n;
-    s.options.labels = labels;
+    s.options.condition = labels;
     return (draw_samples(s, first, n).x / 10).round().flatten().to(at::kLong) + 1;
   };
   EXPECT_TRUE(drawn(2.0, 0, 8).eq(2).all().item<bool>());

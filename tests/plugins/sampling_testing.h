@@ -38,7 +38,7 @@ inline Sampling sampling(const World& w, const Law& law, const Json& sampler, co
   parts->space = std::make_shared<DataRange>(map, w.shape);
   out.model = parts;
   out.context = *w.context;
-  out.classes = w.parts->network->classes();
+  out.conditions = w.parts->network->conditions();
   out.sampler = host::make_sampler(sampler);
   host::prepare(out.sampler, sampler, w.setting());
   out.data = std::make_shared<Ranged>(law, w.shape, map);

@@ -1,13 +1,35 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace scorelab {
 
-/// Named tensors that a network may use beside x and t, a row a sample: "label" [B] int64, -1 where a sample has none. Absent where the
-/// model is asked without. Data sets fill it, the host binds it; samplers never see it.
+/// What samples come with beside their values, of one kind: a class, a vector, a sequence of tokens. A data set says which of these it
+/// gives (DataSet::conditions), a network which it takes (Network::conditions). The host hands them over by name, and refuses networks that
+/// take what the data set does not give, or in another shape or dtype.
+struct ConditionType {
+  std::string name;                      ///< lower-case letters, digits and dashes: also that of an array in run.h5
+  std::vector<std::int64_t> shape = {};  ///< of one sample: {} a number, {D} a vector, {L} tokens, {L, D} a sequence of vectors
+  /// kLong, or kFloat: then the network is handed it in x's dtype. A sequence that is shorter than L is padded as its two sides agree, for
+  /// example by the null; its length may be a condition of its own.
+  at::ScalarType dtype = at::kLong;
+  /// Of integers: the data set's are 0 .. classes - 1; a network knows that many. 0: not stated.
+  std::int64_t classes = 0;
+  /// What stands for a sample that has none, of `shape`; undefined: all elements are -1 (integers) or 0. The network's counts: it is what
+  /// the network learns by where train.drop_condition drops a sample's condition, and is told where it is asked without.
+  at::Tensor null = {};
+};
+
+/// The class of a sample: `label`, an int64 of 0 .. classes - 1, or -1 where it has none.
+ConditionType class_label(std::int64_t classes);
+/// The classes of `label` among these; 0: there is no label.
+std::int64_t classes_of(const std::vector<ConditionType>& types);
+
+/// Conditions by name, a row a sample. A data set fills it with all that it gives; a network finds all that it takes, on x's device.
 using Condition = std::map<std::string, at::Tensor>;
 
 }  // namespace scorelab

@@ -29,15 +29,14 @@ class DataSet : public Component {
   /// The shape of one item: [D] or [C, H, W].
   virtual std::vector<std::int64_t> shape() const = 0;
   /// The items of these indices (not used where size() is 0) as [B, ..], float64 or float32, on the CPU. `noise` has a row for each: for
-  /// drawing, dequantising, flipping. Labels, [B] int64, go into
-  /// condition["label"].
+  /// drawing, dequantising, flipping. What conditions() says goes into `condition`, by name, [B] of its shape, on the CPU.
   virtual at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const = 0;
   /// The law, where it is a Gaussian mixture.
   virtual std::optional<Law> exact() const;
   /// The map to what the model sees, in experiments that name no space.
   virtual Affine to_model() const;
-  /// The number of classes that the labels name, 0 .. classes - 1; 0: no labels. With any it gives "labels".
-  virtual std::int64_t classes() const;
+  /// What items come with beside their values, from prepare on; by default nothing. With `label` it gives "labels".
+  virtual std::vector<ConditionType> conditions() const;
   virtual Grey grey() const;
   /// What it carries from one training step to the next; by default nothing.
   virtual void state(State& s);
@@ -55,7 +54,7 @@ class Images : public DataSet {
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const override;
   std::int64_t size() const override { return bytes_.size(0); }
   std::vector<std::int64_t> shape() const override { return bytes_.sizes().slice(1).vec(); }
-  std::int64_t classes() const override;  ///< one more than the largest label
+  std::vector<ConditionType> conditions() const override;  ///< `label`: one class more than the largest one
   Affine to_model() const override { return {range_[1] - range_[0], range_[0]}; }
   Grey grey() const override { return {top_ + 1, dequantise_}; }
 

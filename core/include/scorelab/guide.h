@@ -16,7 +16,7 @@ class GuideRun {
   Noise noise;  ///< the guide's own in this sampling call; draws for the rows that are on
 
   /// [B, ..] draws of the data in the model's units, one for each sample and the same at every evaluation of a sampling call: what
-  /// observations are made of. Their labels are the samples', where sample.labels = "data".
+  /// observations are made of. Their conditions are the samples', where sample.condition = "data".
   const at::Tensor& clean();
   /// What the guide keeps for one sampling call, of one type, default-constructed at first use.
   template <class T>

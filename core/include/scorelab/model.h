@@ -77,6 +77,7 @@ struct Vjp {
 };
 
 class Model;
+class Network;
 class Space;
 struct Classified;
 
@@ -122,7 +123,7 @@ class Model {
   Model rows(const PerRow& active) const;
   /// The same model without the manifest's guides.
   Model unguided() const;
-  /// The same model asked without labels.
+  /// The same model asked without a condition: it is told the nulls.
   Model unconditional() const;
   /// This model in the caller's place: for its active rows, under its condition (without one where it is asked without), in its chunks.
   /// Evaluations are counted apart; guides and dropout play no part.
@@ -132,6 +133,11 @@ class Model {
   const Space& space() const;
 
  private:
+  friend class ModelRef;
+  friend class OwnNetwork;
+  friend class Trainer;
+  /// Another network in the place of this one's.
+  Model with_network(std::shared_ptr<Network> network) const;
   Prediction evaluate(const at::Tensor& x, const Times& t) const;
   Prediction evaluate_guide(const at::Tensor& x, const Times& t) const;
   Prediction evaluate_network(const at::Tensor& x, const Times& t) const;
@@ -140,7 +146,7 @@ class Model {
   std::shared_ptr<Context> context_;
   PerRow active_;
   std::size_t guides_;  // so many of them, from the first on
-  bool labelled_ = true;
+  bool conditioned_ = true;
 };
 
 }  // namespace scorelab

@@ -13,11 +13,11 @@
 namespace scorelab {
 
 struct Input {
-  const at::Tensor& x;      ///< [B, ..]
-  at::Tensor time;          ///< [B], the scheduler's conditioning
-  at::Tensor alpha, sigma;  ///< [B]
-  const Condition& condition;
-  Noise* noise;  ///< for dropout; null when sampling
+  const at::Tensor& x;         ///< [B, ..]
+  at::Tensor time;             ///< [B], the scheduler's conditioning
+  at::Tensor alpha, sigma;     ///< [B]
+  const Condition& condition;  ///< all that the network takes, a row a sample
+  Noise* noise;                ///< for dropout; null when sampling
 };
 
 /// What a classifier says of x.
@@ -42,8 +42,9 @@ class Network : public Component {
   /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for matrices and kernels; 1 for the weights
   /// and 0 for the biases of a norm or a linear map.
   virtual void initialise(const std::string& name, at::Tensor& parameter, Noise& noise);
-  /// The classes that it can be conditioned on, labels 0 .. classes - 1; 0: none. With any it gives "conditional".
-  virtual std::int64_t classes() const;
+  /// What it takes of a sample beside x and t, from prepare on; by default nothing. With any it gives "conditional". Asked without, it is
+  /// told their nulls.
+  virtual std::vector<ConditionType> conditions() const;
   /// What forward returns, where the network states that itself; otherwise the manifest's `output` says it.
   virtual std::optional<Quantity> states() const;
 };

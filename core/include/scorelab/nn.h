@@ -39,9 +39,6 @@ struct GroupNorm {
   std::int64_t groups = 1;
 };
 
-/// Throws Error where the data name no classes that a network could be told.
-void expect_labels(const Setting& setting);
-
 /// A learned vector for each class and, the last, for no class.
 struct ClassEmbedding {
   ClassEmbedding() = default;

@@ -2,8 +2,10 @@
 #include <scorelab/model.h>
 #include <scorelab/network.h>
 #include <scorelab/noise.h>
+#include <scorelab/own_network.h>
 #include <scorelab/state.h>
 
+#include <optional>
 #include <string>
 
 namespace scorelab {
@@ -12,8 +14,8 @@ namespace scorelab {
 struct TrainBatch {
   at::Tensor x0, eps, x;  ///< clean, noise, and x = alpha x0 + sigma eps
   Times t;
-  PerRow importance = 1;  ///< of each t: the loss of a row is multiplied by it
-  at::Tensor label = {};  ///< [B] int64, the classes; undefined where the data name none
+  PerRow importance = 1;     ///< of each t: the loss of a row is multiplied by it
+  Condition condition = {};  ///< what the data set gives with x0, all of it; the model is told it but for the rows that are dropped
 };
 
 struct TrainRun {
@@ -22,6 +24,8 @@ struct TrainRun {
   Noise& noise;        ///< this step's own
   std::int64_t step;   ///< from 1 to steps; in an evaluation the last one made
   std::int64_t steps;  ///< train.steps
+  /// The model with the moving average of its weights that Objective::average_rate asks for, frozen; otherwise null.
+  Model* average = nullptr;
 };
 
 /// How t is drawn in training: a shared group of parameters, `times.params(p)`.
@@ -58,8 +62,19 @@ class Objective : public Component {
  public:
   static constexpr const char* kind = "objective";
   ~Objective() override;
-  /// The loss of each sample: [B]. Gradients flow to the network's parameters. With train.accumulate it is asked for parts of a batch.
+  /// What the model learns by: the loss of each sample, [B]; or one number for the batch, [], where samples play together, as in
+  /// contrastive losses: that objective gives "batch-loss", and goes with neither train.accumulate nor times that are weighted. Called with
+  /// gradients on. With train.accumulate it is asked for parts of a batch in turn.
   virtual at::Tensor loss(TrainRun& run, const TrainBatch& batch) const = 0;
+  /// The networks that it trains beside the model's, always the same; by default none.
+  virtual std::vector<OwnNetwork*> networks();
+  /// What one of these learns by, [B] or [] as of loss(). Called with gradients on.
+  virtual at::Tensor loss_of(const OwnNetwork& network, TrainRun& run, const TrainBatch& batch) const;
+  /// The rate mu of the moving average of the model's weights that it learns from, run.average, after step n of `steps`: average = mu
+  /// average
+  /// + (1 - mu) weights. Nothing, as by default: it needs none; asked of step 0 first. A consistency model's teacher is one (Song et al.
+  /// 2023, algorithm 3); mu = 0 is the weights themselves, without gradients.
+  virtual std::optional<double> average_rate(std::int64_t step, std::int64_t steps) const;
   /// What it carries from step to step; one of its own calls this one too. By default the law of times, which may learn.
   virtual void state(State& s);
 

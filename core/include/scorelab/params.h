@@ -14,6 +14,7 @@ namespace scorelab {
 class Component;
 class Model;
 class ModelRef;
+class Network;
 class SlotBase;
 
 /// A parameter that is a number or one of the words that `one_of` names.
@@ -38,13 +39,14 @@ class Spec {
   Spec& range(double low, double high);  ///< both ends allowed; for lists, each element
   Spec& one_of(std::vector<std::string> words);
   Spec& unit(std::string unit);
-  Spec& file();       ///< the path of a file, relative to the manifest; its contents count, not its name
-  Spec& required();   ///< the default is no value; a manifest must give one
-  Spec& reporting();  ///< changes what is reported, never a result: no part of a stage's key
+  Spec& file();                      ///< the path of a file, relative to the manifest; its contents count, not its name
+  Spec& required();                  ///< the default is no value; a manifest must give one
+  Spec& reporting();                 ///< changes what is reported, never a result: no part of a stage's key
+  Spec& formerly(std::string name);  ///< an earlier name: a manifest that uses it is told the present one
   Spec& when(std::string key, std::vector<std::string> values);
   Spec& above(std::string key, double bound);
 
-  std::string name, doc, unit_name;
+  std::string name, doc, unit_name, former;
   Target target;
   std::optional<double> low, high;
   std::vector<std::string> words;
@@ -122,7 +124,8 @@ class ModelRef {
   Model under(const Model& caller) const;
   /// The model outside of any call: asked without a condition, such as a classifier that measures.
   Model alone() const;
-  void assign(std::string name) { name_ = std::move(name); }  ///< by the host, as the next
+  Network& network() const;  ///< for the host, as the next
+  void assign(std::string name) { name_ = std::move(name); }
   void bind(std::shared_ptr<Model> model);
 
  private:

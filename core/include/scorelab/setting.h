@@ -15,7 +15,8 @@ class Space;
 /// of those before it; what is not prepared yet is null.
 struct Setting {
   const Scheduler* scheduler = nullptr;
-  at::TensorOptions options = {};        ///< dtype and device of x
+  at::TensorOptions options = {};        ///< dtype and device of x and of weights
+  at::ScalarType compute = at::kFloat;   ///< in which networks multiply: kBFloat16 with run.precision = "bf16", otherwise options' dtype
   std::vector<std::int64_t> shape = {};  ///< of one sample as the model sees it; of one item for the space; empty for the data set
   const Law* law = nullptr;              ///< the data set's own in the model's units, where both are known
   const DataSet* data = nullptr;
