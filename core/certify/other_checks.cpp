@@ -65,8 +65,16 @@ Json objective(const std::string& check, const Json& request) {
   host::check_all(request["component"]);
   host::prepare(one, request["component"], setup.setting());
   Arena arena(*setup.network, 3);  // draws the network's first weights
+  const bool of_batches = has(schema::from_json(request["schema"]).gives, "batch-loss");
+  std::vector<std::unique_ptr<Arena>> of_own;
+  for (const OwnNetwork* network : one->networks())
+    if (*network) of_own.push_back(std::make_unique<Arena>(*network->network(), 4));
+  // The moving average that it may learn from: another network of the same kind, with other weights.
+  const host::Setup other(a.spec, at::kCPU, true);
+  if (!other.network->parameters().empty())
+    of_own.push_back(std::make_unique<Arena>(*other.network, 5)), of_own.back()->require_gradients(false);
   const c10::AutoGradMode grad(true);
-  const auto loss = [&](std::int64_t from, std::int64_t rows) {
+  const auto loss = [&](std::int64_t from, std::int64_t rows, const OwnNetwork* of = nullptr) {
     Noise noise(1, "train", from), own_noise(1, "objective", from);
     TrainBatch b;
     b.x0 = noise.normal(at::empty({rows, 2}, at::kDouble)), b.eps = noise.normal(b.x0);
@@ -76,14 +84,23 @@ Json objective(const std::string& check, const Json& request) {
     b.condition["label"] = at::arange(from, from + rows, at::kLong).remainder(4);
     Model model = setup.handle(a.spec, a.stop);
     TrainRun run{model, *setup.scheduler, own_noise, 1, 1000};
-    return one->loss(run, b);
+    Model average = other.handle(a.spec, a.stop);
+    if (one->average_rate(0, 1000)) run.average = &average;
+    return of ? one->loss_of(*of, run, b) : one->loss(run, b);
   };
   const host::KeepGenerator keep;
   const at::Tensor first = loss(0, 16);
   if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
   if (check == "loss") {
+    for (const OwnNetwork* network : one->networks())
+      if (*network && !loss(0, 16, network).isfinite().all().item<bool>())
+        throw Failed(fmt::format("the loss of its network `{}` is not finite", network->name()));
+    if (of_batches && first.dim() == 0) {
+      same(first.isfinite().item<bool>(), "its loss is not finite");
+      return {{"detail", fmt::format("{:.3g}, of the batch", first.item<double>())}};
+    }
     if (first.sizes() != at::IntArrayRef({16}))
-      throw Failed("its loss of 16 samples has shape " + c10::str(first.sizes()) + "; expected [16]");
+      throw Failed("its loss of 16 samples has shape " + c10::str(first.sizes()) + "; expected [16], or [] with `gives(\"batch-loss\")`");
     same(first.isfinite().all().item<bool>(), "its loss is not finite");
     const double off = (at::cat({loss(0, 5), loss(5, 11)}) - first).abs().max().item<double>();
     same(off <= 1e-9 * std::max(1.0, first.abs().max().item<double>()),
@@ -216,8 +233,7 @@ Json space(const std::string& check, const Json& request) {
   host::check_all(request["component"]);
   const host::Setup setup(a.spec, at::kCPU, false);
   const Space& one = *setup.space;
-  Noise order(1, "reference");
-  const at::Tensor x = draw_reference(*setup.data, 200, order);
+  const at::Tensor x = reference_of(*setup.data, 200, 1).all();
   const auto encode = [&](std::int64_t first, std::int64_t rows) {
     Noise noise(1, "encode", first);
     return one.encode(x.narrow(0, first, rows), &noise);

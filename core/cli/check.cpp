@@ -144,6 +144,7 @@ Json spec_of(const manifest::Experiment& e) {
             {"guides", e.guides},
             {"seed", 0}};
   if (!e.space.is_null()) spec["space"] = e.space;
+  if (!e.holdout.is_null()) spec["holdout"] = e.holdout;
   if (e.sampler.is_null()) return spec;
   spec["sampler"] = e.sampler, spec["sample"] = e.sample, spec["metrics"] = e.metrics;
   if (const std::string noise = e.sample["noise"]; !noise.empty()) spec["files"][noise] = e.files.at(noise);

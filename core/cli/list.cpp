@@ -125,7 +125,7 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
     const auto& s = e->stamp;
     if (json || md || !name.empty()) {
       const auto& d = catalog.describe(*e);
-      const auto& schema = d.as_sampler ? *d.as_sampler : d.schema;
+      const auto schema = with_options_of_kind(s.kind, d.as_sampler ? *d.as_sampler : d.schema);
       if (json)
         out.push_back({{"kind", s.kind},
                        {"name", s.name},
@@ -136,7 +136,8 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
                        {"schema", schema::to_json(schema)}});
       else if (md)
         std::cout << (s.kind == last ? "" : fmt::format("\n## {}s\n", s.kind))
-                  << fmt::format("\n### {}\n\n{}. Version {}.\n\n{}", s.name, s.summary, s.version, markdown(d.schema));
+                  << fmt::format("\n### {}\n\n{}. Version {}.\n\n{}", s.name, s.summary, s.version,
+                                 markdown(with_options_of_kind(s.kind, d.schema)));
       else
         std::cout << fmt::format("{} {} {}: {}\n{}", s.kind, bold(s.name, STDOUT_FILENO), s.version, s.summary,
                                  d.error.empty() ? describe(schema) + reads(schema) : "  cannot be used: " + d.error + "\n");

@@ -52,6 +52,7 @@ report::Sources sources_of(const Launched& l) {
   out.data = [&l](std::size_t i) -> std::optional<record::Array> {
     const Json& resolved = l.cells[l.replicates[i].cell].resolved;
     Json spec{{"dataset", resolved["dataset"]}, {"scheduler", resolved["scheduler"]}, {"run", resolved["run"]}};
+    if (resolved.contains("holdout")) spec["holdout"] = resolved["holdout"];
     const std::int64_t count = resolved.contains("sample") ? resolved["sample"]["count"].get<std::int64_t>() : 1000;
     int code = 0;
     const auto lines =

@@ -29,19 +29,26 @@ Json resolved_of(const manifest::Comparison& c, const manifest::Experiment& e) {
   Json out{{"name", c.name},       {"question", c.question}, {"dataset", e.dataset}, {"scheduler", e.scheduler},
            {"network", e.network}, {"sample", e.sample},     {"run", e.run}};
   for (const auto& [name, part] : {std::pair{"space", &e.space},
+                                   {"holdout", &e.holdout},
                                    {"output", &e.output},
                                    {"objective", &e.objective},
                                    {"train", &e.train},
                                    {"sampler", &e.sampler},
                                    {"metrics", &e.metrics}})
-    if (!part->is_null() && !part->empty()) out[name] = *part;
+    if (!part->is_null() && !(part->is_structured() && part->empty())) out[name] = *part;
   if (e.sampler.is_null()) out.erase("sample");
   for (const auto& [name, m] : e.models) {
     Json& model = out["models"][name];
     model = {{"dataset", m->dataset}, {"scheduler", m->scheduler}, {"network", m->network}, {"run", m->run}};
-    if (!m->space.is_null()) model["space"] = m->space;
+    // Null where the model has none of what the experiment has: "none".
+    if (!m->space.is_null() || !e.space.is_null()) model["space"] = m->space;
+    if (!m->holdout.is_null() || !e.holdout.is_null()) model["holdout"] = m->holdout;
     if (!m->objective.is_null())
-      model.update({{"output", m->output}, {"objective", m->objective}, {"train", m->train}, {"ema", m->sample["ema"]}});
+      model.update({{"output", m->output},
+                    {"objective", m->objective},
+                    {"train", m->train},
+                    {"ema", m->sample["ema"]},
+                    {"seed", m->sample["seed"]}});
   }
   if (!e.guides.empty()) out["guides"] = e.guides;  // a list: their order counts
   return out;

@@ -1,5 +1,6 @@
 #include "host/component.h"
 
+#include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -33,6 +34,8 @@ void call(const std::string& plugin, const std::function<void()>& body) {
     throw;
   } catch (const PluginError&) {
     throw;  // a slot's component, named already
+  } catch (const record::Damaged&) {
+    throw;
   } catch (const record::IoError&) {
     throw;  // what it called wrote a file: no plugin is to blame
   } catch (const c10::Error& e) {
@@ -137,6 +140,7 @@ void prepare(const std::shared_ptr<Component>& component, const Json& config, co
     expect_unchanged(title(of), files);
     std::optional<DeclaredData> declared;
     if (of.contains("files")) declared.emplace(files);
+    const c10::AutoGradMode no_grad(false);
     call(title(of), [&] { c.prepare(setting); });
   };
   one(*component, config);

@@ -51,10 +51,16 @@ Json keep(StageRun& run, const std::vector<Measurement>& measured) {
   return out;
 }
 
+/// What stands for the data: what trainings see, or what is held out from them.
+const DataSet& reference(const StageRun& run, const Setup& setup) {
+  return run.spec["metric"]["params"].value("reference", "data") == "holdout" ? *setup.held_out : *setup.data;
+}
+
 Json timed(StageRun& run, const Metric& metric, const Setup& setup, const Subject& subject) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<Measurement> measured;
-  call(title(run.spec["metric"]), [&] { measured = scorelab::evaluate(metric, *setup.data, *setup.space, subject, run.spec["seed"]); });
+  call(title(run.spec["metric"]),
+       [&] { measured = scorelab::evaluate(metric, reference(run, setup), *setup.space, subject, run.spec["seed"]); });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   Json out = keep(run, measured);
   out["measuring_seconds"] = seconds;
@@ -82,7 +88,7 @@ Json measure_model(StageRun& run) {
   }
   at::set_num_threads(run.resolved["threads"]);
   Model model(parts, context);
-  const std::int64_t size = setup.data->size(), asked = params.at("count"), points = size > 0 ? std::min(asked, size) : asked;
+  const std::int64_t size = reference(run, setup).size(), asked = params.at("count"), points = size > 0 ? std::min(asked, size) : asked;
   Json out = timed(run, *metric, setup, {{}, nullptr, &model, nullptr, points});
   const auto each = [&](const std::vector<std::int64_t>& rows) {
     return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / static_cast<double>(points);
@@ -110,19 +116,20 @@ Json measure_samples(StageRun& run) {
     return timed(run, *metric, setup, {{}, &moments, nullptr, nullptr, 0});
   }
   const auto folder = record::stage_folder(run.results, run.spec["sampled"]);
-  record::SampleChunk samples;
   Paths paths;
   try {
-    samples = record::load_samples(folder / "samples", count);
+    const auto stored = std::make_shared<record::StoredSamples>(folder / "samples", count);
+    const Items samples(count, stored->shape(),
+                        [stored](std::int64_t first, std::int64_t n) { return to_tensor(stored->rows(first, n)).to(at::kDouble); });
     if (const bool traced = run.spec["metric"]["traced"]; traced) {
       const auto trace = record::load_trace(folder, std::min(run.spec["sample"]["trace"].get<std::int64_t>(), record::traced(folder)));
       paths = {to_tensor(trace.t).to(at::kDouble), to_tensor(trace.x).to(at::kDouble)};
     }
+    return timed(run, *metric, setup, {samples, nullptr, nullptr, paths.t.defined() ? &paths : nullptr, count});
   } catch (const record::Damaged& e) {
     record::reopen(folder);
     throw Error(std::string(e.what()) + "; the same command draws again what is damaged");
   }
-  return timed(run, *metric, setup, {to_tensor(samples.x).to(at::kDouble), nullptr, nullptr, paths.t.defined() ? &paths : nullptr, count});
 }
 
 }  // namespace

@@ -7,12 +7,14 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <tuple>
 
 #include "host/device.h"
 #include "host/generator.h"
 #include "host/stage.h"
 #include "host/weights.h"
 #include "model/condition.h"
+#include "model/holdout.h"
 #include "model/space.h"
 
 namespace scorelab::host {
@@ -26,11 +28,16 @@ void expect_same_space(const std::string& name, const Json& own_spec, const Spac
     throw Error(fmt::format("the model `{}` takes {} x + {} of its data, and the experiment's {} x + {}; give both data sets one `range`",
                             name, of_model->scale, of_model->shift, of_experiment->scale, of_experiment->shift));
   }
-  if (own_spec.value("space", Json()) == spec.value("space", Json()) && own_spec["dataset"] == spec["dataset"]) return;
+  // What it is made of: the data that trainings see, without a share that is held out.
+  const auto share = [](const Json& s) { return s.contains("holdout") && s["holdout"].is_number() ? s["holdout"] : Json(); };
+  if (own_spec.value("space", Json()) == spec.value("space", Json()) && own_spec["dataset"] == spec["dataset"] &&
+      share(own_spec) == share(spec))
+    return;
   const auto said = [](const Json& s) { return s.contains("space") ? title(s["space"]) : "the data's own range"; };
-  throw Error(fmt::format("the model `{}` works in {} of data set `{}`, and the experiment in {} of data set `{}`; give both one space",
-                          name, said(own_spec), own_spec["dataset"]["plugin"].get<std::string>(), said(spec),
-                          spec["dataset"]["plugin"].get<std::string>()));
+  throw Error(fmt::format(
+      "the model `{}` works in {} of data set `{}`, and the experiment in {} of data set `{}`; give both one space, and hold out the same "
+      "share",
+      name, said(own_spec), own_spec["dataset"]["plugin"].get<std::string>(), said(spec), spec["dataset"]["plugin"].get<std::string>()));
 }
 
 /// A frozen model of the manifest: its own network, scheduler, output and space, with the weights of its training.
@@ -74,6 +81,19 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {.options = tensors});
+  if (const Json holdout = spec.value("holdout", Json()); holdout.is_object()) {
+    held_out = make_as<DataSet>(holdout);
+    host::prepare(held_out, holdout, {.options = tensors});
+    if (held_out->shape() != data->shape())
+      throw PluginError(title(holdout), fmt::format("its items are [{}], and the data set's [{}]", fmt::join(held_out->shape(), ", "),
+                                                    fmt::join(data->shape(), ", ")));
+  } else if (holdout.is_number()) {
+    try {
+      std::tie(data, held_out) = hold_out(data, holdout);
+    } catch (const Error& e) {
+      throw PluginError(title(spec.at("dataset")), e.what());
+    }
+  }
   space = std::make_shared<DataRange>(*data);
   if (spec.contains("space")) {
     space = make_as<Space>(spec["space"]);
@@ -92,20 +112,36 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
       // model.
       if (with_network) expect_same_space(name, model, *own.space, spec, *space);
       models[name] = load_model(model, own, results);
-      take(own.network->conditions(), fmt::format("model `{}`", name), false);
+      expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
+      merge(conditions, own.network->conditions());
     }
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());
-  take(network->conditions(), title(spec.at("network")), true);
+  expect_conditions(network->conditions(), title(spec.at("network")), true);
+  const auto of_models = std::exchange(conditions, network->conditions());  // samples are stored with the network's own nulls
+  try {
+    merge(conditions, of_models);
+  } catch (const Error& e) {
+    throw PluginError(title(spec.at("network")), e.what());
+  }
+  if (!held_out) return;
+  try {
+    const auto given = data->conditions();
+    for (const auto& type : conditions) {
+      const bool known = std::any_of(given.begin(), given.end(), [&](const ConditionType& g) { return g.name == type.name; });
+      expect_given(held_out->conditions(), type, known);
+    }
+  } catch (const Error& e) {
+    throw PluginError(title(spec.at("network")), "of the held-out data: " + std::string(e.what()));
+  }
 }
 
-void Setup::take(const std::vector<ConditionType>& taken, const std::string& who, bool strict) {
+void Setup::expect_conditions(const std::vector<ConditionType>& taken, const std::string& who, bool strict) const {
   try {
     expect_valid(taken);
     for (const auto& one : taken) expect_given(data->conditions(), one, strict);
-    merge(conditions, taken);
   } catch (const Error& e) {
     throw PluginError(who, e.what());
   }

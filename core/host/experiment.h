@@ -31,7 +31,8 @@ struct Setup {
   Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results = {});
 
   std::shared_ptr<Scheduler> scheduler;
-  std::shared_ptr<DataSet> data;
+  std::shared_ptr<DataSet> data;      ///< what trainings see
+  std::shared_ptr<DataSet> held_out;  ///< the manifest's `holdout`; otherwise null
   std::shared_ptr<Space> space;
   std::shared_ptr<Network> network;
   std::optional<Law> law;  ///< in the model's units
@@ -65,9 +66,8 @@ struct Setup {
   Json within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
   /// The faster number of threads for a network evaluation of one chunk: one or all.
   std::int64_t measure_threads(const std::shared_ptr<const Model::Parts>& model, const Model::Context& context) const;
-
- private:
-  void take(const std::vector<ConditionType>& taken, const std::string& who, bool strict);
+  /// Throws PluginError unless the data set gives what a network takes, or, where that is not `strict`, gives nothing of that name.
+  void expect_conditions(const std::vector<ConditionType>& taken, const std::string& who, bool strict) const;
 };
 
 }  // namespace scorelab::host

@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "evaluate/evaluation.h"
 #include "host/stage.h"
 #include "host/weights.h"
 #include "record/files.h"
 #include "record/samples.h"
-#include "train/data.h"
 
 namespace scorelab::host {
 namespace {
@@ -23,10 +23,9 @@ Json unguided(Json spec) {
 Json draw_data_points(const Json& request) {
   try {
     const Setup setup(request.at("spec"), at::kCPU, false);
-    Noise noise(request.at("seed"), "figure");
     at::Tensor x;
     call(title(request["spec"]["dataset"]),
-         [&] { x = draw_reference(*setup.data, request.at("count"), noise).to(at::kDouble).contiguous(); });
+         [&] { x = reference_of(*setup.data, request.at("count"), request.at("seed"), "figure").all().contiguous(); });
     return {{"shape", x.sizes().vec()},
             {"values", std::vector<double>(x.const_data_ptr<double>(), x.const_data_ptr<double>() + x.numel())}};
   } catch (const std::exception& e) {

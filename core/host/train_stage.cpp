@@ -4,6 +4,8 @@
 #include <scorelab/error.h>
 
 #include <chrono>
+#include <future>
+#include <memory>
 #include <set>
 
 #include "host/device.h"
@@ -135,26 +137,38 @@ class Port final : public TrainPort {
   }
 
   void progress(std::int64_t step, double loss) override {
+    if (written_.valid() && written_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) settle();  // a failure is said soon
     run_.progress(step, run_.spec["train"]["steps"], {{"loss", loss}, {"unit", "steps"}});
   }
 
+  /// Copies the state, and writes the copy on a thread of its own.
   void checkpoint() override {
-    record::Checkpoint c;
-    c.step = trainer_.step;
-    c.wall = wall();
-    c.resolved = run_.resolved;
-    Writing writing(c);
-    trainer_.state(writing);
-    run_.journal.sync();
-    if (trainer_.keep.contains(c.step)) {
-      record::make_folder(kept(c.step));
-      record::save_checkpoint(kept(c.step), c);
+    try {
+      settle();
+    } catch (const record::IoError&) {
+      if (!run_.stop.load()) throw;  // asked to stop, what follows is another attempt, and its own error counts
     }
-    record::save_checkpoint(run_.folder, c);
+    auto c = std::make_shared<record::Checkpoint>();
+    c->step = trainer_.step;
+    c->wall = wall();
+    c->resolved = run_.resolved;
+    Writing state(*c);
+    trainer_.state(state);
+    run_.journal.sync();
+    const auto keep_in = trainer_.keep.contains(c->step) ? kept(c->step) : std::filesystem::path();
+    written_ = std::async(std::launch::async, [this, c = std::move(c), keep_in]() mutable {
+      const auto own = std::move(c);  // gone when it is written: the future keeps the function
+      record::save_checkpoint(run_.folder, *own, keep_in);
+    });
+  }
+
+  void settle() override {
+    if (written_.valid()) written_.get();
   }
 
   void preview(std::int64_t step) override {
     if (!run_.spec.contains("preview")) return;
+    settle();  // it writes HDF5 too, which takes one thread at a time
     const Json& p = run_.spec["preview"];
     Sampling sampling =
         setup_.sampling(setup_.within_budget(p["sampler"], p["sample"], run_.spec, run_.stop), p["sample"], run_.spec, run_.stop);
@@ -197,6 +211,7 @@ class Port final : public TrainPort {
   double before_ = 0, rate_wall_ = 0;
   std::int64_t rate_step_ = -1;
   std::set<std::string> declared_;
+  std::future<void> written_;  // the last: a training that fails waits for it
 };
 
 /// The faster of one thread and all of them, measured on a few steps.
@@ -220,8 +235,13 @@ Json run_train(StageRun& run) {
   prepare(objective, run.spec["objective"], setup.setting(), setup.models);
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
   const auto options = read_table<TrainOptions>(run.spec["train"]);
+  const std::string owner = title(run.spec["objective"]);
+  for (const OwnNetwork* own : objective->networks())
+    if (*own) setup.expect_conditions(own->network()->conditions(), fmt::format("{}, its network `{}`", owner, own->name()), true);
   Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, options, ema, run.spec["seed"], setup.tensors,
                   run.stop);
+  call(owner, [&] { trainer.take_networks(); });
+  if (setup.held_out) trainer.evaluate_on(setup.held_out);
   if (objective->average_rate(0, options.steps)) {
     auto averaged = make_as<Network>(run.spec["network"]);
     prepare(averaged, run.spec["network"], setup.setting(), setup.models);
@@ -246,7 +266,7 @@ Json run_train(StageRun& run) {
       throw Error(fmt::format("train.from = \"{}\": {}", options.from->name(), e.what()));
     }
   }
-  call(title(run.spec["objective"]), [&] { trainer.run(port); });
+  call(owner, [&] { trainer.run(port); });
   if (trainer.cost.evaluations == 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so
   const auto& c = trainer.cost;
   return {{"ema", ema},

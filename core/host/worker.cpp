@@ -45,7 +45,9 @@ Json resolve(const fs::path& folder, const Json& spec) {
   Json known = record::read_json(folder / "resolved.json");
   const std::string asked = spec.at("run").at("device");
   if (known.is_null()) {
-    known = {{"device", resolve_device(asked).str()}};
+    const at::Device device = resolve_device(asked);
+    set_precision(spec.at("run").at("precision"), device);
+    known = {{"device", device.str()}};
     const Json& threads = spec.at("run").at("threads");
     if (threads.is_number()) known["threads"] = threads.get<std::int64_t>();
     record::write_json(folder / "resolved.json", known);

@@ -33,8 +33,8 @@ void overrides_and_axes(const Comparison& c, const Node& over, Findings& finding
 
 }  // namespace
 
-const std::vector<std::string> experiment_keys{"dataset", "space",  "scheduler", "network", "output", "objective", "train",
-                                               "sampler", "guides", "sample",    "metrics", "run",    "models"};
+const std::vector<std::string> experiment_keys{"dataset", "holdout", "space",  "scheduler", "network", "output", "objective",
+                                               "train",   "sampler", "guides", "sample",    "metrics", "run",    "models"};
 
 std::string Seeds::name(std::int64_t train_seed, std::int64_t sample_seed) const {
   return apart && train.size() > 1 ? fmt::format("t{}s{}", train_seed, sample_seed) : fmt::format("s{}", sample_seed);

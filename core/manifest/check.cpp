@@ -35,7 +35,8 @@ void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::st
   for (const auto& m : node.members) collect(m.value, catalog, seen, out);
 }
 
-const std::vector<std::string> model_keys{"dataset", "space", "scheduler", "network", "output", "objective", "train", "run", "ema", "seed"};
+const std::vector<std::string> model_keys{"dataset",   "holdout", "space", "scheduler", "network", "output",
+                                          "objective", "train",   "run",   "ema",       "seed"};
 
 /// For as long as it lives, what is read plays this role.
 class InRole {
@@ -66,6 +67,7 @@ class Checker {
     models();
     e.scheduler = required("scheduler");
     e.dataset = required("dataset");
+    if (const Node* held = root_.find("holdout")) e.holdout = holdout(*held);
     if (const Node* space = root_.find("space")) e.space = slot_reader(false)(*space, "space", "space");
     e.network = required("network");
     if (root_.find("objective")) e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
@@ -77,6 +79,9 @@ class Checker {
     labelled("metrics", "metric", [&](const std::string& label, Json c) {
       c["of"] = parts_.back().declares("on-model") ? "model" : "samples";
       c["traced"] = parts_.back().asks("trace");
+      if (c["params"].value("reference", "data") == "holdout" && e.holdout.is_null())
+        problem(parts_.back().at, fmt::format("metric `{}` takes its reference from `holdout`, and nothing is held out", label),
+                "such as holdout = 0.1");
       e.metrics[label] = std::move(c);
     });
     e.output = table<OutputOptions>("output");
@@ -97,6 +102,8 @@ class Checker {
     e.run = table<RunOptions>("run");
     std::erase_if(e.models, [&](const auto& m) { return !named_.contains(m.first); });
     match_parts(root_, parts_, !model_.empty(), e, findings_);
+    if (model_.empty())
+      for (const auto& name : named_) with_theirs(*e.models.at(name));
     out_.left_out = reader_.left_out();
     return std::move(out_);
   }
@@ -150,7 +157,7 @@ class Checker {
     if (const auto known = checked_.find(m.key); known != checked_.end()) return known->second;
     Node own;
     own.at = m.value.at;
-    for (const char* key : {"dataset", "space", "scheduler", "run"})
+    for (const char* key : {"dataset", "holdout", "space", "scheduler", "run"})
       for (const auto& base : root_.members)
         if (base.key == key) own.members.push_back(base);
     for (const auto& inner : m.value.members)
@@ -168,12 +175,29 @@ class Checker {
     return checked_[m.key] = std::make_shared<Experiment>(std::move(checked.experiment));
   }
 
+  /// A share of the data set's items, or a data set.
+  Json holdout(const Node& node) {
+    if (node.kind == Kind::string && node.string == "none") return {};
+    if (node.kind == Kind::string || node.kind == Kind::table) return component("holdout", {"dataset"}, node, "holdout");
+    const double share = node.kind == Kind::number ? node.number : -1;
+    if (share > 0 && share < 1) return share;
+    problem(node.at, fmt::format("`holdout` is {}", node.kind == Kind::number ? fmt::format("{}", share) : node.kind_name()),
+            "expected a share between 0 and 1, \"none\", or a data set, such as { plugin = \"idx\", split = \"test\" }");
+    return {};
+  }
+
+  /// Adds the models that a model names, and those that these name.
+  void with_theirs(const Experiment& model) {
+    for (const auto& [name, other] : model.models)
+      if (out_.experiment.models.emplace(name, other).second) with_theirs(*other);
+  }
+
   /// The name of a model, as a parameter gives it.
   Json model(const Node& node, const std::string& key) {
     if (node.kind != Kind::string)
       return problem(node.at, fmt::format("`{}` is {}", key, node.kind_name()), "expected the name of a model, or \"none\""), "none";
     if (node.string == "none") return "none";
-    if (role_ == "dataset" || role_ == "space" || role_ == "scheduler" || role_ == "network")
+    if (role_ == "dataset" || role_ == "holdout" || role_ == "space" || role_ == "scheduler" || role_ == "network")
       return problem(node.at, fmt::format("a {} cannot name a model", role_),
                      "objectives, samplers, guides, initials and metrics can, and train.from"),
              "none";
@@ -227,7 +251,11 @@ class Checker {
               {fmt::format("file: {}", entry->file.string())}, true);
       return {};
     }
-    const schema::Schema& s = role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
+    const schema::Schema& own = role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
+    if (entry->stamp.kind == "metric" && own.find("reference"))
+      return problem(name->at, fmt::format("{} declares `reference`", owner), "that is core's own, of every metric; give it another name"),
+             Json();
+    const schema::Schema s = with_options_of_kind(entry->stamp.kind, own);
     auto read = reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner,
                              fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name), slot_reader(), true);
     const std::string id = entry->built_in ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version)
@@ -317,8 +345,11 @@ class Checker {
     std::vector<std::string> folders;
     for (const auto& f : catalog_.folders()) folders.push_back(f == catalog_.folders().back() ? "scorelab's own" : f.string());
     notes.push_back(fmt::format("folders searched: {}", fmt::join(folders, ", ")));
-    for (const auto& skipped : catalog_.skipped())
-      notes.push_back(fmt::format("skipped: {} {}", skipped.file.filename().string(), skipped.reason));
+    constexpr std::size_t shown = 5;
+    const auto& skipped = catalog_.skipped();
+    for (std::size_t i = 0; i < std::min(shown, skipped.size()); ++i)
+      notes.push_back(fmt::format("skipped: {} {}", skipped[i].file.filename().string(), skipped[i].reason));
+    if (skipped.size() > shown) notes.push_back(fmt::format("skipped: {} more; scorelab doctor lists them", skipped.size() - shown));
     problem(name.at, fmt::format("there is no {} `{}`", kinds[0], name.string),
             near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
   }

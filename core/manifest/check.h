@@ -18,14 +18,15 @@ namespace scorelab::manifest {
 /// measures, "model" or "samples".
 struct Experiment {
   bool classifies = false;                                                           ///< its network is a classifier
-  bool conditional = false;                                                          ///< its network is told the samples' classes
+  bool conditional = false;                                                          ///< its network takes conditions
   Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
   Json space;                                                                        ///< null: the data set's range
-  Json guides = Json::array();                                                       ///< components, each with its "label", in order
-  Json metrics = Json::object();                                                     ///< label -> component
-  Json files = Json::object();  ///< path -> SHA-256, of all that is read beside plugins
-  Json keys = Json::object();   ///< of output, train, sample, run: what differs from the default
-  /// `[models.NAME]` that something names; of a model, `sample` says which weights are used.
+  Json holdout;                   ///< a share of the data set, or another data set; null: nothing is held out
+  Json guides = Json::array();    ///< components, each with its "label", in order
+  Json metrics = Json::object();  ///< label -> component
+  Json files = Json::object();    ///< path -> SHA-256, of all that is read beside plugins
+  Json keys = Json::object();     ///< of output, train, sample, run: what differs from the default
+  /// `[models.NAME]` that something names, and those that they name; of a model, `sample` says which weights are used, and its seed.
   std::map<std::string, std::shared_ptr<const Experiment>> models;
 };
 

@@ -55,7 +55,8 @@ class Matcher {
       if ((!trains || gives("network", "classifies")) && p.role == "output") continue;  // it means nothing to them
       for (const auto& need : p.schema.needs) {
         if ((!need.role.empty() && need.role != p.role) || !schema::holds(need.whens, p.component["params"])) continue;
-        const std::string giver = asked(need.name, p.role);
+        std::string giver = asked(need.name, p.role);
+        if (giver == "dataset" && part("holdout") && p.component["params"].value("reference", "") == "holdout") giver = "holdout";
         const Part* provider = giver.empty() ? nullptr : part(giver);
         if (!provider || gives(giver, need.name) || (!trains && giver == "train")) continue;
         problem(
@@ -176,10 +177,12 @@ class Matcher {
       findings_.unused(value->at, use,
                        {member->key_at,
                         fmt::format("`{}` has no effect with network `{}`", key, schema::text(network.component)),
-                        "it takes no condition; networks that can, such as of class labels, have a parameter for it",
+                        "it takes no condition, such as a class label; networks that can have a parameter for it",
                         {}});
     };
-    only_conditional("train", "drop_condition", e_.train, own);
+    const bool learns_with_one = own || std::any_of(parts_.begin(), parts_.end(),
+                                                    [](const Part& p) { return p.inner && p.role == "network" && p.has("conditional"); });
+    only_conditional("train", "drop_condition", e_.train, learns_with_one);
     if (is_model_) return;
     if (own && e_.train.is_object() && e_.train["drop_condition"] == 0.0) without_condition();
     only_conditional("sample", "condition", e_.sample, conditional);

@@ -143,6 +143,8 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
   if (table) {
     for (const auto& m : table->members) {
       if ((component && m.key == "plugin") || schema.find(m.key)) continue;
+      // A record of an earlier release has the earlier name.
+      if (m.carried && std::any_of(schema.params.begin(), schema.params.end(), [&](const auto& p) { return p.former == m.key; })) continue;
       const std::string near = nearest(m.key, names);
       const auto renamed = std::find_if(schema.params.begin(), schema.params.end(), [&](const auto& p) { return p.former == m.key; });
       std::vector<std::string> notes{names.empty() ? "it has no parameters" : fmt::format("parameters: {}", fmt::join(names, ", "))};
@@ -158,6 +160,9 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
   std::map<std::string, Json> keys;
   for (const auto& p : schema.params) {
     const Node* given = table ? table->find(p.name) : nullptr;
+    if (!given && table && !p.former.empty())
+      for (const auto& m : table->members)
+        if (m.carried && m.key == p.former) given = &m.value;
     Json value = p.initial, key;
     if (p.type == "model") {
       if (given) value = slot(*given, "model", p.name);

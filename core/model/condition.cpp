@@ -11,7 +11,7 @@ namespace scorelab {
 namespace {
 
 /// Arrays that are stored beside a sample's conditions.
-constexpr const char* reserved[] = {"x", "nfe", "clean"};
+constexpr const char* reserved[] = {"x", "nfe", "clean", "grid", "mean", "variance"};
 
 std::string said(const ConditionType& c) {
   return fmt::format("{} [{}]", c.dtype == at::kLong ? "int64" : "floats", fmt::join(c.shape, ", "));
@@ -42,6 +42,8 @@ void expect_valid(const std::vector<ConditionType>& types) {
     seen.push_back(c.name);
     if (c.dtype != at::kLong && c.dtype != at::kFloat)
       throw Error(c10::str("its condition `", c.name, "` is of ", c.dtype, "; expected kLong or kFloat"));
+    if (c.name == "label" && (c.dtype != at::kLong || !c.shape.empty()))
+      throw Error("its condition `label` is the class of a sample, one int64; give another condition another name");
     if (std::any_of(c.shape.begin(), c.shape.end(), [](std::int64_t n) { return n < 1; }))
       throw Error(fmt::format("its condition `{}` has the shape [{}]; sizes are at least 1", c.name, fmt::join(c.shape, ", ")));
     if (c.null.defined() && c.null.sizes() != at::IntArrayRef(c.shape))

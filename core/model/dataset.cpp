@@ -1,8 +1,5 @@
 #include <ATen/ATen.h>
 #include <scorelab/dataset.h>
-#include <scorelab/initial.h>
-#include <scorelab/metric.h>
-#include <scorelab/network.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -12,31 +9,11 @@
 namespace scorelab {
 
 DataSet::~DataSet() = default;
-Initial::~Initial() = default;
-std::optional<Moments> Initial::moments(const Start&) const { return std::nullopt; }
 std::optional<Law> DataSet::exact() const { return {}; }
 Affine DataSet::to_model() const { return {}; }
 std::vector<ConditionType> DataSet::conditions() const { return {}; }
 void DataSet::state(State&) {}
 Grey DataSet::grey() const { return {}; }
-Metric::~Metric() = default;
-std::int64_t Metric::needs_samples(const std::vector<std::int64_t>&) const { return 1; }
-
-void OnModel::params(Params& p) {
-  p("weights", weights_, "which average of the weights is measured; 0: the weights themselves").range(0, 0.9999999);
-  p("count", count_, "fresh draws of the data at which it is measured").range(1, 1e9);
-  p.gives("on-model");
-}
-
-void FeatureSpace::params(Params& p) {
-  p("features", features_, "a classifier of the manifest's models, in whose last hidden layer distances are taken; none: in the values");
-}
-
-at::Tensor FeatureSpace::operator()(const at::Tensor& x) const {
-  if (!features_) return x.flatten(1).to(at::kDouble);
-  const at::Tensor in = features_.alone().space().encode(x, nullptr).to(options_);
-  return features_.alone().classify(in, features_.alone().scheduler().t_min()).features.to(at::kCPU, at::kDouble);
-}
 
 Images::~Images() = default;
 

@@ -51,7 +51,7 @@ struct Model::Parts {
 struct Model::Context {
   // How networks are evaluated.
   std::int64_t chunk = 0;                   ///< rows of one network evaluation; 0: the batch as it is
-  bool bf16 = false;                        ///< networks with parameters multiply in bfloat16: run.precision
+  bool bf16 = false;                        ///< networks multiply in bfloat16, but for exact ones: run.precision
   const std::atomic<bool>* stop = nullptr;  ///< set: evaluations throw Stopped
   CallPlugin call = nullptr;                ///< null: plugins' code runs unnamed
   std::int64_t max_nfe = 0;                 ///< evaluations of a row; 0: unlimited

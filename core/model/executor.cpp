@@ -143,17 +143,19 @@ at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& 
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-Classified Executor::classify(const at::Tensor& x, const Times& t) const {
+Classified Executor::classify(const at::Tensor& x, const Times& t, bool conditioned) const {
   const std::int64_t rows = x.size(0), size = context_.chunk == 0 ? rows : context_.chunk;
   expect_rows(t, rows);
+  const Condition condition = condition_of(x, conditioned);
   std::vector<at::Tensor> logits, features;
   in_the_networks_name([&] {
     for (std::int64_t begin = 0; begin < rows; begin += size) {
       const std::int64_t n = std::min(size, rows - begin);
       const at::Tensor in = slice(x, begin, n, size);
+      const Condition own = slice(condition, begin, n, size);
       std::optional<Bfloat16> rounded;
       if (context_.bf16) rounded.emplace(x.device().type());
-      Classified part = parts_.network->classify(input(in, slice(t, begin, n, size), {}));
+      Classified part = parts_.network->classify(input(in, slice(t, begin, n, size), own));
       if (rounded) part = {part.logits.to(x.scalar_type()), part.features.to(x.scalar_type())};
       rounded.reset();
       if (part.logits.size(0) != size || part.logits.dim() != 2 || part.features.size(0) != size || part.features.dim() != 2)

@@ -14,7 +14,7 @@ class Executor {
   /// condition.
   at::Tensor forward(const at::Tensor& x, const Times& t, const PerRow& active, bool conditioned) const;
   /// What a classifier says of x.
-  Classified classify(const at::Tensor& x, const Times& t) const;
+  Classified classify(const at::Tensor& x, const Times& t, bool conditioned) const;
 
  private:
   static void expect_rows(const PerRow& of_rows, std::int64_t rows);

@@ -57,8 +57,10 @@ Model Model::under(const Model& caller) const {
   out.conditioned_ = caller.conditioned_;
   return out;
 }
-Model Model::with_network(std::shared_ptr<Network> network) const {
+Model Model::with_network(std::shared_ptr<Network> network, bool learns) const {
   Model out = under(*this);
+  if (learns) out.context_->dropout = context_->dropout;
+  out.context_->look = context_->look;
   Parts parts = *parts_;
   parts.network = std::move(network);
   out.parts_ = std::make_shared<const Parts>(std::move(parts));
@@ -126,7 +128,7 @@ CallMemory& GuideRun::own_memory() { return call_.memory; }
 Classified Model::classify(const at::Tensor& x, const Times& t) {
   expect_no_stop(context_->stop);
   count(context_->counts.evaluations, x.size(0), active_);
-  return Executor(*parts_, *context_).classify(x, t);
+  return Executor(*parts_, *context_).classify(x, t, conditioned_);
 }
 
 Model ModelRef::under(const Model& caller) const { return model_->under(caller); }
@@ -136,12 +138,12 @@ Network& ModelRef::network() const { return *model_->parts_->network; }
 void OwnNetwork::params(Params& p) {
   p(name_, network_, "the network that is trained beside the model's");
   p(name_ + "_from", from_, "a model of the manifest, of the same network, whose weights it starts from; none: first weights of its own");
-  p(name_ + "_lr", lr_, "its learning rate; the rest of Adam is as in the table train").range(1e-12, 100);
+  p(name_ + "_lr", lr_, "its learning rate, at every step; the rest of Adam is as in the table train").range(1e-12, 100);
   p(name_ + "_updates", updates_, "its updates in each step, before the model's").range(1, 1000);
 }
 Model OwnNetwork::under(const Model& caller) const {
   if (!network_) throw Error("`" + name_ + "` is \"none\", and is asked");
-  return caller.with_network(std::static_pointer_cast<Network>(network_.component()));
+  return caller.with_network(std::static_pointer_cast<Network>(network_.component()), true);
 }
 
 Prediction Model::operator()(const at::Tensor& x, const Times& t) { return evaluate(x, t); }

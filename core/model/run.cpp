@@ -1,12 +1,15 @@
 #include "run_state.h"
 
 #include <ATen/ATen.h>
+#include <scorelab/initial.h>
 #include <scorelab/sampler.h>
 
 namespace scorelab {
 
 Step::~Step() = default;
 bool Step::reaches_zero() const { return true; }
+Initial::~Initial() = default;
+std::optional<Moments> Initial::moments(const Start&) const { return std::nullopt; }
 Sampler::~Sampler() = default;
 double Sampler::start(const Scheduler& scheduler) const { return scheduler.t_max(); }
 

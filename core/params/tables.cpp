@@ -85,6 +85,22 @@ void SampleOptions::params(Params& p) {
   p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();
 }
 
+void MetricOptions::params(Params& p) {
+  p("reference", reference,
+    "where the draws of the data come from that it compares with: data, what trainings see; holdout, what they do not see")
+      .one_of({"data", "holdout"});
+}
+
+schema::Schema with_options_of_kind(const std::string& kind, schema::Schema s) {
+  if (kind != "metric") return s;
+  MetricOptions options;
+  Params p;
+  options.params(p);
+  for (auto& more : schema::of(p).params)
+    if (!s.find(more.name)) s.params.push_back(std::move(more));
+  return s;
+}
+
 void RunOptions::params(Params& p) {
   p("device", device, "auto, cpu, cuda or cuda:i").reporting();
   p("precision", precision,

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "params/schema.h"
+
 /// The manifest's own tables, declared as components declare theirs.
 namespace scorelab {
 
@@ -49,6 +51,12 @@ struct SampleOptions {
   std::shared_ptr<InitialSlot> initial = std::make_shared<InitialSlot>();
 };
 
+/// What each metric has beside its own parameters.
+struct MetricOptions {
+  void params(Params& p);
+  std::string reference = "data";
+};
+
 /// `run`.
 struct RunOptions {
   void params(Params& p);
@@ -56,5 +64,8 @@ struct RunOptions {
   NumberOrWord threads = "auto";
   std::int64_t chunk = 256;
 };
+
+/// A component's schema with what core has of its kind.
+schema::Schema with_options_of_kind(const std::string& kind, schema::Schema s);
 
 }  // namespace scorelab

@@ -205,6 +205,7 @@ class Planner {
   Json model_key() const {
     Json key{{"dataset", keyed(e_->dataset)}, {"scheduler", keyed(e_->scheduler)}, {"network", keyed(e_->network)}};
     if (!e_->space.is_null()) key["space"] = keyed(e_->space);
+    if (!e_->holdout.is_null()) key["holdout"] = e_->holdout.is_object() ? keyed(e_->holdout) : e_->holdout;
     return key;
   }
 
@@ -213,6 +214,7 @@ class Planner {
               {"run", e_->run},         {"dataset", e_->dataset}, {"scheduler", e_->scheduler},
               {"network", e_->network}, {"output", e_->output},   {"guides", Json::array()}};
     if (!e_->space.is_null()) spec["space"] = e_->space;
+    if (!e_->holdout.is_null()) spec["holdout"] = e_->holdout;
     return spec;
   }
 
@@ -373,8 +375,8 @@ class Planner {
   void compare_defaults(Stage& stage) const {
     const Json stored = record_of(results_, stage.key, "spec.json");
     if (stored.is_null()) return;
-    for (const char* role : {"dataset", "space", "scheduler", "network", "objective", "sampler", "metric"})
-      if (stage.spec.contains(role) && stored.contains(role) && !stage.spec[role].is_null() && !stored[role].is_null())
+    for (const char* role : {"dataset", "holdout", "space", "scheduler", "network", "objective", "sampler", "metric"})
+      if (stage.spec.contains(role) && stored.contains(role) && stage.spec[role].is_object() && stored[role].is_object())
         compare(stored[role], stage.spec[role], role, stage.reason);
   }
 

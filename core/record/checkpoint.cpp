@@ -28,9 +28,21 @@ Checkpoint read_file(const fs::path& folder, const fs::path& file) {
   return c;
 }
 
+/// A second name for a file, in another folder; where the file system has no such names, a copy.
+void name_also(const fs::path& file, const fs::path& other) {
+  replace_whole(other, [&](const fs::path& temporary) {
+    std::error_code no_link;
+    fs::create_hard_link(file, temporary, no_link);
+    if (!no_link) return;
+    std::error_code failed;
+    if (!fs::copy_file(file, temporary, failed)) throw io_error("copy", file, failed.value());
+    open_verified(temporary);
+  });
+}
+
 }  // namespace
 
-void save_checkpoint(const fs::path& folder, const Checkpoint& c) {
+void save_checkpoint(const fs::path& folder, const Checkpoint& c, const fs::path& keep_in) {
   const fs::path file = folder / "checkpoint.h5", before = folder / "checkpoint.previous.h5", fresh = folder / ".checkpoint.new.h5";
   write_hdf5(fresh, [&](hid_t h5) {
     attribute(h5, "format", std::string("scorelab-checkpoint"));
@@ -44,9 +56,10 @@ void save_checkpoint(const fs::path& folder, const Checkpoint& c) {
       std::stringstream parts(path);
       for (std::string part; std::getline(parts, part, '/');)
         parent = open.emplace_back(exists(parent, part) ? open_group(parent, part) : create_group(parent, part));
-      for (const auto& [name, array] : arrays) write(parent, name, array);
+      for (const auto& [name, array] : arrays) write(parent, name, array, Storage::plain);
     }
   });
+  if (!keep_in.empty()) name_also(fresh, keep_in / "checkpoint.h5");
   if (fs::exists(file)) rename_file(file, before);
   rename_file(fresh, file);
 }

@@ -16,8 +16,10 @@ struct Checkpoint {
   std::map<std::string, NamedArrays> groups;  ///< "parameters", "ema/0.999", "optimizer/exp_avg", ..
 };
 
-/// Writes `folder`/checkpoint.h5 whole, verified before it takes its name, and keeps the one before as checkpoint.previous.h5.
-void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint);
+/// Writes `folder`/checkpoint.h5 whole, verified before it takes its name, and keeps the one before as checkpoint.previous.h5. It is kept
+/// in the folder `keep_in` too, where one is given: under a second name for the same file, as checkpoints are replaced and never written
+/// into.
+void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint, const fs::path& keep_in = {});
 
 /// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not used; that one is
 /// renamed to NAME.damaged.

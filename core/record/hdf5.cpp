@@ -118,6 +118,7 @@ Handle::~Handle() {
 }
 
 void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
+  good(H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr), "switch the error stack off");  // each thread has its own
   Contents contents;
   struct Writing {
     explicit Writing(Contents& c) { writing = &c, failed_to_close = false; }
@@ -152,11 +153,11 @@ Handle create_group(hid_t parent, const std::string& name) {
   return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose, "create the group " + name};
 }
 
-Handle write(hid_t parent, const std::string& name, const Array& array) {
+Handle write(hid_t parent, const std::string& name, const Array& array, Storage storage) {
   const Handle space = space_of(array.shape);
   const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "make creation properties");
   good(H5Pset_obj_track_times(creation, false), "leave times out");
-  if (!array.shape.empty() && array.count() > 4096) {
+  if (storage == Storage::packed && !array.shape.empty() && array.count() > 4096) {
     std::vector<hsize_t> chunk(array.shape.begin(), array.shape.end());
     hsize_t row = 1;
     for (std::size_t i = 1; i < chunk.size(); ++i) row *= chunk[i];

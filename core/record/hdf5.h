@@ -10,7 +10,7 @@
 
 #include "record/files.h"
 
-/// HDF5's C library behind one owning handle. Only core/record uses it, from one thread of a process.
+/// HDF5's C library behind one owning handle. Only core/record uses it, from one thread of a process at a time.
 ///
 /// Writing: write_hdf5 alone makes files. Every call and every close is checked, what was written is read back and compared, and only then
 /// does the file take its name. A file carries the SHA-256 of its contents.
@@ -68,7 +68,11 @@ bool exists(hid_t parent, const std::string& name);
 std::vector<std::string> names(hid_t group);  ///< in the order of creation, where it is known
 bool is_group(hid_t parent, const std::string& name);
 
-Handle write(hid_t parent, const std::string& name, const Array& array);
+enum class Storage {
+  packed,  ///< compressed where that is worth it
+  plain    ///< as it is: of weights compression saves a seventh, and takes a hundred times as long as the disk
+};
+Handle write(hid_t parent, const std::string& name, const Array& array, Storage storage = Storage::packed);
 void write(hid_t parent, const std::string& name, const std::vector<std::string>& strings);
 Array read(hid_t parent, const std::string& name);
 /// The same, which must be of this type and have this many dimensions, each at least 1.

@@ -62,13 +62,14 @@ Array first_columns(Array a, std::int64_t count) {
   return out;
 }
 
-/// Adds the first n rows.
-void append(const fs::path& folder, Array& to, const Array& from, std::int64_t n) {
+/// Adds n rows, from `first` on.
+void append(const fs::path& folder, Array& to, const Array& from, std::int64_t first, std::int64_t n) {
   if (to.shape.empty()) to = {from.type, from.shape, {}}, to.shape[0] = 0;
   if (to.type != from.type || !std::equal(to.shape.begin() + 1, to.shape.end(), from.shape.begin() + 1, from.shape.end()))
     damaged(folder, "its files hold samples of different shapes");
   const std::size_t row = from.bytes.size() / static_cast<std::size_t>(from.shape[0]);
-  to.bytes.insert(to.bytes.end(), from.bytes.begin(), from.bytes.begin() + static_cast<std::ptrdiff_t>(row) * n);
+  const auto begin = from.bytes.begin() + static_cast<std::ptrdiff_t>(row) * first;
+  to.bytes.insert(to.bytes.end(), begin, begin + static_cast<std::ptrdiff_t>(row) * n);
   to.shape[0] += n;
 }
 
@@ -126,6 +127,36 @@ Trace load_trace(const fs::path& folder, std::int64_t count) {
   return {first_columns(std::move(t), count), first_columns(std::move(x), count)};
 }
 
+StoredSamples::StoredSamples(fs::path folder, std::int64_t count) : folder_(std::move(folder)) {
+  firsts_.push_back(0);
+  while (firsts_.back() < count) {
+    if (!fs::exists(file_of(folder_, firsts_.back())))
+      throw Damaged(folder_, fmt::format("it holds {} samples, and {} were asked for", firsts_.back(), count));
+    open_ = load(folder_, firsts_.back());
+    const std::vector<std::int64_t> own(open_.x.shape.begin() + 1, open_.x.shape.end());
+    if (firsts_.size() == 1) shape_ = own;
+    if (own != shape_) damaged(folder_, "its files hold samples of different shapes");
+    firsts_.push_back(firsts_.back() + open_.x.shape[0]);
+  }
+}
+
+const SampleChunk& StoredSamples::chunk_of(std::int64_t sample) {
+  const std::int64_t first = *std::prev(std::upper_bound(firsts_.begin(), firsts_.end(), sample));
+  if (open_.first != first) open_ = load(folder_, first);
+  return open_;
+}
+
+Array StoredSamples::rows(std::int64_t first, std::int64_t count) {
+  Array out;
+  while (count > 0) {
+    const SampleChunk& chunk = chunk_of(first);
+    const std::int64_t skipped = first - chunk.first, n = std::min(count, chunk.x.shape[0] - skipped);
+    append(folder_, out, chunk.x, skipped, n);
+    first += n, count -= n;
+  }
+  return out;
+}
+
 SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
   SampleChunk all;
   std::int64_t have = 0;
@@ -133,11 +164,11 @@ SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
     if (!fs::exists(file_of(folder, have))) throw Damaged(folder, fmt::format("it holds {} samples, and {} were asked for", have, count));
     SampleChunk next = load(folder, have);
     const auto n = std::min<std::int64_t>(count - have, static_cast<std::int64_t>(next.nfe.size()));
-    append(folder, all.x, next.x, n);
+    append(folder, all.x, next.x, 0, n);
     if (have == 0)
       for (const auto& [name, array] : next.beside) all.beside.emplace_back(name, Array{});
     if (next.beside.size() != all.beside.size()) damaged(folder, "its files hold different arrays beside the samples");
-    for (std::size_t i = 0; i < all.beside.size(); ++i) append(folder, all.beside[i].second, next.beside[i].second, n);
+    for (std::size_t i = 0; i < all.beside.size(); ++i) append(folder, all.beside[i].second, next.beside[i].second, 0, n);
     all.nfe.insert(all.nfe.end(), next.nfe.begin(), next.nfe.begin() + n);
     all.seconds += next.seconds;
     have += n;

@@ -26,7 +26,21 @@ struct Trace {
 void save_trace(const fs::path& folder, const Trace& trace);
 std::int64_t traced(const fs::path& folder);                   ///< how many paths a readable file there holds; 0: there is none
 Trace load_trace(const fs::path& folder, std::int64_t count);  ///< the first of them
-/// The first `count` samples of a folder.
+/// The first `count` samples of a folder, file by file: those of one are in memory at once. All files are verified when it is made.
+class StoredSamples {
+ public:
+  StoredSamples(fs::path folder, std::int64_t count);
+  const std::vector<std::int64_t>& shape() const { return shape_; }  ///< of one
+  Array rows(std::int64_t first, std::int64_t count);
+
+ private:
+  const SampleChunk& chunk_of(std::int64_t sample);
+  fs::path folder_;
+  std::vector<std::int64_t> shape_, firsts_;  // firsts_: of each file, and one past the last
+  SampleChunk open_;
+};
+
+/// The first `count` samples of a folder, whole.
 SampleChunk load_samples(const fs::path& folder, std::int64_t count);
 
 }  // namespace scorelab::record

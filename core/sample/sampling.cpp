@@ -85,23 +85,30 @@ struct Companions {
   Condition condition;
 };
 
-/// What the samples of a call are told of one condition.
+/// What the samples of a call are told of one condition; undefined where they are told nothing, so that each network has its own null.
 at::Tensor told(const Sampling& s, const ConditionType& type, std::int64_t first, std::int64_t rows,
                 const std::function<const Companions&()>& companions) {
   const auto* one = std::get_if<double>(&s.options.condition);
   const auto* from = std::get_if<std::string>(&s.options.condition);
-  if (from && *from == "none") return null_of(type, rows, s.tensors.device());
+  if (from && *from == "none") return {};
   const auto given = s.data->conditions();
-  const bool known = std::any_of(given.begin(), given.end(), [&](const ConditionType& g) { return g.name == type.name; });
-  if (type.name == "label") {
+  if (one || *from == "balanced") {
+    const std::string asked = one ? fmt::format("{}", *one) : "\"balanced\"";
+    if (type.name != "label")
+      throw Error(
+          fmt::format("sample.condition = {} is of the class `label`, and says nothing of the condition `{}`; set \"data\" or \"none\"",
+                      asked, type.name));
     const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
-    const std::int64_t named = classes_of(given), classes = named > 0 ? std::min(type.classes, named) : type.classes;
-    if (one && (*one != std::floor(*one) || *one >= static_cast<double>(classes)))
-      throw Error(fmt::format("sample.condition = {}: the classes are 0 to {}", *one, classes - 1));
+    const std::int64_t named = classes_of(given), known = type.classes;
+    const std::int64_t classes = named > 0 && known > 0 ? std::min(known, named) : std::max(known, named);
+    if (one && (*one != std::floor(*one) || (classes > 0 && *one >= static_cast<double>(classes))))
+      throw Error(fmt::format("sample.condition = {}: the classes are 0 to {}", asked, classes - 1));
     if (one) return at::full({rows}, static_cast<std::int64_t>(*one), device);
-    if (*from == "balanced" && s.options.moments != "exact") return at::arange(first, first + rows, device).remainder(classes);
+    if (classes == 0) throw Error("sample.condition = \"balanced\" takes a number of classes, which neither data set nor network states");
+    if (s.options.moments != "exact") return at::arange(first, first + rows, device).remainder(classes);
   }
-  return known ? companions().condition.at(type.name) : null_of(type, rows, s.tensors.device());
+  const bool known = std::any_of(given.begin(), given.end(), [&](const ConditionType& g) { return g.name == type.name; });
+  return known ? companions().condition.at(type.name) : at::Tensor();
 }
 
 /// The samples of a call: the rows are first, first + 1, ..; or all stand for one and the same, of which a probe asks.
@@ -128,7 +135,8 @@ std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context set
   };
   auto out = std::make_shared<Model::Context>(std::move(settings));
   out->counts.reset(rows.count);
-  for (const auto& type : s.conditions) out->condition[type.name] = told(s, type, rows.first, rows.count, companions);
+  for (const auto& type : s.conditions)
+    if (at::Tensor own = told(s, type, rows.first, rows.count, companions); own.defined()) out->condition[type.name] = std::move(own);
   for (std::size_t i = 0; i < out->guides.size(); ++i) {
     out->guides[i].call = std::make_shared<GuideRun::Call>();
     GuideRun::Call& call = *out->guides[i].call;
@@ -240,7 +248,11 @@ Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
     throw Error(c10::str("the space decoded ", x.sizes(), " to ", out.x.sizes(), "; expected finite values, each item of ",
                          at::IntArrayRef(s.data->shape())));
   out.nfe.resize(static_cast<std::size_t>(n));
-  for (const auto& [name, value] : context->condition) out.condition[name] = value.narrow(0, 0, n).to(at::kCPU).contiguous();
+  for (const auto& type : s.conditions) {
+    const auto found = context->condition.find(type.name);
+    const at::Tensor value = found == context->condition.end() ? null_of(type, n, at::kCPU) : found->second;
+    out.condition[type.name] = value.narrow(0, 0, n).to(at::kCPU).contiguous();
+  }
   for (const auto& g : context->guides)
     if (g.call->observed) out.clean = data_units(g.call->clean());
   return out;

@@ -17,7 +17,7 @@ namespace scorelab {
 struct Sampling {
   std::shared_ptr<const Model::Parts> model;
   Model::Context context;                 ///< what each call's begins as: chunk, limit, stop, guides
-  std::vector<ConditionType> conditions;  ///< what the models of the stage take together
+  std::vector<ConditionType> conditions;  ///< what the models of the stage take together, with the network's own nulls
   std::shared_ptr<Sampler> sampler;
   std::shared_ptr<DataSet> data;
   bool paths = false;  ///< a step's normals are increments of Brownian paths
@@ -37,7 +37,7 @@ struct Sampling {
 struct Sampled {
   at::Tensor x;                   ///< [n, ..] in data units, on the CPU
   std::vector<std::int64_t> nfe;  ///< [n]
-  Condition condition = {};       ///< [n, ..] each, what conditional models were told
+  Condition condition = {};       ///< [n, ..] each, what conditional models were told; the network's null where it was told nothing
   at::Tensor clean = {};          ///< [n, ..] the draws of the data that guides observed, in data units; undefined where none did
 };
 

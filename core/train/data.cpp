@@ -20,7 +20,8 @@ at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows,
   }
   Noise own = noise.stream("data");
   const at::Tensor x = data.get(index, own, condition);
-  for (const auto& type : data.conditions()) {
+  const auto types = data.conditions();
+  for (const auto& type : types) {
     at::Tensor& given = condition[type.name];
     std::vector<std::int64_t> shape{rows};
     shape.insert(shape.end(), type.shape.begin(), type.shape.end());
@@ -32,7 +33,8 @@ at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows,
                            " of ", type.dtype == at::kLong ? "int64" : "floats"));
     given = type.dtype == at::kLong ? given.to(options.device()) : given.to(options);
   }
-  if (condition.size() != data.conditions().size()) throw Error("the data set gave a condition that its conditions() does not name");
+  if (condition.size() != types.size())
+    throw Error("the data set gave a condition that its conditions() does not name, or its conditions() names one twice");
   Noise encoding = noise.stream("encode");
   const at::Tensor z = space.encode(x, &encoding);
   if (z.dim() == 0 || z.size(0) != rows || z.sizes().slice(1) != at::IntArrayRef(space.shape()))
@@ -41,7 +43,7 @@ at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows,
   return z.to(options);
 }
 
-at::Tensor draw_reference(const DataSet& data, std::int64_t rows, Noise& noise) {
+std::vector<std::int64_t> reference_order(const DataSet& data, std::int64_t rows, const Noise& noise) {
   std::vector<std::int64_t> index(rows, 0);
   if (const auto size = data.size(); size > 0) {
     Noise order = noise.stream("order");
@@ -52,9 +54,7 @@ at::Tensor draw_reference(const DataSet& data, std::int64_t rows, Noise& noise) 
     std::sort(index.begin(), index.end(), [keys](std::int64_t a, std::int64_t b) { return keys[a] < keys[b]; });
     index.resize(std::min(rows, size));
   }
-  Noise own = noise.stream("data");
-  Condition condition;
-  return data.get(index, own, condition).to(at::kDouble);
+  return index;
 }
 
 }  // namespace scorelab

@@ -7,7 +7,7 @@ namespace scorelab {
 at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows, Noise& noise, const at::TensorOptions& options,
                      Condition& condition);
 
-/// Draws in data units, float64 on the CPU: of a stored set, different items, in random order, as many as there are.
-at::Tensor draw_reference(const DataSet& data, std::int64_t rows, Noise& noise);
+/// Which items stand for the data: of a stored set different ones, in random order, as many as there are.
+std::vector<std::int64_t> reference_order(const DataSet& data, std::int64_t rows, const Noise& noise);
 
 }  // namespace scorelab

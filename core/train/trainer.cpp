@@ -29,11 +29,19 @@ Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context conte
       stop_(stop),
       model_learner_(*model_->network, seed) {
   for (const double rate : ema) averages_[rate] = arena().values.clone();
+}
+
+void Trainer::take_networks() {
   for (const OwnNetwork* own : objective_->networks()) {
     if (!*own) continue;
-    own_.push_back(std::make_unique<Learner>(*own->network(), seed, own));
+    if (own->name() == "average") throw Error("a network of its own cannot be called `average`: its checkpoint has a group of that name");
+    own_.push_back(std::make_unique<Learner>(*own->network(), seed_, own));
     Arena& its = own_.back()->arena;
-    if (own->from()) its.fill(its.values, own->from().network().parameters());
+    try {
+      if (own->from()) its.fill(its.values, own->from().network().parameters());
+    } catch (const Error& e) {
+      throw Error(fmt::format("{}_from = \"{}\": {}", own->name(), own->from().name(), e.what()));
+    }
   }
 }
 
@@ -87,7 +95,7 @@ Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t rows, const
   Noise noise(seed_, stream);
   Draws out;
   TrainBatch& b = out.batch;
-  b.x0 = draw_data(*data_, *model_->space, rows, noise, tensors_, b.condition);
+  b.x0 = draw_data(aim == Aim::evaluation && held_out_ ? *held_out_ : *data_, *model_->space, rows, noise, tensors_, b.condition);
   const bool check = aim == Aim::search;
   if (check) expect_finite(b.x0, "the data");
   if (aim != Aim::evaluation && options_.drop_condition > 0) {
@@ -124,6 +132,8 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   Noise noise(seed_, stream, draws.first);
   Noise own = noise.stream("objective"), dropout = noise.stream("dropout");
   const auto context = std::make_shared<Model::Context>(context_);
+  // Once a network of the objective's own is updated, its step is finished: a checkpoint in between would be of no step.
+  if (!own_.empty() && aim != Aim::evaluation) context->stop = nullptr;
   context->condition = b.condition;
   context->told = draws.told;
   if (aim != Aim::evaluation) context->dropout = &dropout;
@@ -218,7 +228,11 @@ void Trainer::update(std::int64_t n) {
   }
   adam(model_learner_, learning_rate(n), n);
   const at::Tensor& values = arena().values;
-  if (average_) average_->values.lerp_(values, 1 - objective_->average_rate(n, options_.steps).value());
+  if (average_) {
+    const double rate = objective_->average_rate(n, options_.steps).value_or(-1);
+    if (!(rate >= 0 && rate <= 1)) throw Error(fmt::format("its average_rate at step {} is no number from 0 to 1", n));
+    average_->values.lerp_(values, 1 - rate);
+  }
   for (auto& [rate, average] : averages_) {
     const double decay = options_.ema_warmup ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n)) : rate;
     average.lerp_(values, 1 - decay);
@@ -309,8 +323,10 @@ void Trainer::run(TrainPort& port) {
       report(port);
       if (due(options_.checkpoint_every) || step == options_.steps || keep.contains(step)) port.checkpoint();
     }
+    port.settle();
   } catch (const Stopped&) {
     port.checkpoint();  // a step that was stopped inside has changed nothing but gradients: it is made again
+    port.settle();
     throw;
   }
 }

@@ -26,7 +26,10 @@ class TrainPort {
   using Values = std::vector<std::pair<std::string, double>>;
   virtual void row(const std::string& stream, std::int64_t step, const Values& values) = 0;
   virtual void progress(std::int64_t step, double loss) = 0;
+  /// Takes the state as it is now; it may be written while training goes on.
   virtual void checkpoint() = 0;
+  /// Waits until the last checkpoint is written. Throws what failed.
+  virtual void settle() = 0;
   /// With these weights in the network: draw a few samples.
   virtual void preview(std::int64_t step) = 0;
 };
@@ -57,6 +60,10 @@ class Trainer {
           std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
           at::TensorOptions tensors, const std::atomic<bool>& stop);
 
+  /// Gives the objective's own networks their first weights, and trains them too.
+  void take_networks();
+  /// Evaluations are of these data, in place of those that are learnt from.
+  void evaluate_on(std::shared_ptr<DataSet> data) { held_out_ = std::move(data); }
   /// Keeps the average that the objective learns from in `network`, prepared like the model's.
   void average_in(std::shared_ptr<Network> network);
   /// Starts from these weights in place of the network's first ones. Throws Error for a name or shape that does not fit.
@@ -121,7 +128,7 @@ class Trainer {
 
   std::shared_ptr<const Model::Parts> model_;
   Model::Context context_;
-  std::shared_ptr<DataSet> data_;
+  std::shared_ptr<DataSet> data_, held_out_;  // held_out_: null where nothing is
   std::shared_ptr<Objective> objective_;
   TrainOptions options_;
   std::uint64_t seed_;

@@ -12,21 +12,29 @@ class EnergyDistance final : public Metric {
  public:
   void params(Params& p) override {
     space_.params(p);
-    p("count", count_, "samples compared: cost and memory grow with its square").range(2, 20000);
+    p("count", count_, "samples compared: cost grows with its square").range(2, 20000);
   }
   void prepare(const Setting& setting) override { space_.prepare(setting); }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const std::int64_t n = std::min(m.samples.size(0), count_), k = std::min(m.reference.size(0), count_);
+    const std::int64_t n = std::min(m.samples.size(), count_), k = std::min(m.reference.size(), count_);
     if (std::min(n, k) < 2) throw Error("it takes two samples at least");
-    const at::Tensor x = space_(m.samples.narrow(0, 0, n)), y = space_(m.reference.narrow(0, 0, k));
+    const at::Tensor x = space_(m.samples.head(n)), y = space_(m.reference.head(k));
     const auto within = [](const at::Tensor& a) {
       const auto rows = static_cast<double>(a.size(0));
-      return at::cdist(a, a).sum().item<double>() / (rows * (rows - 1));
+      return distances(a, a) / (rows * (rows - 1));
     };
-    return {{"", 2 * at::cdist(x, y).mean().item<double>() - within(x) - within(y), space_.unit(), "min", "energy distance to the data"}};
+    return {{"", 2 * distances(x, y) / static_cast<double>(n * k) - within(x) - within(y), space_.unit(), "min",
+             "energy distance to the data"}};
   }
 
  private:
+  /// The sum over all pairs, by tiles of rows: a whole matrix may not fit.
+  static double distances(const at::Tensor& a, const at::Tensor& b) {
+    double sum = 0;
+    for (const auto& rows : a.split(2000)) sum += at::cdist(rows, b).sum().item<double>();
+    return sum;
+  }
+
   FeatureSpace space_;
   std::int64_t count_ = 2000;
 };

@@ -26,8 +26,8 @@ class Frechet final : public Metric {
       const at::Tensor off = m.moments->mean.flatten() - m.law->mean();
       return said(off.square().sum(), (m.moments->variance.flatten().sqrt() - m.law->variances[0].sqrt()).square().sum());
     }
-    const Pair own = empirical(space_(m.samples)),
-               data = m.law && !space_.learned() ? Pair{m.law->mean(), m.law->covariance()} : empirical(space_(m.reference));
+    const Pair own = empirical(m.samples),
+               data = m.law && !space_.learned() ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference);
     const auto [values, axes] = at::linalg_eigh(own.second);
     const at::Tensor root = (axes * values.clamp_min(0).sqrt()).matmul(axes.t());
     const at::Tensor cross = at::linalg_eigvalsh(root.matmul(data.second).matmul(root)).clamp_min(0).sqrt().sum();
@@ -36,10 +36,9 @@ class Frechet final : public Metric {
 
  private:
   using Pair = std::pair<at::Tensor, at::Tensor>;
-  static Pair empirical(const at::Tensor& x) {
-    if (x.size(0) < 2) throw Error("a covariance takes two samples at least");
-    const at::Tensor mean = x.mean(0), centred = x - mean;
-    return {mean, centred.t().matmul(centred) / static_cast<double>(x.size(0) - 1)};
+  Pair empirical(const Items& items) const {
+    const RunningMoments found = space_.moments(items);
+    return {found.mean(), found.covariance()};
   }
   std::vector<Measurement> said(const at::Tensor& mean, const at::Tensor& covariance) const {
     const double of_mean = mean.item<double>(), of_covariance = covariance.item<double>();

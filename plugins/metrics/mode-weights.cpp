@@ -17,8 +17,12 @@ class ModeWeights final : public Metric {
   }
   std::vector<Measurement> measure(const Measured& m) const override {
     if (!m.law) throw Error("the data set states no law");
-    const at::Tensor one = at::ones({m.samples.size(0)}, at::kDouble);
-    const at::Tensor share = m.law->responsibilities(m.samples, one, std_ * one).mean(0);
+    at::Tensor share = at::zeros({m.law->weights.size(0)}, at::kDouble);
+    m.samples.in_batches([&](const at::Tensor& x) {
+      const at::Tensor one = at::ones({x.size(0)}, at::kDouble);
+      share += m.law->responsibilities(x, one, std_ * one).sum(0);
+    });
+    share /= static_cast<double>(m.samples.size());
     std::vector<Measurement> out{{"", 0.5 * (share - m.law->weights).abs().sum().item<double>(), "1", "min",
                                   "total variation distance of the components' weights to the data's"}};
     for (std::int64_t k = 0; k < share.size(0); ++k)

@@ -11,10 +11,9 @@ class MomentErrors final : public Metric {
  public:
   void params(Params& p) override { p.gives("exact-moments"); }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const auto [mean, covariance] = m.law ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference.flatten(1));
-    const auto [own_mean, own_covariance] = m.moments ? stated(*m.moments) : empirical(m.samples.flatten(1));
-    // Of samples, the mean over the elements of n-denominator standard deviations.
-    const at::Tensor own_std = m.moments ? m.moments->variance.sqrt() : m.samples.flatten(1).std(0, true);
+    const auto [mean, covariance] = m.law ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference);
+    const auto [own_mean, own_covariance] = m.moments ? stated(*m.moments) : empirical(m.samples);
+    const at::Tensor own_std = own_covariance.diagonal().sqrt();
     return {{"mean", (own_mean - mean).norm().item<double>(), "data", "min", "distance of the means"},
             {"covariance", (own_covariance - covariance).norm().item<double>(), "data^2", "min", "Frobenius distance of the covariances"},
             {"std", own_std.mean().item<double>(), "data", "none", "standard deviation of the samples, mean over the dimensions"}};
@@ -23,9 +22,10 @@ class MomentErrors final : public Metric {
  private:
   using Pair = std::pair<at::Tensor, at::Tensor>;
   static Pair stated(const Moments& m) { return {m.mean.flatten(), m.variance.flatten().diag_embed()}; }
-  static Pair empirical(const at::Tensor& x) {
-    const at::Tensor mean = x.mean(0), centred = x - mean;
-    return {mean, centred.t().matmul(centred) / static_cast<double>(x.size(0) - 1)};
+  static Pair empirical(const Items& items) {
+    RunningMoments found;
+    items.in_batches([&](const at::Tensor& x) { found.add(x.flatten(1)); });
+    return {found.mean(), found.covariance()};
   }
 };
 }  // namespace

@@ -81,10 +81,11 @@ class NllOde final : public Metric {
 
   /// The reference; of grey levels, with uniform noise of one level, without which a density has no bound.
   static at::Tensor dequantised(const Measured& m) {
-    if (m.grey.levels == 0 || m.grey.dequantised) return m.reference;
+    if (m.grey.levels == 0 || m.grey.dequantised) return m.reference.all();
     Noise noise = m.noise.stream("dequantise");
     const auto levels = static_cast<double>(m.grey.levels);
-    return ((m.reference * (levels - 1)).round() + noise.uniform(m.reference)) / levels;
+    const at::Tensor x = m.reference.all();
+    return ((x * (levels - 1)).round() + noise.uniform(x)) / levels;
   }
   std::vector<at::Tensor> draw_probes(const Noise& noise, const at::Tensor& like) const {
     std::vector<at::Tensor> out;

@@ -14,23 +14,32 @@ class PrecisionRecall final : public Metric {
   void params(Params& p) override {
     space_.params(p);
     p("k", k_, "which neighbour a ball reaches to").range(1, 1000);
-    p("count", count_, "samples compared: cost and memory grow with its square").range(2, 20000);
+    p("count", count_, "samples compared: cost grows with its square").range(2, 20000);
   }
   void prepare(const Setting& setting) override { space_.prepare(setting); }
   std::int64_t needs_samples(const std::vector<std::int64_t>&) const override { return k_ + 1; }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const std::int64_t n = std::min({m.samples.size(0), m.reference.size(0), count_});
+    const std::int64_t n = std::min({m.samples.size(), m.reference.size(), count_});
     if (n <= k_) throw Error("k = " + std::to_string(k_) + " takes more samples than the " + std::to_string(n) + " there are");
-    const at::Tensor x = space_(m.samples.narrow(0, 0, n)), y = space_(m.reference.narrow(0, 0, n));
-    const at::Tensor between = at::cdist(x, y);
-    const auto share = [](const at::Tensor& inside) { return inside.to(at::kDouble).mean().item<double>(); };
-    return {{"precision", share((between <= radii(y).unsqueeze(0)).any(1)), "1", "max", "share of the samples that look like data"},
-            {"recall", share((between <= radii(x).unsqueeze(1)).any(0)), "1", "max", "share of the data that samples look like"}};
+    const at::Tensor x = space_(m.samples.head(n)), y = space_(m.reference.head(n));
+    return {{"precision", within(x, y, radii(y)), "1", "max", "share of the samples that look like data"},
+            {"recall", within(y, x, radii(x)), "1", "max", "share of the data that samples look like"}};
   }
 
  private:
+  static constexpr std::int64_t tile = 2000;  // rows at a time: a whole matrix of distances may not fit
   /// The distance to the k-th nearest other: a point is its own nearest.
-  at::Tensor radii(const at::Tensor& x) const { return std::get<0>(at::cdist(x, x).kthvalue(k_ + 1, 1)); }
+  at::Tensor radii(const at::Tensor& x) const {
+    std::vector<at::Tensor> parts;
+    for (const auto& rows : x.split(tile)) parts.push_back(std::get<0>(at::cdist(rows, x).kthvalue(k_ + 1, 1)));
+    return at::cat(parts);
+  }
+  /// The share of these points that lie in some ball about the centers.
+  static double within(const at::Tensor& points, const at::Tensor& centers, const at::Tensor& radii) {
+    std::vector<at::Tensor> parts;
+    for (const auto& rows : points.split(tile)) parts.push_back((at::cdist(rows, centers) <= radii.unsqueeze(0)).any(1));
+    return at::cat(parts).to(at::kDouble).mean().item<double>();
+  }
 
   FeatureSpace space_;
   std::int64_t k_ = 3, count_ = 2000;

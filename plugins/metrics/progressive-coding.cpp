@@ -31,7 +31,7 @@ class ProgressiveCoding final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const auto& q = model.scheduler();
-    const at::Tensor x0 = m.space->encode(m.reference, nullptr).to(options_);
+    const at::Tensor x0 = m.space->encode(m.reference.all(), nullptr).to(options_);
     const double scale = m.space->expect_affine().scale;
     const double bits = std::log(2.0) * static_cast<double>(x0.numel() / x0.size(0));
     const auto mean = [](const at::Tensor& x) { return x.to(at::kDouble).mean().item<double>(); };

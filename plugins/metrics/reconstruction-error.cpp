@@ -24,7 +24,7 @@ class ReconstructionError final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const Scheduler& q = model.scheduler();
-    const at::Tensor x0 = m.space->encode(m.reference, nullptr).to(options_);
+    const at::Tensor x0 = m.space->encode(m.reference.all(), nullptr).to(options_);
     const std::vector<Interval> down = grid_.steps(q, true);
     const auto to = [&q](const Prediction& p, double s) { return q.alpha(s) * p.x0() + q.sigma(s) * p.eps(); };
     at::Tensor x = q.alpha(down.back().t) * x0;

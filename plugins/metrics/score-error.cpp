@@ -61,12 +61,12 @@ class ScoreError final : public Metric {
 
  private:
   at::Tensor clean(const Measured& m) const {
-    if (points_ == "data") return m.reference;
-    const auto dims = m.reference[0].numel(), given = static_cast<std::int64_t>(center_.size());
+    if (points_ == "data") return m.reference.all();
+    const auto dims = c10::multiply_integers(m.reference.shape()), given = static_cast<std::int64_t>(center_.size());
     if (given != 1 && given != dims)
       throw Error("`center` has " + std::to_string(given) + " numbers; expected one, or one a dimension: " + std::to_string(dims));
-    const at::Tensor center = at::tensor(center_, at::kDouble).expand({dims}).view(m.reference[0].sizes());
-    return center + spread_ * m.noise.stream("points").normal(m.reference);
+    const at::Tensor center = at::tensor(center_, at::kDouble).expand({dims}).view(m.reference.shape());
+    return center + spread_ * m.noise.stream("points").normal(m.reference.all());
   }
   static double time(const Scheduler& q, std::int64_t i, std::int64_t n) {
     const double share = n == 1 ? 0 : static_cast<double>(i) / static_cast<double>(n - 1), t = q.t_min() + share * (q.t_max() - q.t_min());

@@ -21,9 +21,13 @@ class TrueNll final : public Metric {
   }
 
  private:
-  static double mean(const Law& law, const at::Tensor& x) {
-    const at::Tensor one = at::ones({x.size(0)}, x.options());
-    return -law.log_density(x, one, at::zeros_like(one)).mean().item<double>();
+  static double mean(const Law& law, const Items& items) {
+    double sum = 0;
+    items.in_batches([&](const at::Tensor& x) {
+      const at::Tensor one = at::ones({x.size(0)}, x.options());
+      sum += law.log_density(x, one, at::zeros_like(one)).sum().item<double>();
+    });
+    return -sum / static_cast<double>(items.size());
   }
 };
 }  // namespace

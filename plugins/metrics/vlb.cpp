@@ -27,7 +27,7 @@ class Vlb final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
     const auto& q = model.scheduler();
-    const at::Tensor x0 = m.space->encode(m.reference, nullptr).to(options_);
+    const at::Tensor x0 = m.space->encode(m.reference.all(), nullptr).to(options_);
     const auto dim = static_cast<double>(x0.numel() / x0.size(0));
     const double unit = m.grey.levels > 0 ? dim * std::log(2.0) : 1;
     const auto mean = [&](const at::Tensor& nats) { return nats.to(at::kDouble).mean().item<double>() / unit; };

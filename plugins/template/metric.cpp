@@ -17,9 +17,11 @@ class Template final : public Metric {
   }
 
  private:
-  double size(const at::Tensor& x) const {
+  double size(const Items& items) const {
     const auto order = static_cast<double>(order_);
-    return std::pow(x.flatten(1).norm(2, 1).pow(order).mean().item<double>(), 1 / order);
+    double sum = 0;
+    items.in_batches([&](const at::Tensor& x) { sum += x.flatten(1).norm(2, 1).pow(order).sum().item<double>(); });
+    return std::pow(sum / static_cast<double>(items.size()), 1 / order);
   }
 
   std::int64_t order_ = 1;

@@ -15,9 +15,9 @@ class Faulty final : public Metric {
  public:
   std::vector<Measurement> measure(const Measured& m) const override {
     const auto size = [](const at::Tensor& x) { return x.square().mean().sqrt().item<double>(); };
-    double value = std::abs(size(m.samples) - size(m.reference));
-    if (fault == "weighs-the-first") value += 0.01 * size(m.samples.narrow(0, 0, 1));
-    if (fault == "counts-neighbours") value += 0.01 * size(m.samples.diff(1, 0));
+    double value = std::abs(size(m.samples.all()) - size(m.reference.all()));
+    if (fault == "weighs-the-first") value += 0.01 * size(m.samples.rows(0, 1));
+    if (fault == "counts-neighbours") value += 0.01 * size(m.samples.all().diff(1, 0));
     if (fault == "nan") value = 0 * INFINITY;
     if (fault == "state-between-calls") value += 0.001 * calls_++;
     if (fault == "default-generator") value += 0.001 * at::rand({1}).item<double>();

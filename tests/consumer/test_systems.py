@@ -25,10 +25,14 @@ class Systems:
         file.write_text(f'name = "{name}"\nplugins = ["{self.plugins}"]\nrun = {{ device = "cpu", threads = 1, chunk = 64 }}\n' + text)
         return file
 
-    def start(self, file, *arguments):
-        environment = dict(os.environ, SCORELAB_CACHE=str(self.folder / "cache"), NO_COLOR="1", OMP_NUM_THREADS="1")
-        return subprocess.Popen([str(self.program), "run", str(file), *arguments], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+    def call(self, *arguments):
+        environment = dict(os.environ, SCORELAB_CACHE=str(self.folder / "cache"), XDG_CONFIG_HOME=str(self.folder / "config"), NO_COLOR="1",
+                           OMP_NUM_THREADS="1")
+        return subprocess.Popen([str(self.program), *map(str, arguments)], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def start(self, file, *arguments):
+        return self.call("run", file, *arguments)
 
     def run(self, name, text, *arguments, code=0):
         process = self.start(self.manifest(name, text), "--results", str(self.results), *arguments)
@@ -94,6 +98,8 @@ def test_a_condition_of_tokens_and_a_vector(systems):
     bare = systems.samples("bare")
     assert (bare["tokens"] == -1).all() and (bare["offset"] == -9).all(), "each condition has its network's null"
     assert 2 < bare["x"].std(0).min() and bare["x"].std(0).max() < 4, "without it samples are of all places"
+    said = systems.run("class", TOKENS, "-s", "sample.condition=1", code=1)
+    assert "sample.condition = 1 is of the class `label`, and says nothing of the condition" in said
     # what is told is the sample's own, whatever their number
     systems.run("more", TOKENS, "-s", "sample.count=600", "-s", 'name="more"')
     more = systems.samples("more")
@@ -166,7 +172,9 @@ def test_what_it_learns_is_learnt_from_it(systems):
     assert np.abs(x.mean(0)).max() < 0.1 and np.abs(x.std(0) - 0.5).max() < 0.1, "the data's law: mean 0, standard deviation 0.5"
 
 
-def test_a_killed_training_goes_on_with_it(systems):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_training_goes_on_with_it(systems, how):
+    """Also one that is asked to stop within a step, when the other network is updated already and the model is not."""
     long = SHADOW.replace("steps = 1,", "steps = 3000, checkpoint_every = 100,").replace("log_every = 1", "log_every = 500")
     systems.run("undisturbed", long)
     file = systems.manifest("killed", long)
@@ -174,7 +182,7 @@ def test_a_killed_training_goes_on_with_it(systems):
     process = systems.start(file, "--results", str(results))
     while process.poll() is None and not list((results / ".stages").glob("*/checkpoint.h5")):
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    os.killpg(process.pid, how)
     process.communicate()
     systems.results = results
     systems.run("killed", long)
@@ -186,6 +194,23 @@ def test_a_killed_training_goes_on_with_it(systems):
     for group in undisturbed:
         if group:
             assert largest(undisturbed[group], killed[group]) == 0, group
+
+
+def test_its_network_takes_what_the_data_give(systems):
+    classes = SHADOW.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', '{ plugin = "gaussian-mixture", modes = 4 }')
+    said = systems.run("few", classes.replace("width = 12, depth = 1", "width = 12, depth = 1, classes = 2"), code=1)
+    assert "objective `shadow`, its network `shadow`" in said and "it knows 2 classes of `label`, and the data set has 4" in said
+    told = classes.replace("width = 12, depth = 1", "width = 12, depth = 1, classes = 4").replace("log_every = 1", "log_every = 1, drop_condition = 0.5")
+    systems.run("told", told)  # dropping has an effect, on the objective's network alone
+    said = systems.run("exact", SHADOW.replace('shadow = { plugin = "mlp", width = 12, depth = 1 }', 'shadow = "exact-gaussian"'), code=2)
+    assert "an objective's own network learns" in said
+
+
+@pytest.mark.parametrize("plugin", ["shadow", "contrast", "mean-teacher"])
+def test_they_are_certified(systems, plugin):
+    process = systems.call("certify", systems.plugins / f"{plugin}.so")
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, said
 
 
 CONTRAST = SHADOW[: SHADOW.index("objective")] + 'output = { predict = "x0" }\nobjective = "contrast"\n' + SHADOW[SHADOW.index("train "):]
@@ -233,6 +258,7 @@ objective = { plugin = "distil", teacher = "second" }
 train     = { steps = 30, batch = 8 }
 sampler   = { plugin = "pf-ode", steps = 3 }
 sample    = { count = 8 }
+metrics   = ["moments"]
 [models.second]
 network   = { plugin = "mlp", width = 9, depth = 1 }
 objective = { plugin = "distil", teacher = "first" }
@@ -245,12 +271,15 @@ train     = { steps = 30, batch = 8 }
 
 
 def test_a_teacher_s_teacher(systems):
-    said = systems.run("graph", GRAPH)
+    said = systems.run("graph", GRAPH.replace('teacher = "first" }', 'teacher = "first" }\nseed = 3'))
     order = [said.index(f"train {name}") for name in ("first", "second")]
     assert order == sorted(order), "each is trained after what it learns from"
     once = systems.samples("graph")["x"]
+    process = systems.call("reproduce", systems.results / "graph/run.h5", "--plugins", systems.plugins)
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 0 and "reproduced to the last bit" in said, said
     # the first one's seed is a setting of the last one's training, two models away
-    systems.run("seed", GRAPH + "seed = 1\n", "-s", 'name="seed"')
+    systems.run("seed", GRAPH.replace('teacher = "first" }', 'teacher = "first" }\nseed = 3') + "seed = 1\n", "-s", 'name="seed"')
     assert not np.array_equal(once, systems.samples("seed")["x"])
     said = systems.run("circle", GRAPH.replace('"denoising-score-matching"', '{ plugin = "distil", teacher = "second" }'), code=2)
     assert "the model `second` is to be trained before itself" in said and "second -> first -> second" in said

@@ -144,6 +144,7 @@ class Bench:
         except subprocess.TimeoutExpired as e:
             raise AssertionError(f"it has not ended after {limit} s\n{(e.stderr or b'').decode(errors='replace')[-2000:]}") from None
         text = [(t or b"").decode(errors="replace") for t in (done.stdout, done.stderr)]
+        assert "HDF5-DIAG" not in text[1], "failures are said in our words, on every thread"
         return Ended(done.returncode, *text, sum(c[2] for c in self.calls()) if faults else 0)
 
     def run(self, name, *more, code=None, **how):

@@ -6,8 +6,17 @@ namespace scorelab {
 
 struct Setting;
 
-/// What every plugin is. Its life: constructed (cheap; touches no tensor) -> params -> check -> prepare -> used -> destroyed.
-/// One object serves one stage on one thread.
+/// What every plugin is. The host makes an object for each stage, and calls it from one thread. Its life:
+///
+///  1. The constructor is cheap: no tensors, no files, no draws.
+///  2. params() declares parameters and capabilities. The host writes the manifest's values into the members; what they hold before is the
+///     default. Objects that are only listed see nothing else.
+///  3. check() looks at the values together.
+///  4. prepare() is told of the experiment, once; the slots' components are prepared after their owner.
+///  5. The methods of its kind are called, as often as the stage needs them: without gradients where nothing else is said. What they are
+///     handed by reference lives until they return.
+///
+/// It throws Error to say what is wrong; the host adds whose it is, the file and the line.
 class Component {
  public:
   Component();
@@ -15,11 +24,12 @@ class Component {
   Component(const Component&) = delete;
   Component& operator=(const Component&) = delete;
 
-  /// Declares parameters and capabilities; called more than once, and must always declare the same.
+  /// Called several times; must always declare the same.
   virtual void params(Params& p);
-  /// Relations between parameters: throw Error where they cannot work together. Called before anything is started.
+  /// Throws Error where values cannot work together. `scorelab check` calls it too, before anything is started.
   virtual void check() const;
-  /// The experiment around the component is known from here on; may allocate.
+  /// May allocate, and read the files that it declared. What the setting points at lives as long as the component, except for schedulers,
+  /// networks and spaces: those of a manifest's models outlive the data set beside them, and keep nothing of it.
   virtual void prepare(const Setting& setting);
 };
 

@@ -29,7 +29,7 @@ class DataSet : public Component {
   /// The shape of one item: [D] or [C, H, W].
   virtual std::vector<std::int64_t> shape() const = 0;
   /// The items of these indices (not used where size() is 0) as [B, ..], float64 or float32, on the CPU. `noise` has a row for each: for
-  /// drawing, dequantising, flipping. What conditions() says goes into `condition`, by name, [B] of its shape, on the CPU.
+  /// drawing, dequantising, flipping. What conditions() says goes into `condition`, by name: each [B, ..its shape], on the CPU.
   virtual at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const = 0;
   /// The law, where it is a Gaussian mixture.
   virtual std::optional<Law> exact() const;

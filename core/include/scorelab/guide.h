@@ -12,8 +12,8 @@ class GuideRun {
   struct Call;
   GuideRun(Model model, Noise noise, Call& call);
 
-  Model model;  ///< what the guide stands before: the network behind the guides before this one, for the rows that are on
-  Noise noise;  ///< the guide's own in this sampling call; draws for the rows that are on
+  Model model;  ///< what the guide stands before: the network behind the guides before this one, for the active rows
+  Noise noise;  ///< the guide's own in this sampling call; inactive rows draw zero
 
   /// [B, ..] draws of the data in the model's units, one for each sample and the same at every evaluation of a sampling call: what
   /// observations are made of. Their conditions are the samples', where sample.condition = "data".
@@ -35,9 +35,11 @@ class Guide : public Component {
  public:
   static constexpr const char* kind = "guide";
   ~Guide() override;
-  /// What is said at (x, t): usually run.model's answer with a quantity changed, `p.with(quantity, value)`; but the model may also be asked
-  /// elsewhere, twice, or for gradients: every evaluation is counted. Elementwise over rows, or row by row, so that a sample's bits do not
-  /// depend on its neighbours.
+  /// Called at every evaluation that a sampler makes; with gradients where a later
+  /// guide or the sampler asks for them, so that x must not be changed in place, nor what the model says detached. What is said at (x, t):
+  /// usually run.model's answer with a quantity changed, `p.with(quantity, value)`; but the model may also be asked elsewhere, twice, or
+  /// for gradients: every evaluation is counted. Elementwise over rows, or row by row, so that a sample's bits do not depend on its
+  /// neighbours.
   virtual Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const = 0;
 };
 

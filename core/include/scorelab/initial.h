@@ -26,7 +26,8 @@ class Initial : public Component {
  public:
   static constexpr const char* kind = "initial";
   ~Initial() override;
-  /// In the shape, dtype and device of start.like, in the model's units.
+  /// Called before each sampling call. In the shape, dtype and device of start.like, in the model's units. Row k depends on its sample's
+  /// number alone, not on its neighbours in the call.
   virtual at::Tensor draw(const Start& start, Noise& noise) const = 0;
   /// Where the distribution is a diagonal Gaussian: for `sample.moments = "exact"`.
   virtual std::optional<Moments> moments(const Start& start) const;

@@ -5,6 +5,7 @@
 #include <scorelab/model.h>
 #include <scorelab/noise.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,11 +32,49 @@ struct Paths {
   at::Tensor x;  ///< [S + 1, k, ..] float64
 };
 
+/// Samples, or draws of the data, in data units, of which few need be in memory at once: they are read, or drawn, as they are asked for.
+/// Copies share what they read from. Asking again gives the same.
+class Items {
+ public:
+  /// [count, ..] float64 on the CPU, of the items first .. first + count - 1.
+  using Read = std::function<at::Tensor(std::int64_t first, std::int64_t count)>;
+  Items() = default;
+  Items(at::Tensor all);  // NOLINT: a tensor is a set of items, an undefined one is none
+  Items(std::int64_t size, std::vector<std::int64_t> shape, Read read);
+
+  std::int64_t size() const { return size_; }
+  const std::vector<std::int64_t>& shape() const { return shape_; }  ///< of one
+  at::Tensor rows(std::int64_t first, std::int64_t count) const;
+  Items head(std::int64_t count) const;  ///< the first of them
+  at::Tensor all() const { return rows(0, size_); }
+  /// Does `f` for batch after batch, in order; of no more than 64 MiB each, if that holds an item.
+  void in_batches(const std::function<void(const at::Tensor& batch)>& f) const;
+
+ private:
+  std::int64_t size_ = 0;
+  std::vector<std::int64_t> shape_;
+  Read read_;
+};
+
+/// Mean and covariance of rows that come in batches, in one pass and without cancellation: each batch about its own mean, then joined
+/// (Chan, Golub & LeVeque 1983).
+class RunningMoments {
+ public:
+  void add(const at::Tensor& x);  ///< [n, F] float64
+  std::int64_t count() const { return count_; }
+  const at::Tensor& mean() const { return mean_; }  ///< [F]
+  at::Tensor covariance() const;                    ///< [F, F], over count - 1; throws Error of fewer than two rows
+
+ private:
+  std::int64_t count_ = 0;
+  at::Tensor mean_, scatter_;
+};
+
 /// What a metric measures, in data units.
 struct Measured {
-  at::Tensor samples;    ///< [N, ..] float64; undefined for a metric of the model
-  at::Tensor reference;  ///< [N, ..] float64: as many fresh draws of the data as there are samples, or as OnModel's `count` says
-  const Law* law;        ///< the data's law, or null
+  Items samples;    ///< none for a metric of the model, and where the result is known by its moments
+  Items reference;  ///< as many fresh draws of the data as there are samples, or as OnModel's `count` says
+  const Law* law;   ///< that of what the reference is drawn from, or null
   Noise& noise;
   const Moments* moments =
       nullptr;                   ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
@@ -53,6 +92,10 @@ class FeatureSpace {
   void prepare(const Setting& setting) { options_ = setting.options; }
   /// [N, F] float64 of x, [N, ..] in data units.
   at::Tensor operator()(const at::Tensor& x) const;
+  /// The same of all items, made batch by batch.
+  at::Tensor operator()(const Items& items) const;
+  /// Mean and covariance of all items' features.
+  RunningMoments moments(const Items& items) const;
   bool learned() const { return static_cast<bool>(features_); }
   std::string unit() const { return learned() ? "1" : "data"; }
 
@@ -62,7 +105,7 @@ class FeatureSpace {
 };
 
 /// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric needs no sampler; it is handed the model,
-/// which is asked without labels.
+/// which is asked without a condition.
 class OnModel {
  public:
   void params(Params& p);
@@ -72,13 +115,15 @@ class OnModel {
   std::int64_t count_ = 1000;
 };
 
-/// With `p.gives("exact-moments")` it also measures a result that is known by its moments alone.
+/// Measures samples, or with an OnModel the model. With `p.gives("exact-moments")` it also measures a result that is known by its moments
+/// alone. Samples may be many: ask for them in batches where that is possible. The parameter `reference` is core's own, of every metric.
 class Metric : public Component {
  public:
   static constexpr const char* kind = "metric";
   ~Metric() override;
+  /// Called once, without gradients. What it is handed lives until it returns.
   virtual std::vector<Measurement> measure(const Measured& measured) const = 0;
-  /// Fewer samples than this, of items of `shape`, say little: `check` warns.
+  /// Fewer samples than this, of items of `shape`, say little: `check` warns. Asked of an object that was not prepared.
   virtual std::int64_t needs_samples(const std::vector<std::int64_t>& shape) const;
 };
 

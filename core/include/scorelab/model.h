@@ -136,8 +136,8 @@ class Model {
   friend class ModelRef;
   friend class OwnNetwork;
   friend class Trainer;
-  /// Another network in the place of this one's.
-  Model with_network(std::shared_ptr<Network> network) const;
+  /// Another network in the place of this one's. `learns`: with dropout in training.
+  Model with_network(std::shared_ptr<Network> network, bool learns = false) const;
   Prediction evaluate(const at::Tensor& x, const Times& t) const;
   Prediction evaluate_guide(const at::Tensor& x, const Times& t) const;
   Prediction evaluate_network(const at::Tensor& x, const Times& t) const;

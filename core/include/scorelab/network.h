@@ -33,7 +33,9 @@ class Network : public Component {
  public:
   static constexpr const char* kind = "network";
   ~Network() override;
-  /// [B, C, ..] -> [B, parts C, ..], parts as the setting said. No draws from a default generator; no state between calls.
+  /// [B, C, ..] -> [B, parts C, ..], parts as the setting said, in x's dtype. Called with gradients in training (some losses differentiate
+  /// twice, also by x), and in sampling where a guide or a sampler differentiates by x. With run.precision = "bf16" products in it are
+  /// rounded by LibTorch's autocast. Row k of the result depends on row k alone. No draws but from `noise`; no state between calls.
   virtual at::Tensor forward(const Input& input) = 0;
   /// The classes of x, by a network that gives "classifies": such a network says nothing else, and its forward throws.
   virtual Classified classify(const Input& input);

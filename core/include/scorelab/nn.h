@@ -43,7 +43,7 @@ struct GroupNorm {
 struct ClassEmbedding {
   ClassEmbedding() = default;
   ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes, std::int64_t features);
-  /// [B, features], or [1, features] where no sample has a label.
+  /// [B, features]
   at::Tensor operator()(const Input& in) const;
   at::Tensor weight;
 };

@@ -64,16 +64,16 @@ class Objective : public Component {
   ~Objective() override;
   /// What the model learns by: the loss of each sample, [B]; or one number for the batch, [], where samples play together, as in
   /// contrastive losses: that objective gives "batch-loss", and goes with neither train.accumulate nor times that are weighted. Called with
-  /// gradients on. With train.accumulate it is asked for parts of a batch in turn.
+  /// gradients on in training, and off in evaluations: an objective that differentiates by itself switches them on. With train.accumulate
+  /// it is asked for parts of a batch in turn, so that a sample's loss must not depend on its neighbours.
   virtual at::Tensor loss(TrainRun& run, const TrainBatch& batch) const = 0;
   /// The networks that it trains beside the model's, always the same; by default none.
   virtual std::vector<OwnNetwork*> networks();
-  /// What one of these learns by, [B] or [] as of loss(). Called with gradients on.
+  /// What one of these learns by, [B] or [] as of loss(). Called in training alone.
   virtual at::Tensor loss_of(const OwnNetwork& network, TrainRun& run, const TrainBatch& batch) const;
-  /// The rate mu of the moving average of the model's weights that it learns from, run.average, after step n of `steps`: average = mu
-  /// average
-  /// + (1 - mu) weights. Nothing, as by default: it needs none; asked of step 0 first. A consistency model's teacher is one (Song et al.
-  /// 2023, algorithm 3); mu = 0 is the weights themselves, without gradients.
+  /// For an objective that learns from a moving average of the model's weights, run.average: the rate mu, from 0 to 1, of the update after
+  /// step n of `steps`, average <- mu average + (1 - mu) weights. mu = 0 is the weights themselves, without gradients. No value, the
+  /// default: no average is kept. The host asks for step 0 first. A consistency model's teacher is one (Song et al. 2023, algorithm 3).
   virtual std::optional<double> average_rate(std::int64_t step, std::int64_t steps) const;
   /// What it carries from step to step; one of its own calls this one too. By default the law of times, which may learn.
   virtual void state(State& s);

@@ -119,7 +119,7 @@ class ModelRef {
   const std::string& name() const { return name_; }  ///< empty: none is named
   const std::string& gives() const { return gives_; }
   explicit operator bool() const { return !name_.empty(); }
-  /// The model for the rows and under the condition of the caller's: a class-conditional teacher is told the samples' classes. From
+  /// The model for the rows and under the condition of the caller's: a conditional teacher is told what the samples are told. From
   /// prepare on, as the next.
   Model under(const Model& caller) const;
   /// The model outside of any call: asked without a condition, such as a classifier that measures.

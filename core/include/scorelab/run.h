@@ -11,7 +11,7 @@ namespace scorelab {
 
 class Step;
 
-/// What a sampler works with during one sampling call.
+/// What a sampler works with during one sampling call: made by the host for it, and gone after it.
 class Run {
  public:
   struct State;
@@ -34,9 +34,10 @@ class Run {
   at::Tensor norm(const at::Tensor& x) const;
   /// The same over the square root of the number of elements.
   at::Tensor rms(const at::Tensor& x) const;
-  /// The same run for the rows that are not 0: model and noise answer 0 elsewhere, at no cost; tensors keep their full shape.
+  /// The same run for the rows that are not 0, the active ones: predictions and draws are zero in the others, which are not counted;
+  /// tensors keep their full shape.
   Run rows(const PerRow& active) const;
-  /// Says where the samples are, once a step. May throw Stopped.
+  /// To be called once a step with where the samples are now. Throws Stopped when the run was asked to stop: let it pass.
   void observe(const Times& t, const at::Tensor& x);
   /// History that lives for one sampling call, one object a slot, default-constructed at first use.
   template <class T>

@@ -37,7 +37,8 @@ struct Kernel {
 };
 
 /// The forward process and nothing else: alpha(t) and sigma(t), said once. t runs from t_min (nearly clean) to t_max (noise); t = 0 is
-/// clean, (1, 0), by definition. Everything in double, on the host. A discrete process has levels at t = i/N, i = 1 .. N.
+/// clean, (1, 0), by definition. Everything in double, on the host. A discrete process has levels at t = i/N, i = 1 .. N. Its methods are
+/// called often, a few times for each row of an evaluation, and must be cheap and always say the same.
 class Scheduler : public Component {
  public:
   static constexpr const char* kind = "scheduler";
@@ -47,7 +48,7 @@ class Scheduler : public Component {
   virtual Marginal at(Dual t) const = 0;
   virtual double t_min() const = 0;
   virtual double t_max() const;
-  /// The standard deviation of the prior at t_max; by default sqrt(alpha^2 + sigma^2) there, rounded to nothing.
+  /// The standard deviation of the prior at t_max; usually sqrt(alpha^2 + sigma^2) there, or sigma where the papers start from that.
   virtual double prior_std() const = 0;
   /// What a network sees as time.
   virtual double conditioning(double t) const = 0;

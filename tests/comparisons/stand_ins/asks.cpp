@@ -16,7 +16,7 @@ struct Asks final : Metric {
   }
   void prepare(const Setting& setting) override { options_ = setting.options; }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const at::Tensor x = m.reference.to(options_);
+    const at::Tensor x = m.reference.all().to(options_);
     double square = 0;
     for (std::int64_t i = 0; i < times_; ++i) {
       const at::Tensor eps = (*m.model)(x, m.model->scheduler().t_max()).eps();
