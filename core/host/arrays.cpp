@@ -27,8 +27,8 @@ record::Array to_array(const at::Tensor& tensor) {
       throw Error("only float32, float64, int64 and uint8 tensors are stored");
   }
   out.shape = t.sizes().vec();
-  out.bytes.resize(t.nbytes());
-  if (t.numel() > 0) std::memcpy(out.bytes.data(), t.const_data_ptr(), t.nbytes());
+  const auto* bytes = static_cast<const std::byte*>(t.const_data_ptr());
+  if (t.numel() > 0) out.bytes.assign(bytes, bytes + t.nbytes());
   return out;
 }
 
