@@ -113,7 +113,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
       if (with_network) expect_same_space(name, model, *own.space, spec, *space);
       models[name] = load_model(model, own, results);
       expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
-      merge(conditions, own.network->conditions());
+      join_conditions(own.network->conditions(), fmt::format("model `{}`", name));
     }
   if (!with_network) return;
   network = make_as<Network>(spec.at("network"));
@@ -121,11 +121,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   host::prepare(network, spec.at("network"), setting());
   expect_conditions(network->conditions(), title(spec.at("network")), true);
   const auto of_models = std::exchange(conditions, network->conditions());  // samples are stored with the network's own nulls
-  try {
-    merge(conditions, of_models);
-  } catch (const Error& e) {
-    throw PluginError(title(spec.at("network")), e.what());
-  }
+  join_conditions(of_models, title(spec.at("network")));
   if (!held_out) return;
   try {
     const auto given = data->conditions();
@@ -135,6 +131,14 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
     }
   } catch (const Error& e) {
     throw PluginError(title(spec.at("network")), "of the held-out data: " + std::string(e.what()));
+  }
+}
+
+void Setup::join_conditions(const std::vector<ConditionType>& more, const std::string& who) {
+  try {
+    merge(conditions, more);
+  } catch (const Error& e) {
+    throw PluginError(who, e.what());
   }
 }
 

@@ -68,6 +68,9 @@ struct Setup {
   std::int64_t measure_threads(const std::shared_ptr<const Model::Parts>& model, const Model::Context& context) const;
   /// Throws PluginError unless the data set gives what a network takes, or, where that is not `strict`, gives nothing of that name.
   void expect_conditions(const std::vector<ConditionType>& taken, const std::string& who, bool strict) const;
+
+ private:
+  void join_conditions(const std::vector<ConditionType>& more, const std::string& who);
 };
 
 }  // namespace scorelab::host
