@@ -1,40 +1,45 @@
 #include <ATen/ATen.h>
 #include <scorelab/error.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "host/stage.h"
 
 namespace scorelab::host {
 
+namespace {
+
+constexpr std::pair<record::Array::Type, at::ScalarType> types[] = {{record::Array::Type::f32, at::kFloat},
+                                                                    {record::Array::Type::f64, at::kDouble},
+                                                                    {record::Array::Type::i64, at::kLong},
+                                                                    {record::Array::Type::u8, at::kByte}};
+
+at::ScalarType type_of(record::Array::Type wanted) {
+  return std::find_if(std::begin(types), std::end(types), [&](const auto& t) { return t.first == wanted; })->second;
+}
+
+}  // namespace
+
+void copy_into(record::Array& out, const at::Tensor& tensor) {
+  const auto known = std::find_if(std::begin(types), std::end(types), [&](const auto& t) { return t.second == tensor.scalar_type(); });
+  if (known == std::end(types)) throw Error("only float32, float64, int64 and uint8 tensors are stored");
+  out.type = known->first;
+  out.shape = tensor.sizes().vec();
+  out.bytes.resize(tensor.nbytes());
+  if (tensor.numel() > 0) at::from_blob(out.bytes.data(), out.shape, tensor.scalar_type()).copy_(tensor.detach());
+}
+
 record::Array to_array(const at::Tensor& tensor) {
-  const at::Tensor t = tensor.detach().to(at::kCPU).contiguous();
   record::Array out;
-  switch (t.scalar_type()) {
-    case at::kFloat:
-      out.type = record::Array::Type::f32;
-      break;
-    case at::kDouble:
-      out.type = record::Array::Type::f64;
-      break;
-    case at::kLong:
-      out.type = record::Array::Type::i64;
-      break;
-    case at::kByte:
-      out.type = record::Array::Type::u8;
-      break;
-    default:
-      throw Error("only float32, float64, int64 and uint8 tensors are stored");
-  }
-  out.shape = t.sizes().vec();
-  const auto* bytes = static_cast<const std::byte*>(t.const_data_ptr());
-  if (t.numel() > 0) out.bytes.assign(bytes, bytes + t.nbytes());
+  copy_into(out, tensor);
   return out;
 }
 
 at::Tensor to_tensor(const record::Array& array) {
-  static constexpr at::ScalarType types[] = {at::kFloat, at::kDouble, at::kLong, at::kByte};
-  at::Tensor out = at::empty(array.shape, types[static_cast<int>(array.type)]);
+  at::Tensor out = at::empty(array.shape, type_of(array.type));
   if (out.numel() > 0) std::memcpy(out.data_ptr(), array.bytes.data(), array.bytes.size());
   return out;
 }

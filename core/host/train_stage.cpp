@@ -21,11 +21,6 @@
 namespace scorelab::host {
 namespace {
 
-record::NamedArrays to_arrays(const NamedTensors& tensors) {
-  record::NamedArrays out;
-  for (const auto& [name, tensor] : tensors) out.emplace_back(name, to_array(tensor));
-  return out;
-}
 NamedTensors to_tensors(const record::NamedArrays& arrays) {
   NamedTensors out;
   for (const auto& [name, array] : arrays) out.emplace_back(name, to_tensor(array));
@@ -34,11 +29,20 @@ NamedTensors to_tensors(const record::NamedArrays& arrays) {
 
 constexpr const char* rest = "training";  // the group of what is no parameter's
 
+/// Copies a state into a checkpoint, into the memory of the one before where there is one: fresh pages cost more than the copy.
 class Writing final : public TrainState {
  public:
-  explicit Writing(record::Checkpoint& to) : to_(to) {}
+  explicit Writing(record::Checkpoint& to) : to_(to) {
+    if (const auto before = to_.groups.find(rest); before != to_.groups.end()) before->second.clear();
+  }
   void parameters(const std::string& group, const Arena& arena, at::Tensor& flat) override {
-    to_.groups[group] = to_arrays(arena.views(flat));
+    const NamedTensors from = arena.views(flat);
+    record::NamedArrays& to = to_.groups[group];
+    to.resize(from.size());
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      to[i].first = from[i].first;
+      copy_into(to[i].second, from[i].second);
+    }
   }
   void tensor(const std::string& name, at::Tensor& value) override {
     if (value.defined()) to_.groups[rest].emplace_back(name, to_array(value));
@@ -148,18 +152,15 @@ class Port final : public TrainPort {
     } catch (const record::IoError&) {
       if (!run_.stop.load()) throw;  // asked to stop, what follows is another attempt, and its own error counts
     }
-    auto c = std::make_shared<record::Checkpoint>();
-    c->step = trainer_.step;
-    c->wall = wall();
-    c->resolved = run_.resolved;
-    Writing state(*c);
+    record::Checkpoint& c = copy_;
+    c.step = trainer_.step;
+    c.wall = wall();
+    c.resolved = run_.resolved;
+    Writing state(c);
     trainer_.state(state);
     run_.journal.sync();
-    const auto keep_in = trainer_.keep.contains(c->step) ? kept(c->step) : std::filesystem::path();
-    written_ = std::async(std::launch::async, [this, c = std::move(c), keep_in]() mutable {
-      const auto own = std::move(c);  // gone when it is written: the future keeps the function
-      record::save_checkpoint(run_.folder, *own, keep_in);
-    });
+    const auto keep_in = trainer_.keep.contains(c.step) ? kept(c.step) : std::filesystem::path();
+    written_ = std::async(std::launch::async, [this, keep_in] { record::save_checkpoint(run_.folder, copy_, keep_in); });
   }
 
   void settle() override {
@@ -211,7 +212,8 @@ class Port final : public TrainPort {
   double before_ = 0, rate_wall_ = 0;
   std::int64_t rate_step_ = -1;
   std::set<std::string> declared_;
-  std::future<void> written_;  // the last: a training that fails waits for it
+  record::Checkpoint copy_;    // what is being written
+  std::future<void> written_;  // after copy_: a training that fails waits for it
 };
 
 /// The faster of one thread and all of them, measured on a few steps.

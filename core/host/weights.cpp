@@ -22,14 +22,14 @@ NamedTensors stored_weights(const std::filesystem::path& results, const Json& sp
     throw NotReady();
   if (step > 0 && std::find(trained["keep"].begin(), trained["keep"].end(), Json(step)) == trained["keep"].end()) throw NotReady();
   const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
-  auto found = record::load_checkpoint(folder, damaged);
+  const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
+  auto found = record::load_checkpoint(folder, damaged, group);
   const std::int64_t last = step > 0 ? step : trained.at("steps").get<std::int64_t>();
   if (!found || found->step != last) {
     record::reopen(stage);
     throw Error(fmt::format("the training's checkpoint {} is gone or damaged{}; the same command trains on from what is left",
                             (folder / "checkpoint.h5").string(), found ? fmt::format(" (what is left is of step {})", found->step) : ""));
   }
-  const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
   NamedTensors out;
   for (const auto& [name, array] : found->groups[group]) out.emplace_back(name, to_tensor(array));
   return out;

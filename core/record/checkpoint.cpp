@@ -8,23 +8,24 @@
 namespace scorelab::record {
 namespace {
 
-void read_groups(hid_t group, const std::string& path, Checkpoint& c) {
+/// `only`: the one group that is wanted; empty: all.
+void read_groups(hid_t group, const std::string& path, const std::string& only, Checkpoint& c) {
   for (const auto& name : names(group))
     if (is_group(group, name))
-      read_groups(open_group(group, name), path.empty() ? name : path + "/" + name, c);
-    else
+      read_groups(open_group(group, name), path.empty() ? name : path + "/" + name, only, c);
+    else if (only.empty() || path == only)
       c.groups[path].emplace_back(name, read(group, name));
 }
 
-Checkpoint read_file(const fs::path& folder, const fs::path& file) {
+Checkpoint read_file(const fs::path& folder, const fs::path& file, const std::string& only) {
   Checkpoint c;
-  const Handle h5 = open_verified(file);
+  const Handle h5 = open_verified(file, only);
   if (read_text(h5, "stage") != stage_of(folder)) throw Damaged(file, "it is of another training");
   c.step = read_integer(h5, "step");
   c.wall = read_number(h5, "wall");
   c.resolved = Json::parse(read_text(h5, "resolved"), nullptr, false);
   if (!c.resolved.is_object()) throw Damaged(file, "`resolved` is no JSON");
-  read_groups(h5, "", c);
+  read_groups(h5, "", only, c);
   return c;
 }
 
@@ -64,11 +65,12 @@ void save_checkpoint(const fs::path& folder, const Checkpoint& c, const fs::path
   rename_file(fresh, file);
 }
 
-std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string&)>& damaged) {
+std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string&)>& damaged,
+                                          const std::string& group) {
   for (const char* name : {"checkpoint.h5", "checkpoint.previous.h5"}) {
     if (!fs::exists(folder / name)) continue;
     try {
-      return read_file(folder, folder / name);
+      return read_file(folder, folder / name, group);
     } catch (const Damaged& e) {
       // Out of the way, so that it never takes the place of the good one before.
       rename_file(folder / name, folder / (std::string(name) + ".damaged"));

@@ -22,7 +22,8 @@ struct Checkpoint {
 void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint, const fs::path& keep_in = {});
 
 /// The newest checkpoint whose checksum holds; nothing where there is none. `damaged` is told of each one that is not used; that one is
-/// renamed to NAME.damaged.
-std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string& why)>& damaged);
+/// renamed to NAME.damaged. With `group`, such as "ema/0.999": that group alone, without reading the others.
+std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string& why)>& damaged,
+                                          const std::string& group = "");
 
 }  // namespace scorelab::record

@@ -168,7 +168,9 @@ Handle write(hid_t parent, const std::string& name, const Array& array, Storage 
   }
   Handle data(H5Dcreate2(parent, name.c_str(), stored(array.type), space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose, "create " + name);
   if (array.count() > 0) good(H5Dwrite(data, stored(array.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.bytes.data()), "write " + name);
-  note(parent, name, line_of(array));
+  const std::string line = line_of(array);
+  note(parent, name, line);
+  if (storage == Storage::plain) attribute(data, line_name, line);
   return data;
 }
 

@@ -59,8 +59,9 @@ void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write);
 
 /// Opens a file for reading once its structure has been looked through.
 Handle open_file(const fs::path& file);
-/// The same for a file of ours: its contents must have the SHA-256 that it carries.
-Handle open_verified(const fs::path& file);
+/// The same for a file of ours: its contents must have the SHA-256 that it carries. With `group`, a path such as "ema/0.999", of the arrays
+/// that carry one of their own only those in that group and at the root are read; no other may be used then.
+Handle open_verified(const fs::path& file, const std::string& group = "");
 
 Handle create_group(hid_t parent, const std::string& name);
 Handle open_group(hid_t parent, const std::string& name);
@@ -70,7 +71,7 @@ bool is_group(hid_t parent, const std::string& name);
 
 enum class Storage {
   packed,  ///< compressed where that is worth it
-  plain    ///< as it is: of weights compression saves a seventh, and takes a hundred times as long as the disk
+  plain    ///< as it is, with a SHA-256 of its own: of weights compression saves a seventh, and takes a hundred times as long as the disk
 };
 Handle write(hid_t parent, const std::string& name, const Array& array, Storage storage = Storage::packed);
 void write(hid_t parent, const std::string& name, const std::vector<std::string>& strings);

@@ -10,6 +10,8 @@ namespace scorelab::record {
 
 /// The attribute of a file that holds the SHA-256 of its contents.
 constexpr const char* digest_name = "contents_sha256";
+/// The attribute of an array that holds its own line, so that a file can be verified without reading all of it.
+constexpr const char* line_name = "sha256";
 
 /// What a file of ours holds: for every array and attribute a line with its kind, size and SHA-256. The same from what is written and from
 /// what is read, whatever HDF5 makes of it on the disk.

@@ -193,8 +193,8 @@ herr_t collect(hid_t, const char* name, const H5A_info_t*, void* list) {
 /// Goes through a file to its last object, once each.
 class Walk {
  public:
-  /// `contents`: what is read on the way; null: only the structure is looked at.
-  explicit Walk(Contents* contents) : contents_(contents) {}
+  /// `contents`: what is read on the way; null: only the structure is looked at. `group`: as of open_verified.
+  explicit Walk(Contents* contents, std::string group = "") : contents_(contents), group_(std::move(group)) {}
 
   void group(hid_t group, const std::string& path, int depth) {
     if (depth > deepest) refuse(group, fmt::format("its groups are nested more than {} deep", deepest));
@@ -229,6 +229,8 @@ class Walk {
   void data(hid_t parent, hid_t data, const std::string& path) {
     attributes(data, path);
     if (!contents_) return;
+    if (!group_.empty() && path.find('/', 1) != path.npos && path.rfind("/" + group_ + "/", 0) != 0 && H5Aexists(data, line_name) > 0)
+      return contents_->add(path, read_text(data, line_name));
     const Handle type(H5Dget_type(data), H5Tclose, "read the type of " + path);
     contents_->add(path, is_text(type) ? line_of(read_strings(parent, data, path)) : line_of(read_data(parent, data, path)));
   }
@@ -244,6 +246,7 @@ class Walk {
   }
 
   Contents* contents_;
+  std::string group_;
   std::set<haddr_t> seen_;
 };
 
@@ -325,8 +328,8 @@ auto or_damaged(const fs::path& file, F&& read) {
 
 namespace {
 
-void walk(const fs::path& file, hid_t h5, Contents* contents) {
-  or_damaged(file, [&] { Walk(contents).group(Handle(H5Gopen2(h5, "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
+void walk(const fs::path& file, hid_t h5, Contents* contents, const std::string& group = "") {
+  or_damaged(file, [&] { Walk(contents, group).group(Handle(H5Gopen2(h5, "/", H5P_DEFAULT), H5Gclose, "open " + file.string()), "", 0); });
 }
 
 }  // namespace
@@ -343,10 +346,10 @@ Handle open_file(const fs::path& file) {
   return out;
 }
 
-Handle open_verified(const fs::path& file) {
+Handle open_verified(const fs::path& file, const std::string& group) {
   Contents contents;
   Handle out = opened(file);
-  walk(file, out, &contents);
+  walk(file, out, &contents, group);
   if (H5Aexists(out, digest_name) <= 0) throw Damaged(file, "it carries no checksum");
   if (read_text(out, digest_name) != contents.digest()) throw Damaged(file, "its checksum does not hold");
   return out;

@@ -36,6 +36,11 @@ void Arena::require_gradients(bool wanted) {
   for (auto& [name, parameter] : parameters_) parameter.requires_grad_(wanted);
 }
 
+void Arena::show(const at::Tensor& flat) {
+  const NamedTensors own = views(flat);
+  for (std::size_t i = 0; i < own.size(); ++i) parameters_[i].second.set_data(own[i].second);
+}
+
 std::int64_t Arena::count() const {
   std::int64_t n = 0;
   for (const auto& p : places_) n += p.count;

@@ -18,6 +18,8 @@ class Arena {
   at::Tensor values, gradients;
   /// Whether losses send gradients to the parameters.
   void require_gradients(bool wanted);
+  /// Makes the network's parameters views of this tensor, laid out as `values` is, until they are shown another: nothing is copied.
+  void show(const at::Tensor& flat);
   /// The number of parameters.
   std::int64_t count() const;
   /// The named views of any tensor laid out as `values` is.

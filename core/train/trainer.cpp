@@ -10,6 +10,7 @@
 #include <numeric>
 #include <set>
 
+#include "train/collective.h"
 #include "train/data.h"
 
 namespace scorelab {
@@ -18,7 +19,7 @@ TrainPort::~TrainPort() = default;
 
 Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context, std::shared_ptr<DataSet> data,
                  std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
-                 at::TensorOptions tensors, const std::atomic<bool>& stop)
+                 at::TensorOptions tensors, const std::atomic<bool>& stop, Collective* others)
     : model_(std::move(model)),
       context_(std::move(context)),
       data_(std::move(data)),
@@ -27,8 +28,14 @@ Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context conte
       seed_(seed),
       tensors_(tensors),
       stop_(stop),
-      model_learner_(*model_->network, seed) {
+      others_(others),
+      model_learner_(*model_->network, seed),
+      poison_(at::zeros({}, tensors.dtype(at::kDouble))),
+      poisoned_(at::zeros({}, tensors.dtype(at::kFloat))) {
   for (const double rate : ema) averages_[rate] = arena().values.clone();
+  if (others_ && objective_->times.learns())
+    throw Error(
+        "times = \"loss-second-moment\" learns from every loss of a batch, and each process sees its own alone; use another `times`");
 }
 
 void Trainer::take_networks() {
@@ -49,6 +56,7 @@ Learner::Learner(Network& network, std::uint64_t seed, const OwnNetwork* own)
     : arena(network, seed, own ? own->name() + "/initialise/" : "initialise/"),
       moment1(at::zeros_like(arena.values)),
       moment2(at::zeros_like(arena.values)),
+      updates(at::zeros({}, arena.values.options().dtype(at::kFloat))),
       own(own) {}
 
 void Learner::state(TrainState& s, const std::string& prefix) {
@@ -75,6 +83,8 @@ void Trainer::start_from(const NamedTensors& weights) {
 }
 
 namespace {
+
+constexpr std::size_t longest_unread = 1000;  // losses and norms that the device holds
 
 void expect_finite(const at::Tensor& x, const char* what) {
   if (!x.isfinite().all().item<bool>()) throw Error(fmt::format("the first tensor that is not finite is {}", what));
@@ -145,7 +155,7 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   at::Tensor loss = network ? objective_->loss_of(*network, run, b) : objective_->loss(run, b);
   if (counts) *counts = context->counts;
   const bool weighted = !b.importance.shared() || b.importance.one() != 1;
-  if (loss.defined() && loss.dim() == 0 && (weighted || objective_->times.learns() || options_.accumulate > 1))
+  if (loss.defined() && loss.dim() == 0 && (weighted || objective_->times.learns() || parts() > 1))
     throw Error(
         "the objective returned one number for the batch, and each sample's own is asked for by train.accumulate or the law of `times`; "
         "set accumulate = 1 and times = \"uniform\"");
@@ -172,16 +182,20 @@ double Trainer::learning_rate(std::int64_t n) const {
   return left < falling ? lr * (left + 1) / (falling + 1) : lr;
 }
 
-void Trainer::adam(Learner& learner, double lr, std::int64_t count) const {
+void Trainer::adam(Learner& learner, double lr) const {
+  learner.updates.add_(1);
   std::vector<at::Tensor> p{learner.arena.values}, g{learner.arena.gradients}, m{learner.moment1}, v{learner.moment2}, none,
-      steps{at::full({}, static_cast<double>(count), tensors_.dtype(at::kFloat))};
+      steps{learner.updates};
   if (options_.optimizer == "adamw")
-    at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false);
+    at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false, {},
+                      poisoned_);
   else
-    at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false);
+    at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false, {}, poisoned_);
 }
 
-double Trainer::gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts) {
+std::int64_t Trainer::parts() const { return options_.accumulate * (others_ ? others_->size : 1); }
+
+at::Tensor Trainer::gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts) {
   if (!own_.empty()) {
     model_learner_.arena.require_gradients(&learner == &model_learner_);
     for (const auto& other : own_) other->arena.require_gradients(other.get() == &learner);
@@ -189,44 +203,50 @@ double Trainer::gradient(Learner& learner, const std::string& stream, std::int64
   const Draws all = draw(stream, options_.batch, objective_->times, aim);
   learner.arena.gradients.zero_();
   seen_.clear();
-  double sum = 0;
-  for (std::int64_t k = 0; k < options_.accumulate; ++k) {
-    const std::int64_t first = k * options_.batch / options_.accumulate, rows = (k + 1) * options_.batch / options_.accumulate - first;
+  at::Tensor sum;
+  for (std::int64_t k = others_ ? others_->rank : 0; k < parts(); k += others_ ? others_->size : 1) {
+    const std::int64_t first = k * options_.batch / parts(), rows = (k + 1) * options_.batch / parts() - first;
     const double share = static_cast<double>(rows) / static_cast<double>(options_.batch);
     const c10::AutoGradMode grad(true);
     Counts of_part;
-    const at::Tensor loss = loss_of(options_.accumulate == 1 ? all : all.part(first, rows), stream, n, aim, learner.own, &of_part);
-    (options_.accumulate == 1 ? loss : loss * share).backward();
-    sum += share * loss.item<double>();
+    const at::Tensor loss = loss_of(parts() == 1 ? all : all.part(first, rows), stream, n, aim, learner.own, &of_part);
+    (parts() == 1 ? loss : loss * share).backward();
+    const at::Tensor value = loss.detach().to(at::kDouble) * share;
+    sum = sum.defined() ? sum + value : value;
     if (counts)
       for (const auto& [to, from] :
            {std::pair{&counts->evaluations, &of_part.evaluations}, {&counts->vjps, &of_part.vjps}, {&counts->jvps, &of_part.jvps}})
         to->insert(to->end(), from->begin(), from->end());
   }
+  if (others_ && aim == Aim::training) others_->sum(learner.arena.gradients), others_->sum(sum);
   return sum;
 }
 
-Trainer::Learnt Trainer::learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts) {
-  const double value = gradient(learner, stream, n, Aim::training, counts), norm = learner.arena.gradients.norm().item<double>();
-  if (!std::isfinite(value) || !std::isfinite(norm)) diverged(learner, stream, n, value, norm);
-  if (options_.clip > 0 && norm > options_.clip) learner.arena.gradients.mul_(options_.clip / norm);
-  return {value, norm};
+void Trainer::learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts) {
+  const at::Tensor loss = gradient(learner, stream, n, Aim::training, counts);
+  at::Tensor& gradients = learner.arena.gradients;
+  const at::Tensor norm = gradients.norm().to(at::kDouble);
+  const at::Tensor both = at::stack({loss, norm}), sum = both.sum();
+  unread_.push_back({&learner, stream, n, both});
+  poison_.add_(sum - sum);  // 0, or NaN from now on
+  at::ne_out(poisoned_, poison_, 0);
+  if (options_.clip > 0) gradients.mul_((options_.clip / norm).clamp_max(1));
 }
 
 void Trainer::update(std::int64_t n) {
   for (const auto& own : own_)
     for (std::int64_t k = 0; k < own->own->updates(); ++k) {
-      const std::string stream = fmt::format("train#{}/{}#{}", n, own->own->name(), k);
-      own->loss_sum += learn(*own, stream, n, nullptr).loss / static_cast<double>(own->own->updates());
-      adam(*own, own->own->lr(), (n - 1) * own->own->updates() + k + 1);
+      learn(*own, fmt::format("train#{}/{}#{}", n, own->own->name(), k), n, nullptr);
+      adam(*own, own->own->lr());
     }
   Counts c;
-  const auto [value, norm] = learn(model_learner_, fmt::format("train#{}", n), n, &c);
+  learn(model_learner_, fmt::format("train#{}", n), n, &c);
+  if (!seen_.empty()) read();
   for (const auto& [t, loss] : seen_) {
     const at::Tensor losses = loss.to(at::kCPU, at::kDouble).contiguous();
     objective_->times.learn(*model_->scheduler, t, {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
   }
-  adam(model_learner_, learning_rate(n), n);
+  adam(model_learner_, learning_rate(n));
   const at::Tensor& values = arena().values;
   if (average_) {
     const double rate = objective_->average_rate(n, options_.steps).value_or(-1);
@@ -237,15 +257,37 @@ void Trainer::update(std::int64_t n) {
     const double decay = options_.ema_warmup ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n)) : rate;
     average.lerp_(values, 1 - decay);
   }
-  loss_sum_ += value, norm_sum_ += norm, ++rows_since_;
-  if (n == 1) losses_.first = value;
-  if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10))
-    losses_.sum += value, losses_.squares += value * value, ++losses_.count;
+  cost_of(c);
+}
+
+void Trainer::cost_of(const Counts& c) {
   const auto sum = [](const std::vector<std::int64_t>& rows) { return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}); };
   cost = {sum(c.evaluations), sum(c.vjps), sum(c.jvps)};
 }
 
-/// The bad step again, with a look at every tensor on the way. The weights are still those before it.
+void Trainer::read() {
+  if (unread_.empty()) return;
+  std::vector<at::Tensor> noted;
+  for (const auto& u : unread_) noted.push_back(u.loss_and_norm);
+  const at::Tensor all = at::stack(noted).to(at::kCPU);
+  const auto values = all.accessor<double, 2>();
+  const std::vector<Noted> read = std::exchange(unread_, {});
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    const double loss = values[static_cast<std::int64_t>(i)][0], norm = values[static_cast<std::int64_t>(i)][1];
+    const auto& [learner, stream, n, both] = read[i];
+    if (!std::isfinite(loss) || !std::isfinite(norm)) diverged(*learner, stream, n, loss, norm);
+    if (learner->own) {
+      learner->loss_sum += loss / static_cast<double>(learner->own->updates());
+      continue;
+    }
+    loss_sum_ += loss, norm_sum_ += norm, ++rows_since_;
+    if (n == 1) losses_.first = loss;
+    if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10))
+      losses_.sum += loss, losses_.squares += loss * loss, ++losses_.count;
+  }
+}
+
+/// The bad step again, with a look at every tensor on the way. The weights are still those before it: Adam has done nothing since.
 void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t n, double loss, double norm) {
   std::string where = "the gradient";
   try {
@@ -262,16 +304,15 @@ void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t
 }
 
 void Trainer::with_weights(const at::Tensor& weights, const std::function<void()>& body) {
-  at::Tensor& values = model_learner_.arena.values;
-  const at::Tensor own = values.clone();
-  values.copy_(weights);
+  Arena& arena = model_learner_.arena;
+  arena.show(weights);
   try {
     body();
   } catch (...) {
-    values.copy_(own);
+    arena.show(arena.values);
     throw;
   }
-  values.copy_(own);
+  arena.show(arena.values);
 }
 
 void Trainer::evaluate(TrainPort& port, std::int64_t n) {
@@ -290,6 +331,7 @@ void Trainer::evaluate(TrainPort& port, std::int64_t n) {
 }
 
 void Trainer::log(TrainPort& port, std::int64_t n) {
+  read();
   const auto count = static_cast<double>(rows_since_);
   TrainPort::Values values{{"loss", loss_sum_ / count}, {"grad_norm", norm_sum_ / count}, {"lr", learning_rate(n)}};
   for (const auto& own : own_) values.emplace_back("loss_" + own->own->name(), std::exchange(own->loss_sum, 0) / count);
@@ -304,16 +346,22 @@ void Trainer::report(TrainPort& port) {
   reports_owed_ = true;  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
   if (due(options_.evaluate_every)) evaluate(port, step);
   if (due(options_.preview_every))
-    with_weights(averages_.empty() ? arena().values.clone() : averages_.rbegin()->second, [&] { port.preview(step); });
+    with_weights(averages_.empty() ? arena().values : averages_.rbegin()->second, [&] { port.preview(step); });
   reports_owed_ = false;
 }
 
 void Trainer::run(TrainPort& port) {
   const c10::AutoGradMode no_grad(false);
+  model_learner_.updates.fill_(step);
+  for (const auto& own : own_) own->updates.fill_(step * own->own->updates());
+  const auto checkpoint = [&] {
+    read();
+    port.checkpoint();
+  };
   try {
     if (reports_owed_) {
       report(port);
-      port.checkpoint();
+      checkpoint();
     }
     while (step < options_.steps) {
       if (stop_.load()) throw Stopped();
@@ -321,11 +369,12 @@ void Trainer::run(TrainPort& port) {
       ++step;
       if (due(options_.log_every)) log(port, step);
       report(port);
-      if (due(options_.checkpoint_every) || step == options_.steps || keep.contains(step)) port.checkpoint();
+      if (due(options_.checkpoint_every) || step == options_.steps || keep.contains(step)) checkpoint();
+      if (unread_.size() >= longest_unread) read();
     }
     port.settle();
   } catch (const Stopped&) {
-    port.checkpoint();  // a step that was stopped inside has changed nothing but gradients: it is made again
+    checkpoint();  // a step that was stopped inside has changed nothing but gradients: it is made again
     port.settle();
     throw;
   }
@@ -373,44 +422,18 @@ void Trainer::state(TrainState& s) {
   reports_owed_ = owed != 0;
 }
 
-namespace {
-
-/// Keeps a copy of the state, or gives it back.
-class Copy final : public TrainState {
- public:
-  void parameters(const std::string& group, const Arena&, at::Tensor& flat) override {
-    if (back) return void(flat.copy_(tensors_.at(group)));
-    tensors_[group] = flat.clone();
-  }
-  void tensor(const std::string& name, at::Tensor& value) override {
-    if (back) return void(value = tensors_.at(name));
-    tensors_[name] = value.defined() ? value.clone() : value;
-  }
-  void number(const std::string& name, double& value) override { keep(numbers_, name, value); }
-  void integer(const std::string& name, std::int64_t& value) override { keep(integers_, name, value); }
-  bool back = false;
-
- private:
-  template <class T>
-  void keep(std::map<std::string, T>& kept, const std::string& name, T& value) {
-    back ? void(value = kept.at(name)) : void(kept[name] = value);
-  }
-  std::map<std::string, at::Tensor> tensors_;
-  std::map<std::string, double> numbers_;
-  std::map<std::string, std::int64_t> integers_;
-};
-
-}  // namespace
-
 double Trainer::rehearse(std::int64_t steps) {
   const c10::AutoGradMode no_grad(false);
-  Copy before;
-  state(before);
+  Counts counts;
   const auto begin = std::chrono::steady_clock::now();
-  for (std::int64_t n = 1; n <= steps; ++n) update(n);
+  for (std::int64_t n = 1; n <= steps; ++n) {
+    counts = {};
+    gradient(model_learner_, fmt::format("train#{}", n), n, Aim::training, &counts);
+    for (const auto& own : own_) gradient(*own, fmt::format("train#{}/{}#0", n, own->own->name()), n, Aim::training, nullptr);
+  }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  before.back = true;
-  state(before);
+  seen_.clear();
+  cost_of(counts);
   return seconds;
 }
 

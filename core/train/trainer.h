@@ -48,17 +48,21 @@ struct Learner {
 
   Arena arena;
   at::Tensor moment1, moment2;
+  at::Tensor updates;     ///< Adam's step count, [] of float32: the step says it too, so that no checkpoint holds it
   const OwnNetwork* own;  ///< the objective's; null for the model's network
   double loss_sum = 0;    ///< since the last row of `train`
 };
 
-/// One training: its state, and the loop.
+class Collective;
+
+/// One training: its state, and the loop. The host waits for the device where something is reported or stored, and not between.
 class Trainer {
  public:
-  /// `context`: what that of each batch begins as. `ema`: the rates of the averages to keep.
+  /// `context`: what that of each batch begins as. `ema`: the rates of the averages to keep. `others`: with whom each batch is shared;
+  /// null: it trains alone.
   Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context, std::shared_ptr<DataSet> data,
           std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
-          at::TensorOptions tensors, const std::atomic<bool>& stop);
+          at::TensorOptions tensors, const std::atomic<bool>& stop, Collective* others = nullptr);
 
   /// Gives the objective's own networks their first weights, and trains them too.
   void take_networks();
@@ -71,7 +75,7 @@ class Trainer {
   /// From the present step to the last; checkpoints on the way, when asked to stop (then throws Stopped) and at the end.
   void run(TrainPort& port);
   std::set<std::int64_t> keep;  ///< steps at which there is a checkpoint beside the usual ones
-  /// Seconds of `steps` updates on copies of the state, which stays as it is; for choosing a number of threads.
+  /// Seconds of the gradients of `steps` steps, which change no weights; for choosing a number of threads.
   double rehearse(std::int64_t steps);
 
   /// The state but for the step, which stands for itself in a checkpoint.
@@ -110,16 +114,18 @@ class Trainer {
   /// The mean loss of a batch, or of a part of it. `counts`: what it took, where that is asked for.
   at::Tensor loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, const OwnNetwork* own = nullptr,
                      Counts* counts = nullptr);
-  /// The mean loss that a network learns by; puts its gradient into the arena, summed over train.accumulate parts of the batch.
-  double gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts);
-  /// The gradient that a network is updated by, clipped: its loss, and its norm before that.
-  struct Learnt {
-    double loss, norm;
-  };
-  Learnt learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts);
+  /// The mean loss that a network learns by, [] of float64; puts its gradient into the arena, summed over the parts of the batch.
+  at::Tensor gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts);
+  /// Parts that a batch is cut into: train.accumulate for each process.
+  std::int64_t parts() const;
+  /// Puts the gradient that a network is updated by, clipped, into its arena, and notes its loss and norm.
+  void learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts);
   void update(std::int64_t n);
-  /// `count`: of this network's updates, from 1.
-  void adam(Learner& learner, double lr, std::int64_t count) const;
+  /// Does nothing once a loss or a gradient was not finite, so that the weights are still those of that step when it is found.
+  void adam(Learner& learner, double lr) const;
+  void cost_of(const Counts& counts);
+  /// Waits for the losses and norms that were noted, and sums them. Throws Error at the first that is not finite.
+  void read();
   double learning_rate(std::int64_t n) const;
   [[noreturn]] void diverged(Learner& learner, const std::string& stream, std::int64_t n, double loss, double norm);
   void log(TrainPort& port, std::int64_t n);
@@ -134,11 +140,20 @@ class Trainer {
   std::uint64_t seed_;
   at::TensorOptions tensors_;
   const std::atomic<bool>& stop_;
+  Collective* others_;
   Learner model_learner_;
   std::vector<std::unique_ptr<Learner>> own_;  // the objective's networks
   std::shared_ptr<Network> average_network_;   // null where the objective needs none
   std::optional<Arena> average_;
   std::map<double, at::Tensor> averages_;
+  struct Noted {
+    Learner* learner;
+    std::string stream;
+    std::int64_t step;
+    at::Tensor loss_and_norm;  // [2], the norm before clipping
+  };
+  std::vector<Noted> unread_;
+  at::Tensor poison_, poisoned_;        // [] of float64: 0, or NaN once something was; [] of float32: 1 once it was
   double loss_sum_ = 0, norm_sum_ = 0;  // since the last row of `train`
   std::int64_t rows_since_ = 0;
   Losses losses_;

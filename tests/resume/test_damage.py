@@ -122,6 +122,20 @@ def test_a_kill_between_the_renames_of_a_checkpoint(tmp_path, begun, reference):
     same(lab, reference)
 
 
+@pytest.mark.parametrize("where, noticed", [("optimizer/exp_avg", False), ("ema/0.99", True)])
+def test_a_sampling_reads_its_weights_alone(tmp_path, whole, where, noticed):
+    """Damage to what it does not need is not its business: the training's own reader finds it."""
+    lab = whole.copy(tmp_path / "lab")
+    file = lab.results / whole.stages()["train"].relative_to(whole.results) / "checkpoint.h5"
+    with h5py.File(file) as f:
+        name = next(iter(f[where]))
+        at = f[where][name].id.get_offset()
+    flip(file, at + 5)
+    done = lab.run("-s", "sampler.steps=10", code=1 if noticed else 0)
+    assert ("is gone or damaged" in done.stderr) == noticed, done.stderr
+    assert file.with_name("checkpoint.h5.damaged").exists() == noticed
+
+
 @pytest.mark.parametrize("torn", ['{"stream":"train","step":99', '{"stream":"train","step":99999,"wall":1.5,"loss":0.25', '{"event":"res', "\0\0\0\0\0\0\0\0"])
 def test_a_torn_last_line_is_cut(tmp_path, begun, reference, torn):
     lab, train = begun[0].copy(tmp_path / "lab"), tmp_path / "lab" / begun[1]
