@@ -12,7 +12,7 @@ function(scorelab_add_plugin name)
     list(APPEND sources ${headers})
   endforeach()
   list(REMOVE_DUPLICATES sources)
-  file(GLOB sdk CONFIGURE_DEPENDS ${SCORELAB_SDK}/*.h)
+  file(GLOB sdk CONFIGURE_DEPENDS ${SCORELAB_SDK}/*.h ${SCORELAB_SDK}/draft/*.h)
   add_custom_command(OUTPUT ${hash} COMMAND ${CMAKE_COMMAND} -DOUT=${hash} "-DSOURCES=${sources}" -DSDK=${SCORELAB_SDK}
                                             -P ${SCORELAB_CMAKE_DIR}/source_hash.cmake
                      DEPENDS ${sources} ${sdk} ${SCORELAB_CMAKE_DIR}/source_hash.cmake ${SCORELAB_CMAKE_DIR}/sdk_hash.cmake VERBATIM)

@@ -1,6 +1,6 @@
 # sdk_hash(VARIABLE FOLDER): the SHA-256 of the SDK's headers, names and contents. As a script, with OUT and SDK: writes it as a C header.
 function(sdk_hash variable folder)
-  file(GLOB headers RELATIVE ${folder} ${folder}/*.h)
+  file(GLOB headers RELATIVE ${folder} ${folder}/*.h ${folder}/draft/*.h)
   list(SORT headers)
   set(all "")
   foreach(header ${headers})

@@ -6,9 +6,9 @@
 
 #include "certify/rig.h"
 #include "evaluate/evaluation.h"
-#include "host/generator.h"
+#include "model/draw_data.h"
 #include "model/evaluation.h"
-#include "train/data.h"
+#include "setup/generator.h"
 #include "train/trainer.h"
 
 namespace scorelab::certify {

@@ -36,7 +36,10 @@ Json own(const Json& request, const std::string& kind, const std::string& name, 
 }
 
 Rig::Rig(const Json& request, const World& world)
-    : spec_(spec_of(request, world)), component_(request.at("component")), setup_(spec_, at::kCPU, true) {
+    : spec_(spec_of(request, world)),
+      component_(request.at("component")),
+      schema_(schema::from_json(request.at("schema"))),
+      setup_(spec_, at::kCPU, true) {
   if (world.corrector)
     around_ = own(request, "sampler", "predictor-corrector", {{"predictor", own(request, "step", "ancestral")}, {"steps", 6}});
   spec_["sample"] = {{"initial", own(request, "initial", "marginal")}, {"max_nfe", 20000}};
@@ -47,8 +50,10 @@ Json Rig::configured(const Json& changes) const {
   out["params"].update(changes);
   if (around_.is_null()) return out;
   Json around = around_;
-  if (changes.contains("steps")) around["params"]["steps"] = changes["steps"];
-  for (const char* grid : {"steps", "nfe", "spacing", "rho", "refine", "from", "to", "denoise"}) out["params"].erase(grid);
+  if (changes.contains(GridKeys::steps)) around["params"][GridKeys::steps] = changes[GridKeys::steps];
+  // A step that stands alone has the host's grid, which here is the surrounding sampler's.
+  for (const auto& p : schema_.params)
+    if (p.group == GridKeys::group) out["params"].erase(p.name);
   around["params"]["corrector"] = out;
   return around;
 }
@@ -95,19 +100,19 @@ std::vector<World> worlds(const Json& request, const std::string& law) {
 
 std::string name(const World& world) { return world.scheduler["plugin"]; }
 
-bool declares(const Json& request, const std::string& param) {
+bool has_grid(const Json& request) {
   const auto& params = request.at("schema").at("params");
-  return std::any_of(params.begin(), params.end(), [&](const Json& p) { return p["name"] == param; });
+  return std::any_of(params.begin(), params.end(), [](const Json& p) { return p.value("group", "") == GridKeys::group; });
 }
 
 Json steps(const Json& request, std::int64_t n) {
-  return declares(request, "steps") ? Json{{"steps", n}} : request.value("shortened", Json::object());
+  return has_grid(request) ? Json{{GridKeys::steps, n}} : request.value("shortened", Json::object());
 }
 
 Json shortened(const Json& request) {
   constexpr std::int64_t many = 500;
   Json out = Json::object();
-  if (declares(request, "steps")) return out;
+  if (has_grid(request)) return out;
   const auto cost = [&](std::int64_t bound) {
     Rig rig(request, worlds(request, "gaussian").front());
     Sampling s = rig.sampling(out, 1);

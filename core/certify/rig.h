@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "certify/certify.h"
-#include "host/experiment.h"
+#include "setup/experiment.h"
 
 namespace scorelab::certify {
 
@@ -55,6 +55,7 @@ class Rig {
  private:
   Json configured(const Json& changes) const;
   Json spec_, component_;
+  schema::Schema schema_;
   Json around_;  // predictor-corrector, where the component is its corrector
   host::Setup setup_;
 };
@@ -63,8 +64,8 @@ class Rig {
 std::vector<World> worlds(const Json& request, const std::string& law);
 /// `vp`, of a world.
 std::string name(const World& world);
-/// Whether the component declares a parameter.
-bool declares(const Json& request, const std::string& param);
+/// Whether the component has the SDK's time grid among its parameters.
+bool has_grid(const Json& request);
 /// {"steps": n} where it has a time grid; otherwise what the request says is `shortened`, if anything.
 Json steps(const Json& request, std::int64_t n);
 /// What shortens a sampler without a grid that makes more than 500 evaluations: a tenth of its whole numbers from 20 on. For checks that do

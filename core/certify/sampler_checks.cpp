@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "certify/rig.h"
-#include "host/generator.h"
+#include "setup/generator.h"
 
 namespace scorelab::certify {
 namespace {
@@ -35,7 +35,7 @@ Json effect(const Json& request) {
   std::vector<std::pair<World, Json>> places;  // what ends with a look at t_min has no effect on a grid that ends at 0
   for (const auto& w : worlds(request, "mixture")) {
     places.emplace_back(w, Json::object());
-    if (declares(request, "to")) places.emplace_back(w, Json::object({{"to", "t_min"}}));
+    if (has_grid(request)) places.emplace_back(w, Json::object({{GridKeys::to, "t_min"}}));
   }
   if (!walks(request)) {
     World as_corrector = places.front().first;
@@ -43,10 +43,9 @@ Json effect(const Json& request) {
     as_corrector.scheduler = own(request, "scheduler", "ddpm-linear", {{"T", 20}, {"beta_end", 0.4}});
     places.emplace_back(as_corrector, Json::object());
   }
-  const std::vector<std::string> of_the_grid{"spacing", "rho", "from", "to"};
   for (const auto& p : schema.params) {
-    if (p.reporting || p.name == "nfe" || p.name == "refine") continue;
-    if (!walks(request) && std::find(of_the_grid.begin(), of_the_grid.end(), p.name) != of_the_grid.end())
+    const bool of_grid = p.group == GridKeys::group && p.name != GridKeys::steps;
+    if (p.reporting || (of_grid && (!walks(request) || p.name == GridKeys::nfe || p.name == GridKeys::refine)))
       continue;  // the check `budget`, and the grid's own tests
     const Json active = activated(schema, p);
     const auto values = others(p);
@@ -94,10 +93,10 @@ Json finite(const Json& request) {
         Rig rig(request, w);
         Sampling s = rig.sampling(steps(request, n));
         rig.draw(s, 16);  // throws with the step, t and tensor
-        if (!declares(request, "steps")) break;
+        if (!has_grid(request)) break;
       }
     }
-  return {{"detail", declares(request, "steps") ? "1, 2, 3 and 50 steps" : "as it is"}};
+  return {{"detail", has_grid(request) ? "1, 2, 3 and 50 steps" : "as it is"}};
 }
 
 Json generators(const Json& request) {
@@ -188,7 +187,7 @@ void starts(const Json& request, const World& w) {
 }
 
 Json grid(const Json& request) {
-  const bool has_steps = declares(request, "steps");
+  const bool has_steps = has_grid(request);
   for (const auto& w : worlds(request, "gaussian")) {
     if (walks(request)) starts(request, w);
     Rig rig(request, w);
@@ -211,13 +210,13 @@ Json grid(const Json& request) {
 }
 
 Json budget(const Json& request) {
-  if (!declares(request, "nfe")) throw Skipped("it has no time grid");
+  if (!has_grid(request)) throw Skipped("it has no time grid");
   std::vector<std::string> spent;
   for (const auto& w : worlds(request, "gaussian"))
     for (const std::int64_t nfe : {7, 20}) {
       Rig rig(request, w);
       Json params = Json::object();
-      params["nfe"] = nfe;
+      params[GridKeys::nfe] = nfe;
       params = rig.within(params);
       Sampling s = rig.sampling(params);
       const auto cost = draw_samples(s, 0, 8).nfe;

@@ -64,7 +64,7 @@ Json gaussian(const Json& request) {
   if (!walks(request)) throw Skipped("it stays at one noise level");
   Json measured = Json::object();
   std::string detail;
-  const double tolerance = declares(request, "steps") ? 0.02 : 0.05;
+  const double tolerance = has_grid(request) ? 0.02 : 0.05;
   for (auto w : worlds(request, "gaussian")) {
     w.chunk = 500;
     Rig rig(request, w);
@@ -148,7 +148,7 @@ bool discrete(const World& w) { return w.scheduler["params"].contains("T") || w.
 
 /// Order from three step counts, without a reference: halving the step divides successive differences by 2^p.
 Json order(const Json& request) {
-  if (!declares(request, "steps")) throw Skipped("it has no time grid");
+  if (!has_grid(request)) throw Skipped("it has no time grid");
   if (!walks(request)) throw Skipped("it stays at one noise level");
   Json measured = Json::object();
   std::string detail;
@@ -263,7 +263,7 @@ std::string under(const std::string& what, const Json& changes) {
 Json strong(const Json& request) {
   constexpr double least = 0.35;  // 1/2 in general, 1 where the noise does not depend on x; a fault has 0 or less
   constexpr std::int64_t count = 16;
-  if (!declares(request, "steps")) throw Skipped("it has no time grid");
+  if (!has_grid(request)) throw Skipped("it has no time grid");
   if (!walks(request)) throw Skipped("it stays at one noise level");
   const Json empty = without_correctors(request);
   auto places = worlds(request, "gaussian");
@@ -312,14 +312,14 @@ Json strong(const Json& request) {
 
 /// Error of the standard deviation against evaluations, for a figure.
 Json curve(const Json& request) {
-  if (!declares(request, "nfe")) throw Skipped("it has no time grid, so there is no budget to give it");
+  if (!has_grid(request)) throw Skipped("it has no time grid, so there is no budget to give it");
   Json nfe = Json::array(), error = Json::array();
   World w = worlds(request, "gaussian").front();
   w.chunk = 1000;
   for (const std::int64_t budget : {8, 16, 32, 64, 128, 256}) {
     Rig rig(request, w);
     Json params = Json::object();
-    params["nfe"] = budget;
+    params[GridKeys::nfe] = budget;
     params = rig.within(params);
     std::optional<ExactMoments> exact;
     const Found found = moments_of(rig, params, 1000, exact);

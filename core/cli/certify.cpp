@@ -204,7 +204,7 @@ int certify(const std::string& what, const std::vector<std::string>& folders, co
 void add_certify(CLI::App& app, int& code) {
   auto* verb = app.add_subcommand(
       "certify",
-      "prove a plugin: randomness, grids, closed forms, measured order; a check that crashes does not keep the rest from running");
+      "test a plugin: randomness, grids, closed forms, measured order; a check that crashes does not keep the rest from running");
   auto what = std::make_shared<std::string>(), output = std::make_shared<std::string>();
   auto folders = std::make_shared<std::vector<std::string>>();
   auto json = std::make_shared<bool>(false);

@@ -10,38 +10,6 @@
 
 namespace scorelab::cli {
 
-Json runs_of(const Launched& l) {
-  const auto data = observations(l);
-  Json out = Json::array();
-  for (std::size_t i = 0; i < l.replicates.size(); ++i) {
-    const auto& r = l.replicates[i];
-    Json run{{"experiment", l.name},
-             {"run", l.title(r)},
-             {"seed", r.sample_seed},
-             {"train_seed", r.train_seed},
-             {"state", data.observations[i].state},
-             {"launched", l.provenance["launched"]},
-             {"folder", l.folder(r).string()}};
-    for (const auto& [axis, label] : l.cells[r.cell].at) run["at"][axis] = label;
-    for (const auto& m : measured(l, r)) run["metrics"][m["name"].get<std::string>()] = m["value"];
-    for (const auto& q : compare::known_costs())
-      if (const auto v = data.observations[i].values.find(q.name); v != data.observations[i].values.end()) run["costs"][q.name] = v->second;
-    out.push_back(std::move(run));
-  }
-  return out;
-}
-
-Json flat(const Json& run) {
-  Json out = Json::object();
-  for (const auto& [name, value] : run.items()) {
-    if (value.is_object())
-      for (const auto& [inner, v] : value.items()) out[inner] = v;
-    else
-      out[name] = value;
-  }
-  return out;
-}
-
 void add_ls(CLI::App& app, int& code) {
   auto* verb = app.add_subcommand("ls", "the runs in the results folder, their state and metrics");
   auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results"), where = std::make_shared<std::string>();
@@ -84,37 +52,6 @@ void add_ls(CLI::App& app, int& code) {
           metrics += fmt::format("{} {}  ", metric, v.is_number() ? figure(v) : v.get<std::string>());
       std::cout << fmt::format("{:<20} {:<{}}  {:<8} {:<20}  {}\n", r["experiment"].get<std::string>(), r["run"].get<std::string>(), width,
                                r["state"].get<std::string>(), r["launched"].get<std::string>(), metrics);
-    }
-  });
-}
-
-void add_export(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand("export", "every run of an experiment with its place, metrics and costs, as CSV or JSON on stdout");
-  auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results");
-  auto json = std::make_shared<bool>(false), csv = std::make_shared<bool>(false);
-  verb->add_option("experiment", *name, "its name, or its manifest")->required();
-  verb->add_option("--results", *results, "the folder for results")->capture_default_str();
-  auto* as_csv = verb->add_flag("--csv", *csv, "CSV (what it is without a flag)");
-  verb->add_flag("--json", *json, "JSON")->excludes(as_csv);
-  verb->callback([=, &code] {
-    const Json runs = runs_of(load_launched(*results, experiment_name(*name, *results)));
-    code = done;
-    if (*json) return std::cout << Json{{"schema", 1}, {"runs", runs}}.dump(1) << "\n", void();
-    std::vector<std::string> columns;
-    for (const auto& r : runs) {
-      const Json line = flat(r);  // items() refers to it
-      for (const auto& [key, value] : line.items())
-        if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
-    }
-    for (std::size_t i = 0; i < columns.size(); ++i) std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
-    std::cout << "\n";
-    for (const auto& r : runs) {
-      const Json line = flat(r);
-      for (std::size_t i = 0; i < columns.size(); ++i) {
-        const Json v = line.value(columns[i], Json(""));
-        std::cout << (i ? "," : "") << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
-      }
-      std::cout << "\n";
     }
   });
 }

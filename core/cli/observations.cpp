@@ -87,6 +87,38 @@ compare::Data observations(const Launched& l) {
   return out;
 }
 
+Json runs_of(const Launched& l) {
+  const auto data = observations(l);
+  Json out = Json::array();
+  for (std::size_t i = 0; i < l.replicates.size(); ++i) {
+    const auto& r = l.replicates[i];
+    Json run{{"experiment", l.name},
+             {"run", l.title(r)},
+             {"seed", r.sample_seed},
+             {"train_seed", r.train_seed},
+             {"state", data.observations[i].state},
+             {"launched", l.provenance["launched"]},
+             {"folder", l.folder(r).string()}};
+    for (const auto& [axis, label] : l.cells[r.cell].at) run["at"][axis] = label;
+    for (const auto& m : measured(l, r)) run["metrics"][m["name"].get<std::string>()] = m["value"];
+    for (const auto& q : compare::known_costs())
+      if (const auto v = data.observations[i].values.find(q.name); v != data.observations[i].values.end()) run["costs"][q.name] = v->second;
+    out.push_back(std::move(run));
+  }
+  return out;
+}
+
+Json flat(const Json& run) {
+  Json out = Json::object();
+  for (const auto& [name, value] : run.items()) {
+    if (value.is_object())
+      for (const auto& [inner, v] : value.items()) out[inner] = v;
+    else
+      out[name] = value;
+  }
+  return out;
+}
+
 std::string experiment_name(const std::string& argument, const fs::path& results) {
   std::string name = argument;
   if (argument.size() > 5 && argument.ends_with(".toml")) {

@@ -24,4 +24,9 @@ std::string tables_text(const compare::Data& data, const std::vector<compare::Ta
 /// The notes of a table with those of its rows, each with its cell.
 std::vector<std::string> warnings(const compare::Data& data, const compare::Table& table);
 
+/// Every run of an experiment: {"experiment", "run", "seed", "state", "at", "metrics", "costs", ..}.
+Json runs_of(const Launched& launched);
+/// The same object with what "at", "metrics" and "costs" hold as keys of its own.
+Json flat(const Json& run);
+
 }  // namespace scorelab::cli

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "cli/commit.h"
+#include "params/walk.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -22,11 +23,11 @@ std::string cpu() {
 }
 
 void plugins_of(const Json& value, Json& out) {
-  if (value.is_object() && value.contains("plugin") && value.contains("sha256"))
-    out[value["kind"].get<std::string>() + "/" + value["plugin"].get<std::string>()] = {
-        {"id", value["id"]}, {"sha256", value["sha256"]}, {"file", value["file"]}};
-  if (value.is_structured())
-    for (const auto& inner : value) plugins_of(inner, out);
+  schema::for_each_component(value, [&](const Json& c) {
+    if (c.contains("sha256"))
+      out[c["kind"].get<std::string>() + "/" + c["plugin"].get<std::string>()] = {
+          {"id", c["id"]}, {"sha256", c["sha256"]}, {"file", c["file"]}};
+  });
 }
 
 }  // namespace

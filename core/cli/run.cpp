@@ -249,7 +249,7 @@ int run_files(const std::vector<std::string>& files, const RunArguments& a) {
 }  // namespace
 
 void add_run(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand("run", "run experiments or comparisons, or go on with them; what is done stays done");
+  auto* verb = app.add_subcommand("run", "run or resume experiments and comparisons; finished stages are not repeated");
   auto a = std::make_shared<RunArguments>();
   auto fail_fast = std::make_shared<bool>(false);
   auto files = std::make_shared<std::vector<std::string>>();

@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/summary.h"
 #include "cli/terminal.h"
+#include "params/walk.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -19,22 +20,21 @@ namespace {
 
 volatile std::sig_atomic_t interrupts = 0, terminations = 0;
 
-/// Copies a plugin's file under its hash, so that a later build changes nothing that is planned, and points the config at the copy.
-void freeze(Json& value, const fs::path& results) {
+/// Copies each plugin's file under its hash, so that a later build changes nothing that is planned, and points the config at the copy.
+void freeze(Json& spec, const fs::path& results) {
   static std::set<std::string> checked;
-  if (value.is_object() && value.contains("plugin") && value.contains("sha256")) {
-    const std::string hash = value["sha256"];
-    const fs::path copy = fs::absolute(results / ".plugins" / (hash + ".so")), file = value["file"].get<std::string>();
+  schema::for_each_component(spec, [&](Json& component) {
+    if (!component.contains("sha256")) return;
+    const std::string hash = component["sha256"];
+    const fs::path copy = fs::absolute(results / ".plugins" / (hash + ".so")), file = component["file"].get<std::string>();
     const auto whole = [&](const fs::path& f) { return fs::is_regular_file(fs::symlink_status(f)) && sha256_file(f) == hash; };
     if (checked.insert(copy.string()).second && !whole(copy))
       record::replace_whole(copy, [&](const fs::path& temporary) {
         fs::copy_file(file, temporary);
         if (!whole(temporary)) throw Error(fmt::format("{} was built again while it was planned; run it again", file.string()));
       });
-    value["file"] = copy.string();
-  }
-  if (value.is_structured())
-    for (auto& inner : value) freeze(inner, results);
+    component["file"] = copy.string();
+  });
 }
 
 /// Writes what a host needs for a stage that is to do, unless another run has it.

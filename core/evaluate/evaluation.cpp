@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include "train/data.h"
+#include "model/draw_data.h"
 
 namespace scorelab {
 

@@ -4,10 +4,10 @@
 #include <scorelab/error.h>
 #include <scorelab/metric.h>
 
-#include "host/device.h"
-#include "host/experiment.h"
-#include "host/load.h"
 #include "model/step_sampler.h"
+#include "setup/device.h"
+#include "setup/experiment.h"
+#include "setup/load.h"
 
 namespace scorelab::host {
 namespace {

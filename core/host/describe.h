@@ -1,5 +1,5 @@
 #pragma once
-#include "host/component.h"
+#include "setup/component.h"
 
 namespace scorelab::host {
 

@@ -8,12 +8,13 @@
 #include <numeric>
 
 #include "evaluate/evaluation.h"
-#include "host/experiment.h"
 #include "host/stage.h"
-#include "host/weights.h"
 #include "params/number.h"
 #include "record/files.h"
 #include "record/samples.h"
+#include "setup/arrays.h"
+#include "setup/experiment.h"
+#include "setup/weights.h"
 
 namespace scorelab::host {
 namespace {

@@ -5,9 +5,10 @@
 
 #include "evaluate/evaluation.h"
 #include "host/stage.h"
-#include "host/weights.h"
 #include "record/files.h"
 #include "record/samples.h"
+#include "setup/arrays.h"
+#include "setup/weights.h"
 
 namespace scorelab::host {
 namespace {

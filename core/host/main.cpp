@@ -11,13 +11,13 @@
 #include <thread>
 
 #include "certify/certify.h"
-#include "host/crash.h"
 #include "host/describe.h"
-#include "host/device.h"
 #include "host/figures.h"
 #include "host/worker.h"
 #include "params/data_path.h"
 #include "record/files.h"
+#include "setup/crash.h"
+#include "setup/device.h"
 
 /// scorelab-host: run by scorelab, not by people.
 ///   describe FILE..        one JSON line for each plugin file

@@ -8,11 +8,12 @@
 #include <chrono>
 #include <numeric>
 
-#include "host/experiment.h"
 #include "host/stage.h"
-#include "host/weights.h"
 #include "record/files.h"
 #include "record/samples.h"
+#include "setup/arrays.h"
+#include "setup/experiment.h"
+#include "setup/weights.h"
 
 namespace scorelab::host {
 namespace {
@@ -64,7 +65,7 @@ Json run_sample(StageRun& run) {
   if (run.resolved.contains("sampler")) {
     sampler["params"].update(run.resolved["sampler"]);
   } else if (const Json fitted = setup.within_budget(sampler, sample, run.spec, run.stop); fitted != sampler) {
-    run.resolved["sampler"] = {{"steps", fitted["params"]["steps"]}, {"nfe", 0}};
+    run.resolved["sampler"] = {{GridKeys::steps, fitted["params"][GridKeys::steps]}, {GridKeys::nfe, 0}};
     sampler = fitted;
     record::write_json(run.folder / "resolved.json", run.resolved);
   }

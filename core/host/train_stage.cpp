@@ -8,14 +8,15 @@
 #include <memory>
 #include <set>
 
-#include "host/device.h"
-#include "host/experiment.h"
 #include "host/stage.h"
-#include "host/weights.h"
 #include "record/checkpoint.h"
 #include "record/files.h"
 #include "record/journal.h"
 #include "record/samples.h"
+#include "setup/arrays.h"
+#include "setup/device.h"
+#include "setup/experiment.h"
+#include "setup/weights.h"
 #include "train/trainer.h"
 
 namespace scorelab::host {
@@ -267,6 +268,10 @@ Json run_train(StageRun& run) {
     } catch (const Error& e) {
       throw Error(fmt::format("train.from = \"{}\": {}", options.from->name(), e.what()));
     }
+  }
+  if (!options.weights.empty() && trainer.step == 0) {
+    expect_unchanged("train.weights", run.spec["files"]);
+    trainer.start_from(file_weights(options.weights, options.weights_map, setup.network->parameters()));
   }
   call(owner, [&] { trainer.run(port); });
   if (trainer.cost.evaluations == 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so

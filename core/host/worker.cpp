@@ -10,11 +10,12 @@
 #include <set>
 #include <thread>
 
-#include "host/component.h"
-#include "host/crash.h"
-#include "host/device.h"
-#include "host/generator.h"
 #include "host/stage.h"
+#include "setup/component.h"
+#include "setup/crash.h"
+#include "setup/device.h"
+#include "setup/generator.h"
+#include "setup/weights.h"
 
 namespace scorelab::host {
 namespace {

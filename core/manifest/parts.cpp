@@ -146,6 +146,7 @@ class Matcher {
         from != e_.models.end() && from->second->objective.is_null())
       problem(root_.find("train")->find("from")->at, fmt::format("`from` names the model `{}`, which has no weights", from->first),
               "its network is exact; name one that is trained");
+    if (trains) first_weights();
     if (trains && e_.train["accumulate"] > e_.train["batch"])
       problem(root_.find("train")->find("accumulate")->at,
               fmt::format("`accumulate` is beyond the {} samples of a batch", e_.train["batch"].dump()), "a part holds at least one");
@@ -156,6 +157,19 @@ class Matcher {
     if (trains && !is_model_ && e_.sample["step"] > e_.train["steps"])
       problem(root_.find("sample")->find("step")->at, fmt::format("`step` is beyond the training's {} steps", e_.train["steps"].dump()),
               "0 is the last one");
+  }
+
+  /// Where training starts from: the network's first weights, a model's or a file's.
+  void first_weights() {
+    const auto at = [&](const char* key) { return root_.find("train")->find(key)->at; };
+    const bool file = e_.train["weights"] != "", model = e_.train["from"] != "none";
+    if (file && model) problem(at("weights"), "`weights` and `from` both say where training starts from", "remove one of them");
+    if (!file && !e_.train["weights_map"].empty()) problem(at("weights_map"), "`weights_map` renames tensors of no file", "set `weights`");
+    for (const auto& entry : e_.train["weights_map"])
+      if (const std::string text = entry; text.find('=') == text.npos || text.front() == '=')
+        problem(at("weights_map"), fmt::format("`weights_map` has the entry \"{}\"", text), "expected OLD=NEW, such as \"model.=\"");
+    if (e_.train["steps"] == 0 && !file && !model)
+      problem(at("steps"), "`steps` is 0, and nothing says which weights to use", "set `weights` or `from`, or train for a step");
   }
 
   /// What a network that takes no condition is told of it has no effect.
@@ -198,7 +212,7 @@ class Matcher {
 
   /// A network that was always told has not learnt to do without.
   void without_condition() {
-    const std::string hint = "nothing was dropped in training, so that the network has not learnt to do without; set train.drop_condition";
+    const std::string hint = "no conditions were dropped in training, so the network cannot do without; set train.drop_condition";
     if (e_.sample["condition"] == "none") problem(root_.find("sample")->find("condition")->at, "`condition` is \"none\"", hint);
     for (const auto& [label, metric] : e_.metrics.items())
       if (metric["of"] == "model") {
@@ -214,7 +228,7 @@ class Matcher {
     for (const auto& p : parts_)
       if (p.role == "metric" && p.has("density"))
         findings_.warning({p.at,
-                           fmt::format("metric `{}` is of a density, and the model learns grey levels", schema::text(p.component)),
+                           fmt::format("metric `{}` measures a density, but the model learns grey levels", schema::text(p.component)),
                            "set dequantise = true in `dataset`, or its number compares with none of a paper",
                            {}});
   }

@@ -125,13 +125,13 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
             (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "expected " + expected(p), {p.doc});
     return false;
   }
-  out = n.string;
   if (p.file && n.string != p.initial) {  // the default may name none
     const auto path = std::filesystem::path(findings_.sources.folder(n.at)) / n.string;
     if (!std::filesystem::is_regular_file(path))
       return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
-    out = std::filesystem::absolute(path).lexically_normal().string();
+    return out = std::filesystem::absolute(path).lexically_normal().string(), true;
   }
+  out = n.string;
   return true;
 }
 

@@ -13,7 +13,7 @@ at::Tensor per_sample(const at::Tensor& x) { return row_dot(x, at::ones_like(x))
 
 void Bound::params(Params& p) {
   p("variance", variance_,
-    "of a reverse step. auto: what the network says, where it says one, otherwise large; large: the forward kernel's (beta); small: the "
+    "of a reverse step. auto: the network's prediction if it has one, otherwise large; large: the forward kernel's (beta); small: the "
     "posterior's; analytic: the best one, of data that are independent Gaussians")
       .one_of({"auto", "large", "small", "analytic"});
   p.needs("gaussian-law", "the best variance is found from the data's law").when("variance", {"analytic"});

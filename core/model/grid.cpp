@@ -11,7 +11,7 @@ Grid::Group Grid::params(Params& p) {
   Group group;
   group.specs = {
       &p("steps", steps_, "number of steps; 0: one a level, or 1000 where the process is continuous").range(0, 1e7).when("nfe", {"0"}),
-      &p("nfe", nfe_, "a budget: the most steps of which a sample costs at most so many network evaluations; 0: `steps` says")
+      &p("nfe", nfe_, "a budget: takes the most steps that cost a sample at most so many network evaluations; 0: `steps` sets them")
            .range(0, 1e7),
       &p("spacing", spacing_,
          "where the times lie: uniform or quadratic in t; uniform in log(alpha/sigma); karras: uniform in (sigma/alpha)^(1/rho) "
@@ -24,6 +24,7 @@ Grid::Group Grid::params(Params& p) {
       &p("to", to_, "the time to end at: 0 is clean; auto: 0 for steps that may end there (ancestral), t_min for the others")
            .one_of({"auto", "t_min"})
            .range(0, 1e9)};
+  for (Spec* spec : group.specs) spec->in("grid");
   return group;
 }
 

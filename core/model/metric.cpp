@@ -64,7 +64,7 @@ void OnModel::params(Params& p) {
 }
 
 void FeatureSpace::params(Params& p) {
-  p("features", features_, "a classifier of the manifest's models, in whose last hidden layer distances are taken; none: in the values");
+  p("features", features_, "a classifier in [models] whose last hidden layer gives the features to compare; none: the samples' own values");
 }
 
 at::Tensor FeatureSpace::operator()(const at::Tensor& x) const {

@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <scorelab/draft/own_network.h>
 #include <scorelab/error.h>
-#include <scorelab/own_network.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -89,7 +89,7 @@ Prediction Model::evaluate_guide(const at::Tensor& x, const Times& t) const {
   Model inner = *this;
   Guiding& one = context_->guides[--inner.guides_];
   const auto none = [](const at::Tensor&, Noise::Law, std::string_view, std::int64_t) -> at::Tensor {
-    throw Error("it draws, but this is no sampling call");
+    throw Error("it draws noise, but outside of a sampling call");
   };
   GuideRun run(std::move(inner), one.call->noise ? one.call->noise->rows(active_) : Noise::scripted(none), *one.call);
   std::optional<Prediction> out;

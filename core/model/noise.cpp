@@ -91,7 +91,7 @@ Noise Noise::stream(std::string_view name, std::int64_t index, std::optional<std
   std::string path = state_->path + "/" + std::string(name) + "#" + std::to_string(index);
   if (!state_->opened.insert(path).second) throw Error("the noise stream \"" + path + "\" was opened twice");
   if (first && state_->script)
-    throw Error("recorded noise is of its own samples, and \"" + path + "\" is drawn for samples that share it; remove sample.noise");
+    throw Error("recorded noise is per sample, but \"" + path + "\" is drawn for samples that share it; remove sample.noise");
   Noise out(state_->seed, path, first.value_or(state_->first));
   out.state_->script = state_->script;
   return out;

@@ -49,7 +49,7 @@ at::Tensor value_of(Quantity quantity, const Scheduler& q, const Times& t, const
   const auto [a, b] = coefficients(quantity, q, t);
   for (std::size_t r = 0; r < b.rows(); ++r)
     if (!std::isfinite(b[r])) throw Error(fmt::format("no {} is defined at t = {}, where sigma is 0", name_of(quantity), t[r]));
-  return a * x0 + b * eps;
+  return combine(a, x0, b, eps);
 }
 
 Prediction::Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quantity quantity, at::Tensor value, PerRow active)
@@ -69,9 +69,9 @@ Prediction::Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quanti
 void Prediction::expect_signal(const PerRow& det, Quantity wanted) const {
   for (std::size_t r = 0; r < std::max(det.rows(), active_.rows()); ++r)
     if (det[r] == 0 && active_[r] != 0)
-      throw Error(fmt::format("at t = {} {} says nothing of {}: {}. Predict x0, v or velocity (output.predict), or end the process before",
+      throw Error(fmt::format("at t = {} {} cannot give {}: {}. Predict x0, v or velocity (output.predict), or end the process before",
                               t_[r], name_of(quantity_), name_of(wanted),
-                              scheduler_->alpha(t_[r]).one() == 0 ? "alpha is 0 there, and x is noise alone" : "it says no more than x"));
+                              scheduler_->alpha(t_[r]).one() == 0 ? "alpha is 0 there, and x is noise alone" : "it is a multiple of x"));
 }
 
 at::Tensor Prediction::masked(at::Tensor value) const {
@@ -90,11 +90,11 @@ at::Tensor Prediction::as(Quantity wanted) const {
   if (quantity_ == Quantity::score) {  // value = -eps/sigma: scaled by sigma^2, so that sigma = 0 has a clean sample
     expect_signal(alpha, wanted);
     const PerRow w = d - c * sigma / alpha;
-    return masked((c / alpha) * x_ - (w * sigma) * value_);
+    return masked(combine(c / alpha, x_, -(w * sigma), value_));
   }
   const PerRow det = alpha * b - sigma * a;
   expect_signal(det, wanted);
-  return masked(((c * b - d * a) / det) * x_ + ((alpha * d - sigma * c) / det) * value_);
+  return masked(combine((c * b - d * a) / det, x_, (alpha * d - sigma * c) / det, value_));
 }
 
 at::Tensor Prediction::error(Quantity quantity, const at::Tensor& x0, const at::Tensor& eps) const {
@@ -141,7 +141,7 @@ Prediction Prediction::with_variance(at::Tensor raw, bool range) const {
 }
 
 at::Tensor Prediction::log_variance(const Times& s) const {
-  if (!variance_.defined()) throw Error("the model says no variance: output.variance = \"none\"");
+  if (!variance_.defined()) throw Error("the model predicts no variance: output.variance = \"none\"");
   const PerRow large = log(scheduler_->kernel(s, t_).sigma2);
   if (!range_) return masked(variance_ + large.column(x_));
   const PerRow small = log(scheduler_->posterior_variance(s, t_));

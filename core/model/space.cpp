@@ -9,7 +9,7 @@ Space::~Space() = default;
 std::optional<Affine> Space::affine() const { return {}; }
 Affine Space::expect_affine() const {
   if (const auto map = affine()) return *map;
-  throw Error("the space is no affine map of the data, and this works in no other one");
+  throw Error("the space is not an affine map of the data, which is required here");
 }
 
 at::Tensor DataRange::encode(const at::Tensor& x, Noise*) const { return x * map_.scale + map_.shift; }

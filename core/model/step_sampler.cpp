@@ -8,7 +8,7 @@ StepSampler::StepSampler(std::shared_ptr<Step> step) { step_.bind("predictor", s
 
 void StepSampler::params(Params& p) {
   grid_.params(p);
-  p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation, where the grid does not end at 0");
+  p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation, where the grid does not end at 0").in("grid");
   step_->params(p);
 }
 void StepSampler::check() const { step_->check(); }

@@ -74,6 +74,18 @@ at::Tensor where(const PerRow& test, const at::Tensor& a, const at::Tensor& b) {
   return at::where(test.column(a) != 0, a, b);
 }
 
+at::Tensor combine(const PerRow& a, const at::Tensor& x, const PerRow& b, const at::Tensor& y) {
+  if (a.shared() || b.shared()) return a * x + b * y;
+  a.same_length(b);
+  std::vector<double> both = a.values_;
+  both.insert(both.end(), b.values_.begin(), b.values_.end());
+  const PerRow all(std::move(both));
+  std::vector<std::int64_t> shape(x.dim(), 1);
+  shape[0] = x.size(0);
+  const at::Tensor columns = all.vector(2 * x.size(0), x.options().requires_grad(false));
+  return x * columns.narrow(0, 0, x.size(0)).view(shape) + y * columns.narrow(0, x.size(0), x.size(0)).view(shape);
+}
+
 at::Tensor row_dot(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor product = (a * b).flatten(1);
   // Two threads split a single row otherwise, and its sum has other bits than the same row in a batch.

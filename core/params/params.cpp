@@ -28,6 +28,10 @@ Spec& Spec::one_of(std::vector<std::string> w) { return words = std::move(w), *t
 Spec& Spec::unit(std::string u) { return unit_name = std::move(u), *this; }
 Spec& Spec::file() { return is_file = true, *this; }
 Spec& Spec::required() { return is_required = true, *this; }
+Spec& Spec::in(std::string of) {
+  group = std::move(of);
+  return *this;
+}
 Spec& Spec::formerly(std::string n) { return former = std::move(n), *this; }
 Spec& Spec::reporting() { return is_reporting = true, *this; }
 Spec& Spec::when(std::string key, std::vector<std::string> values) {

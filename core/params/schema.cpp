@@ -65,8 +65,9 @@ const Param* Schema::find(const std::string& name) const {
 Schema of(const Params& declared) {
   Schema out;
   for (const auto& s : declared.specs) {
-    Param p{s->name,  s->doc,     type_name(s->target), s->unit_name,    "",       value_of(s->target), s->low, s->high, s->words,
-            s->whens, s->is_file, s->is_required,       s->is_reporting, s->former};
+    Param p{
+        s->name,    s->doc,         type_name(s->target), s->unit_name, "",      value_of(s->target), s->low, s->high, s->words, s->whens,
+        s->is_file, s->is_required, s->is_reporting,      s->former,    s->group};
     if (const auto* slot = std::get_if<SlotBase*>(&s->target)) p.slot = (*slot)->kind();
     if (const auto* ref = std::get_if<ModelRef*>(&s->target)) p.slot = (*ref)->gives();
     if (p.required) p.initial = nullptr;
@@ -90,6 +91,7 @@ Json to_json(const Schema& schema) {
     if (p.required) j["required"] = true;
     if (p.reporting) j["reporting"] = true;
     if (!p.former.empty()) j["former"] = p.former;
+    if (!p.group.empty()) j["group"] = p.group;
     params.push_back(std::move(j));
   }
   for (const auto& a : schema.needs) needs.push_back(ability_to_json(a));
@@ -116,6 +118,7 @@ Schema from_json(const Json& json) {
     p.required = j.value("required", false);
     p.reporting = j.value("reporting", false);
     p.former = j.value("former", "");
+    p.group = j.value("group", "");
     out.params.push_back(std::move(p));
   }
   for (const auto& [key, list] : {std::pair{"needs", &out.needs}, {"gives", &out.gives}})

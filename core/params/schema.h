@@ -37,6 +37,7 @@ struct Param {
   std::vector<When> whens;
   bool file = false, required = false, reporting = false;
   std::string former;  ///< an earlier name
+  std::string group;   ///< the shared group that declares it; empty: its own
 };
 
 struct Ability {

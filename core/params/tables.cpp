@@ -8,7 +8,7 @@ void OutputOptions::params(Params& p) {
     "mean: that of x one level below, given x (DDPM); edm: the preconditioning of Karras et al. 2022, table 1")
       .one_of({"eps", "x0", "v", "velocity", "score", "score-over-sigma", "mean", "edm"});
   p("variance", variance,
-    "what the network says beside it of a reverse step's variance. learned-range: where it lies between the posterior's and the forward "
+    "what the network also predicts for a reverse step's variance. learned-range: where it lies between the posterior's and the forward "
     "kernel's (Nichol & Dhariwal 2021); learned: the logarithm of its ratio to the kernel's (Sohl-Dickstein et al. 2015)")
       .one_of({"none", "learned-range", "learned"});
   p.needs("finite-snr", "where alpha is 0 it says nothing of x0; predict x0, v or velocity, or end the process before")
@@ -23,7 +23,7 @@ void OutputOptions::params(Params& p) {
 }
 
 void TrainOptions::params(Params& p) {
-  p("steps", steps, "optimiser steps").range(1, 1e9);
+  p("steps", steps, "optimiser steps; 0: the weights that `weights` or `from` names, as they are").range(0, 1e9);
   p("batch", batch, "samples a step").range(1, 1e6);
   p("accumulate", accumulate, "parts of the batch that go through the network in turn, their gradients summed: less memory, the same draws")
       .range(1, 1e6);
@@ -37,12 +37,17 @@ void TrainOptions::params(Params& p) {
   p("decay", decay, "share of the steps, at the end, over which the learning rate falls linearly to 0").range(0, 1);
   p("clip", clip, "largest norm of the gradient; 0: no clipping").range(0, 1e9);
   p("drop_condition", drop_condition,
-    "share of the samples whose condition (class label, ..) the network is not told, so that it learns to do without: "
+    "share of the samples whose condition (class label, ..) is dropped in training, so that the network learns to work without: "
     "classifier-free guidance")
       .range(0, 1)
       .formerly("drop_labels");
   p.gives("unconditional").above("drop_condition", 0);
   p("from", *from, "a model of the manifest, of the same network, whose weights training starts from; none: the network's first weights");
+  p("weights", weights,
+    "a safetensors file whose tensors training starts from, by the network's own names; empty: the network's first weights")
+      .file();
+  p("weights_map", weights_map,
+    "OLD=NEW, for files with other names: the first OLD in each of its names becomes NEW, one entry after another");
   p("ema_warmup", ema_warmup, "averages start fast: rate min(ema, (1 + n)/(10 + n)) at step n");
   p("log_every", log_every, "steps between rows of the stream `train`").range(1, 1e9).reporting();
   p("evaluate_every", evaluate_every,
@@ -60,7 +65,7 @@ void ModelOptions::params(Params& p) {
 }
 
 void SampleOptions::params(Params& p) {
-  p("count", count, "number of samples; more go on where fewer are stored").range(1, 1e9).reporting();
+  p("count", count, "number of samples; those already stored are kept, and only the missing ones are drawn").range(1, 1e9).reporting();
   p("ema", ema, "which average of the weights is sampled; 0: the weights themselves").range(0, 0.9999999);
   p("step", step, "which checkpoint of the training is sampled, by its step; 0: the last").range(0, 1e9);
   p("initial", *initial, "what the sampler starts from");
@@ -74,21 +79,19 @@ void SampleOptions::params(Params& p) {
       .file()
       .when("moments", {"sampled"});
   p("condition", condition,
-    "what a conditional network is told. data: the conditions of as many draws of the data; none; of class labels also balanced, sample k "
+    "conditions given to a conditional network. data: those of as many draws of the data; none; for class labels also balanced, sample k "
     "is of class k modulo the classes, or one class for all")
       .one_of({"data", "balanced", "none"})
       .range(0, 1e6)
       .formerly("labels");
-  p("trace", trace, "of so many of the first samples the whole path is stored; at most a chunk").range(0, 1e6).reporting();
+  p("trace", trace, "number of samples, from the first, whose whole path is stored; at most a chunk").range(0, 1e6).reporting();
   p.gives("trace").above("trace", 0);
   p("group", group, "norms of the sampler are means over groups of so many samples (a paper's batch means)").range(1, 1e6);
   p("max_nfe", max_nfe, "network evaluations of a sample after which the stage fails").range(1, 1e12).reporting();
 }
 
 void MetricOptions::params(Params& p) {
-  p("reference", reference,
-    "where the draws of the data come from that it compares with: data, what trainings see; holdout, what they do not see")
-      .one_of({"data", "holdout"});
+  p("reference", reference, "which data it compares with: data, the training data; holdout, the held-out data").one_of({"data", "holdout"});
 }
 
 schema::Schema with_options_of_kind(const std::string& kind, schema::Schema s) {
@@ -109,7 +112,7 @@ void RunOptions::params(Params& p) {
       .one_of({"float32", "tf32", "bf16", "float64"})
       .formerly("dtype");
   p("noise", noise,
-    "independent: a step's normals are fresh, and pair runs of equal steps; path: they are increments of Brownian paths, which pair runs "
+    "independent: each step draws fresh normals, which pair runs with equal steps; path: increments of Brownian paths, which pair runs "
     "of "
     "any steps, at some 60 times the cost of a normal")
       .one_of({"independent", "path"});

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "params/schema.h"
 
@@ -27,6 +28,8 @@ struct TrainOptions {
   bool ema_warmup = true;
   /// Shared by copies, which a reference cannot have.
   std::shared_ptr<ModelRef> from = std::make_shared<ModelRef>();
+  std::string weights;
+  std::vector<std::string> weights_map;
 };
 
 /// `[models.NAME]`, beside its components and tables.
@@ -63,6 +66,11 @@ struct RunOptions {
   std::string device = "auto", precision = "float32", noise = "independent";
   NumberOrWord threads = "auto";
   std::int64_t chunk = 256;
+};
+
+/// What core reads and writes of the SDK's shared group Grid: a sampler that has the group is told its steps by these keys.
+struct GridKeys {
+  static constexpr const char *group = "grid", *steps = "steps", *nfe = "nfe", *refine = "refine", *to = "to";
 };
 
 /// A component's schema with what core has of its kind.

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "catalog/sha256.h"
+#include "params/tables.h"
 #include "record/files.h"
 
 namespace scorelab::plan {
@@ -231,6 +232,7 @@ class Planner {
       parents.push_back(model_spec["trained"]);
       key["train"]["from"] = std::move(by), spec["from"] = std::move(model_spec);
     }
+    if (const std::string weights = e_->train["weights"]; !weights.empty()) spec["files"][weights] = e_->files.at(weights);
     std::set<double> averages;
     if (!e_->sampler.is_null() || !of_model.empty()) averages.insert(e_->sample["ema"].get<double>());
     for (const auto& metric : e_->metrics)
@@ -366,7 +368,7 @@ class Planner {
     if (s.kind == "evaluate") return 1;
     const Json& p = s.spec["sampler"]["params"];
     double steps = 1;
-    for (const char* name : {"steps", "nfe"})
+    for (const char* name : {GridKeys::steps, GridKeys::nfe})
       if (p.contains(name) && p[name].is_number() && p[name] > 0) steps = p[name];
     return s.spec["sample"]["count"].get<double>() * steps;
   }

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "scorelab/error.h"
+#include <scorelab/error.h>
 
 extern char** environ;
 

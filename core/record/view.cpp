@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "params/walk.h"
 #include "record/hdf5.h"
 #include "record/journal.h"
 #include "record/picture.h"
@@ -16,31 +17,12 @@
 namespace scorelab::record {
 namespace {
 
-/// {"train": {"lr": 1}} as train.lr = 1; components leave out what is not theirs to say.
-void flatten(const Json& value, const std::string& path, const std::function<void(const std::string&, const Json&)>& leaf) {
-  if (value.is_object() && value.contains("plugin") && value.contains("params")) {
-    leaf(path + ".plugin", value["plugin"]);
-    for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, leaf);
-  } else if (value.is_object()) {
-    for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, leaf);
-  } else if (value.is_array() && !value.empty() && value[0].is_object()) {  // components in order, by their labels
-    Json labels = Json::array();
-    for (const auto& inner : value) {
-      labels.push_back(inner["label"]);
-      flatten(inner, path + "." + inner["label"].get<std::string>(), leaf);
-    }
-    leaf(path, labels);
-  } else {
-    leaf(path, value);
-  }
-}
-
 void write_config(hid_t file, const View& v) {
   const Handle config = create_group(file, "config");
   attribute(config, "source", v.manifest);
   attribute(config, "resolved", v.resolved.dump(1));
   const Handle flat = create_group(config, "flat");
-  flatten(v.resolved, "", [&](const std::string& key, const Json& value) { attribute(flat, key, value); });
+  schema::for_each_value(v.resolved, "", [&](const std::string& key, const Json& value) { attribute(flat, key, value); });
 }
 
 void write_provenance(hid_t file, const View& v) {

@@ -4,8 +4,8 @@
 
 #include <fstream>
 
+#include <scorelab/version.h>
 #include "record/files.h"
-#include "scorelab/version.h"
 
 namespace scorelab::report {
 namespace {

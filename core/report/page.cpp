@@ -1,4 +1,5 @@
 #include "report/page.h"
+#include "params/walk.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -180,17 +181,15 @@ std::string figures(const Report& r) {
   return out;
 }
 
-void flatten(const Json& value, const std::string& path, std::map<std::string, std::string>& out) {
-  if (value.is_object() && value.contains("plugin") && value.contains("params")) {
-    out[path] = value["plugin"];
-    for (const auto& [name, inner] : value["params"].items()) flatten(inner, path + "." + name, out);
-  } else if (value.is_object()) {
-    for (const auto& [name, inner] : value.items()) flatten(inner, path.empty() ? name : path + "." + name, out);
-  } else if (value.is_array() && !value.empty() && value[0].is_object()) {
-    for (const auto& inner : value) flatten(inner, path + "." + inner.value("label", ""), out);
-  } else {
-    out[path] = value.is_string() ? value.get<std::string>() : value.dump();
-  }
+/// Values by their names; a component's is that of its slot.
+std::map<std::string, std::string> flat_of(const Json& resolved) {
+  std::map<std::string, std::string> out;
+  schema::for_each_value(resolved, "", [&](const std::string& name, const Json& value) {
+    const std::string suffix = ".plugin";
+    out[name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : name] =
+        value.is_string() ? value.get<std::string>() : value.dump();
+  });
+  return out;
 }
 
 /// The keys in which cells differ, a line a cell.
@@ -198,7 +197,7 @@ std::string differences(const Report& r) {
   std::vector<std::map<std::string, std::string>> flat(r.resolved.size());
   std::set<std::string> keys, differ;
   for (std::size_t i = 0; i < flat.size(); ++i) {
-    flatten(r.resolved[i], "", flat[i]);
+    flat[i] = flat_of(r.resolved[i]);
     for (const auto& [key, v] : flat[i]) keys.insert(key);
   }
   for (const auto& key : keys)
@@ -222,8 +221,7 @@ std::string origins(const Report& r) {
   if (r.resolved.size() > 1) out += differences(r);
   out += fmt::format("<details><summary>the manifest, {}</summary><pre>{}</pre></details>", html(r.manifest_file), html(r.manifest));
   if (!r.resolved.empty()) {
-    std::map<std::string, std::string> flat;
-    flatten(r.resolved[0], "", flat);
+    const auto flat = flat_of(r.resolved[0]);
     std::string lines;
     for (const auto& [key, v] : flat) lines += key + " = " + v + "\n";
     out += fmt::format("<details><summary>every value of the first cell, defaults included</summary><pre>{}</pre></details>", html(lines));

@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "model/condition.h"
+#include "model/draw_data.h"
 #include "model/run_state.h"
-#include "train/data.h"
 
 namespace scorelab {
 namespace {
@@ -95,9 +95,8 @@ at::Tensor told(const Sampling& s, const ConditionType& type, std::int64_t first
   if (one || *from == "balanced") {
     const std::string asked = one ? fmt::format("{}", *one) : "\"balanced\"";
     if (type.name != "label")
-      throw Error(
-          fmt::format("sample.condition = {} is of the class `label`, and says nothing of the condition `{}`; set \"data\" or \"none\"",
-                      asked, type.name));
+      throw Error(fmt::format("sample.condition = {} sets only the class `label`, not the condition `{}`; set \"data\" or \"none\"", asked,
+                              type.name));
     const auto device = at::TensorOptions(at::kLong).device(s.tensors.device());
     const std::int64_t named = classes_of(given), known = type.classes;
     const std::int64_t classes = named > 0 && known > 0 ? std::min(known, named) : std::max(known, named);
@@ -123,7 +122,7 @@ std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context set
   const std::function<const Companions&()> companions = [&s, rows, drawn]() -> const Companions& {
     if (rows.probes)
       throw Error(
-          "sample.moments = \"exact\" is of one sample's result; here each has its own draw of the data: give guides the observed "
+          "sample.moments = \"exact\" describes one distribution, but here each sample has its own data draw: give guides the observed "
           "`values`, and set sample.condition to one class or \"none\"");
     if (!*drawn) {
       Noise own(s.seed, s.stream + "/data", rows.first);
@@ -278,7 +277,7 @@ std::int64_t steps_within(std::int64_t nfe, const std::function<std::optional<st
   std::int64_t fits = 1, too_many = std::max<std::int64_t>(2, nfe + 1);
   while (cost(too_many)) {  // steps that cost less than one evaluation each
     fits = too_many, too_many *= 2;
-    if (fits > 1000000) throw Error("a budget of network evaluations says nothing here: more steps cost no more");
+    if (fits > 1000000) throw Error("a budget of network evaluations cannot set the steps here: more steps cost no more");
   }
   if (fits == 1 && too_many > 2) {
     const auto two = cost(2);

@@ -10,8 +10,8 @@
 #include <numeric>
 #include <set>
 
+#include "model/draw_data.h"
 #include "train/collective.h"
-#include "train/data.h"
 
 namespace scorelab {
 
@@ -117,7 +117,7 @@ Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t rows, const
   const TimeLaw::Drawn drawn = law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
   b.t = drawn.t, b.importance = drawn.importance;
   b.eps = eps.normal(b.x0);
-  b.x = q.alpha(b.t) * b.x0 + q.sigma(b.t) * b.eps;
+  b.x = combine(q.alpha(b.t), b.x0, q.sigma(b.t), b.eps);
   if (check) expect_finite(b.x, "x_t");
   return out;
 }
@@ -157,7 +157,7 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   const bool weighted = !b.importance.shared() || b.importance.one() != 1;
   if (loss.defined() && loss.dim() == 0 && (weighted || objective_->times.learns() || parts() > 1))
     throw Error(
-        "the objective returned one number for the batch, and each sample's own is asked for by train.accumulate or the law of `times`; "
+        "the objective returned one number for the batch, but train.accumulate or the choice of `times` needs one per sample; "
         "set accumulate = 1 and times = \"uniform\"");
   if (!loss.defined() || (loss.dim() != 0 && loss.sizes() != at::IntArrayRef({rows})))
     throw Error(c10::str("the objective returned a loss of shape ", loss.defined() ? loss.sizes() : at::IntArrayRef(),
@@ -363,6 +363,7 @@ void Trainer::run(TrainPort& port) {
       report(port);
       checkpoint();
     }
+    if (options_.steps == 0) checkpoint();
     while (step < options_.steps) {
       if (stop_.load()) throw Stopped();
       update(step + 1);

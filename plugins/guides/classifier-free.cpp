@@ -11,7 +11,7 @@ using namespace scorelab;
 class ClassifierFree final : public Guide {
  public:
   void params(Params& p) override {
-    p("scale", scale_, "0: the model without the condition; 1: with it; beyond: away from the one without").range(0, 1000);
+    p("scale", scale_, "0: unconditional prediction; 1: conditional; above 1: extrapolates away from the unconditional one").range(0, 1000);
     p("interval", interval_, "noise levels sigma/alpha between which it guides, above the first and up to the second; elsewhere scale is 1")
         .range(0, everywhere);
     p.needs("conditional", "it compares what the network says with and without the condition");

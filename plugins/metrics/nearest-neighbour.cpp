@@ -15,7 +15,7 @@ class NearestNeighbour final : public Metric {
  public:
   void params(Params& p) override {
     space_.params(p);
-    p("ratio", ratio_, "nearer than this share of the distance to the second nearest item is memorised").range(0, 1);
+    p("ratio", ratio_, "memorised: nearest item closer than this share of the distance to the second nearest").range(0, 1);
     p.needs("items", "it looks for the nearest of finitely many items");
   }
   void prepare(const Setting& setting) override {

@@ -20,10 +20,10 @@ class NllOde final : public Metric {
   void params(Params& p) override {
     on_model_.params(p);
     p.gives("density");
-    p("divergence", divergence_, "exact: D reverse sweeps a slope of a point of D dimensions; hutchinson: one a probe, with a variance")
+    p("divergence", divergence_, "exact: D reverse sweeps per ODE evaluation in D dimensions; hutchinson: one per probe, with a variance")
         .one_of({"exact", "hutchinson"});
     p("probes", probes_, "random directions of a point; the divergence is their mean").range(1, 1000).when("divergence", {"hutchinson"});
-    p("probe", probe_, "their law").one_of({"rademacher", "gaussian"}).when("divergence", {"hutchinson"});
+    p("probe", probe_, "distribution of the probes").one_of({"rademacher", "gaussian"}).when("divergence", {"hutchinson"});
     p("solver", solver_, "order 1, 2 or 4 in steps of one length, or adaptive").one_of({"euler", "heun", "rk4", "rk45"});
     p("steps", steps_, "steps from t_min to t_max").range(1, 1e7).when("solver", {"euler", "heun", "rk4"});
     p("tol", tol_, "relative and absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});

@@ -18,7 +18,7 @@ class ProgressiveCoding final : public Metric {
     on_model_.params(p);
     bound_.params(p);
     p.needs("affine-space", "its distortion is of the model's values, in data units");
-    p("after", after_, "rate and rmse are those after so many reverse steps, T - t + 1 of T; 0: after all but the last, at t = 1")
+    p("after", after_, "number of reverse steps, T - t + 1 of T, after which rate and rmse are taken; 0: all but the last, t = 1")
         .range(0, 1e6);
   }
   void prepare(const Setting& setting) override {

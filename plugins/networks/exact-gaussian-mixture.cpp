@@ -11,7 +11,7 @@ using namespace scorelab;
 class ExactGaussianMixture final : public Network {
  public:
   void params(Params& p) override {
-    p("labels", labels_, "told a sample's class, it answers with the score of that component alone");
+    p("labels", labels_, "takes each sample's class and gives the score of that component alone");
     p.needs("labels", "its classes are those of the data").when("labels", {"true"});
     p.gives("conditional").when("labels", {"true"});
     p.needs("mixture-law", "its score is that of a Gaussian mixture");

@@ -54,7 +54,7 @@ class UNet final : public Network {
     p("attention", attention_, "resolutions (pixels a side) with self-attention").range(1, 4096);
     p("groups", groups_, "of the group norms").range(1, 256);
     p("dropout", dropout_, "rate in the residual blocks, in training").range(0, 0.95);
-    p("classes", classes_, "labels that it is told, as vectors added to the time embedding; 0: none").range(0, 1e6);
+    p("classes", classes_, "number of class labels it takes, as vectors added to the time embedding; 0: none").range(0, 1e6);
     p.needs("labels", "its classes are those of the data").above("classes", 0);
     p.gives("conditional").above("classes", 0);
     p.needs("images", "it convolves over height and width");

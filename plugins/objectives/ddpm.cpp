@@ -28,9 +28,9 @@ class Ddpm final : public Objective {
       "min-snr: error of x0 times min(SNR, gamma)")
         .one_of({"unit", "simple", "elbo", "min-snr"});
     p("gamma", gamma_, "largest weight of the error of x0").range(0, 1e6).when("weight", {"min-snr"});
-    p("vb", vb_, "times the variational bound, in bits per dimension over all levels, which is added; 0.001 in the hybrid loss")
+    p("vb", vb_, "weight of the variational bound, in bits per dimension over all levels, that is added; 0.001 in the hybrid loss")
         .range(0, 1e6);
-    p("vb_mean", vb_mean_, "whether the bound that is added teaches the mean beside a learned variance; without one it always does")
+    p("vb_mean", vb_mean_, "whether the added bound also trains the mean when the variance is learned; otherwise it always does")
         .above("vb", 0);
     p("variance", variance_, "of the reverse step in the bound, unless it is learned: large is beta, small is the posterior's")
         .one_of({"large", "small"});

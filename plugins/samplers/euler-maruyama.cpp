@@ -10,7 +10,7 @@ using namespace scorelab;
 class EulerMaruyama final : public Step {
  public:
   void params(Params& p) override {
-    p("dt", dt_, "length of a step: grid is t - s; a number is that of all steps, and the grid goes on to 0 (score-SDE's code: 1/steps)")
+    p("dt", dt_, "step length: grid takes t - s; a number is used for all steps, and the grid goes on to 0 (score-SDE's code: 1/steps)")
         .one_of({"grid"})
         .range(1e-9, 1e9);
     p.needs("path", "it integrates an SDE from noise to data");

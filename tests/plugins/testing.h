@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "host/component.h"
 #include "model/evaluation.h"
 #include "model/run_state.h"
 #include "model/space.h"
+#include "setup/component.h"
 
 namespace scorelab::test {
 

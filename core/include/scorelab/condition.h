@@ -19,8 +19,8 @@ struct ConditionType {
   at::ScalarType dtype = at::kLong;
   /// Of integers: the data set's are 0 .. classes - 1; a network knows that many. 0: not stated.
   std::int64_t classes = 0;
-  /// What stands for a sample that has none, of `shape`; undefined: all elements are -1 (integers) or 0. The network's counts: it is what
-  /// the network learns by where train.drop_condition drops a sample's condition, and is told where it is asked without.
+  /// The value for samples without this condition, of `shape`; undefined: all elements are -1 (integers) or 0. The network's null is used:
+  /// it replaces conditions that train.drop_condition drops, and is the network's input in unconditional evaluations.
   at::Tensor null = {};
 };
 

@@ -29,7 +29,7 @@ class GuideRun {
   Call& call_;
 };
 
-/// Changes what the model says before a sampler reads it: clipping, thresholding, guidance. Every sampler has it, since the host puts the
+/// Changes the model's prediction before a sampler reads it: clipping, thresholding, guidance. It works with any sampler: the host puts the
 /// manifest's `guides` between the network and the sampler, in the order written. Likelihoods are of the model without guides.
 class Guide : public Component {
  public:

@@ -15,7 +15,7 @@ namespace scorelab {
 ///   velocity: alpha' x0 + sigma' eps, the right-hand side of the probability-flow ODE
 enum class Quantity { x0, eps, score, v, velocity };
 
-/// What a quantity is of the pair that x_t was made of: a x0 + b eps in their shape, its definition. Nothing is solved for and nothing
+/// A quantity computed from the pair (x0, eps) that x_t was made of, by its definition a x0 + b eps. No equation is solved and nothing
 /// divides by alpha, so that it holds where alpha is 0. Throws Error where it has no value: a score without noise, a velocity whose slope
 /// is infinite.
 at::Tensor value_of(Quantity quantity, const Scheduler& scheduler, const Times& t, const at::Tensor& x0, const at::Tensor& eps);
@@ -33,10 +33,10 @@ class Prediction {
   /// In x's shape, dtype and device. The stated quantity comes back as it is; another is solved for. Nothing divides by alpha
   /// unless x0 is asked of eps or score: where alpha is 0 that throws Error.
   at::Tensor as(Quantity quantity) const;
-  /// What is said of `quantity` less what it is of the pair that x was made of: the error that an objective learns by, in x's shape. As x
-  /// is known, the errors of all quantities are multiples of the stated one's, which is taken from the pair; nothing is solved for.
+  /// The predicted `quantity` minus its true value, from the pair that x was made of: an objective's residual, in x's shape. As x
+  /// is known, the errors of all quantities are multiples of that of the stated one, which is computed from the pair directly.
   at::Tensor error(Quantity quantity, const at::Tensor& x0, const at::Tensor& eps) const;
-  /// The same of what the network itself says, its F as the manifest's output.predict reads it: of a reverse step's mean, or of EDM's F.
+  /// The same error for the network's raw output F, in the parametrisation of output.predict: of a reverse step's mean, or of EDM's F.
   at::Tensor error_of_output(const at::Tensor& x0, const at::Tensor& eps) const;
   /// Whether the network says the variance of a reverse step beside its mean: output.variance.
   bool learns_variance() const { return variance_.defined(); }
@@ -51,7 +51,7 @@ class Prediction {
   Prediction detach(at::Tensor x, Quantity quantity) const;
   /// The same, where the network's own F is an affine map of the stated quantity: of that slope, one a row.
   Prediction with_slope(PerRow of_output) const;
-  /// Another answer at the same point: guides. What is said of the variance stays.
+  /// A changed prediction at the same point, for guides. The predicted variance stays.
   Prediction with(Quantity quantity, at::Tensor value) const;
 
   Quantity stated() const { return quantity_; }
@@ -123,9 +123,9 @@ class Model {
   Model rows(const PerRow& active) const;
   /// The same model without the manifest's guides.
   Model unguided() const;
-  /// The same model asked without a condition: it is told the nulls.
+  /// The same model evaluated unconditionally: every condition is replaced by its null.
   Model unconditional() const;
-  /// This model in the caller's place: for its active rows, under its condition (without one where it is asked without), in its chunks.
+  /// This model evaluated as the caller would be: its active rows, its condition (or none, if the caller is unconditional), its chunks.
   /// Evaluations are counted apart; guides and dropout play no part.
   Model under(const Model& caller) const;
   const Scheduler& scheduler() const;

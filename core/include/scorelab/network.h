@@ -44,8 +44,8 @@ class Network : public Component {
   /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for matrices and kernels; 1 for the weights
   /// and 0 for the biases of a norm or a linear map.
   virtual void initialise(const std::string& name, at::Tensor& parameter, Noise& noise);
-  /// What it takes of a sample beside x and t, from prepare on; by default nothing. With any it gives "conditional". Asked without, it is
-  /// told their nulls.
+  /// The conditions it takes besides x and t, from prepare on; by default none. With any it gives "conditional". In unconditional
+  /// evaluations it receives their nulls.
   virtual std::vector<ConditionType> conditions() const;
   /// What forward returns, where the network states that itself; otherwise the manifest's `output` says it.
   virtual std::optional<Quantity> states() const;

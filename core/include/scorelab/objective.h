@@ -1,8 +1,8 @@
 #pragma once
+#include <scorelab/draft/own_network.h>
 #include <scorelab/model.h>
 #include <scorelab/network.h>
 #include <scorelab/noise.h>
-#include <scorelab/own_network.h>
 #include <scorelab/state.h>
 
 #include <optional>
@@ -35,7 +35,7 @@ class TimeLaw {
   void params(Params& p);
   struct Drawn {
     Times t;
-    /// What the loss at t is multiplied by, so that its mean is that of uniform times, on a chain that over its levels; 1 for log-normal,
+    /// The importance weight of the loss at t, which makes its mean that under uniform times (or levels, if discrete); 1 for log-normal,
     /// whose own mean is meant.
     PerRow importance = 1;
   };
@@ -62,14 +62,14 @@ class Objective : public Component {
  public:
   static constexpr const char* kind = "objective";
   ~Objective() override;
-  /// What the model learns by: the loss of each sample, [B]; or one number for the batch, [], where samples play together, as in
-  /// contrastive losses: that objective gives "batch-loss", and goes with neither train.accumulate nor times that are weighted. Called with
+  /// The loss to minimise: one number per sample, [B]; or one for the batch, [], if the loss couples samples, as
+  /// contrastive ones do: such an objective gives "batch-loss", and excludes train.accumulate and weighted times. Called with
   /// gradients on in training, and off in evaluations: an objective that differentiates by itself switches them on. With train.accumulate
   /// it is asked for parts of a batch in turn, so that a sample's loss must not depend on its neighbours.
   virtual at::Tensor loss(TrainRun& run, const TrainBatch& batch) const = 0;
   /// The networks that it trains beside the model's, always the same; by default none.
   virtual std::vector<OwnNetwork*> networks();
-  /// What one of these learns by, [B] or [] as of loss(). Called in training alone.
+  /// The loss of one of these, [B] or [] as for loss(). Called in training only.
   virtual at::Tensor loss_of(const OwnNetwork& network, TrainRun& run, const TrainBatch& batch) const;
   /// For an objective that learns from a moving average of the model's weights, run.average: the rate mu, from 0 to 1, of the update after
   /// step n of `steps`, average <- mu average + (1 - mu) weights. mu = 0 is the weights themselves, without gradients. No value, the

@@ -39,14 +39,15 @@ class Spec {
   Spec& range(double low, double high);  ///< both ends allowed; for lists, each element
   Spec& one_of(std::vector<std::string> words);
   Spec& unit(std::string unit);
-  Spec& file();                      ///< the path of a file, relative to the manifest; its contents count, not its name
-  Spec& required();                  ///< the default is no value; a manifest must give one
-  Spec& reporting();                 ///< changes what is reported, never a result: no part of a stage's key
+  Spec& file();                 ///< the path of a file, relative to the manifest; its contents count, not its name
+  Spec& required();             ///< the default is no value; a manifest must give one
+  Spec& reporting();            ///< changes what is reported, never a result: no part of a stage's key
+  Spec& in(std::string group);  ///< declared by a shared group, such as Grid's "grid": core may know the group's keys, never a plugin's own
   Spec& formerly(std::string name);  ///< an earlier name: a manifest that uses it is told the present one
   Spec& when(std::string key, std::vector<std::string> values);
   Spec& above(std::string key, double bound);
 
-  std::string name, doc, unit_name, former;
+  std::string name, doc, unit_name, former, group;
   Target target;
   std::optional<double> low, high;
   std::vector<std::string> words;

@@ -96,6 +96,8 @@ class PerRow {
   friend at::Tensor operator/(const at::Tensor& x, const PerRow& a) {
     return a.map([](double v) { return 1 / v; }).times(x);
   }
+  /// a x + b y, the same bits; both coefficients reach the device in one transfer.
+  friend at::Tensor combine(const PerRow& a, const at::Tensor& x, const PerRow& b, const at::Tensor& y);
 
  private:
   at::Tensor times(const at::Tensor& x) const;

@@ -1,4 +1,4 @@
-#include "host/crash.h"
+#include "setup/crash.h"
 
 #include <unistd.h>
 

@@ -6,9 +6,9 @@
 #include <memory>
 #include <optional>
 
-#include "host/component.h"
 #include "params/tables.h"
 #include "sample/sampling.h"
+#include "setup/component.h"
 
 namespace scorelab::host {
 

@@ -1,4 +1,4 @@
-#include "host/experiment.h"
+#include "setup/experiment.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -9,13 +9,13 @@
 #include <chrono>
 #include <tuple>
 
-#include "host/device.h"
-#include "host/generator.h"
-#include "host/stage.h"
-#include "host/weights.h"
 #include "model/condition.h"
 #include "model/holdout.h"
 #include "model/space.h"
+#include "setup/arrays.h"
+#include "setup/device.h"
+#include "setup/generator.h"
+#include "setup/weights.h"
 
 namespace scorelab::host {
 namespace {
@@ -194,12 +194,12 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
 
 Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const {
   const Json& params = sampler.at("params");
-  const std::int64_t nfe = params.contains("nfe") && params["nfe"].is_number() ? params["nfe"].get<std::int64_t>() : 0;
+  const std::int64_t nfe = params.contains(GridKeys::nfe) ? params[GridKeys::nfe].get<std::int64_t>() : 0;
   if (nfe == 0) return sampler;
   Json out = sampler;
-  out["params"]["nfe"] = 0;
+  out["params"][GridKeys::nfe] = 0;
   const auto cost = [&](std::int64_t steps) -> std::optional<std::int64_t> {
-    out["params"]["steps"] = steps;
+    out["params"][GridKeys::steps] = steps;
     Sampling s = sampling(out, sample, spec, stop);
     s.recorded = at::Tensor();  // a probe counts evaluations; a recording may be too short for it
     std::optional<std::int64_t> spent;
@@ -212,7 +212,7 @@ Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& s
   };
   std::int64_t steps = 0;
   call(title(sampler), [&] { steps = steps_within(nfe, cost); });
-  out["params"]["steps"] = steps;
+  out["params"][GridKeys::steps] = steps;
   return out;
 }
 

@@ -21,8 +21,8 @@ class OwnNetwork {
 
   const std::string& name() const { return name_; }
   explicit operator bool() const { return static_cast<bool>(network_); }  ///< false where the manifest says "none"
-  /// The network in the place of the caller's: for its active rows, under its condition, with its scheduler, output and space. Evaluations
-  /// are counted apart; guides play no part, dropout does in training. For the time of the call that the caller was handed to.
+  /// This network as a model in the caller's context: its active rows, condition, scheduler, output and space. Evaluations
+  /// are counted apart; without guides, with dropout in training. Valid only during the call that received the caller.
   Model under(const Model& caller) const;
 
   // For the host.

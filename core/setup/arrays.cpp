@@ -6,7 +6,7 @@
 #include <iterator>
 #include <utility>
 
-#include "host/stage.h"
+#include "setup/arrays.h"
 
 namespace scorelab::host {
 

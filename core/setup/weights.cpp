@@ -1,14 +1,17 @@
-#include "host/weights.h"
+#include "setup/weights.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <scorelab/error.h>
 
 #include <algorithm>
+#include <map>
 
-#include "host/stage.h"
 #include "record/checkpoint.h"
 #include "record/files.h"
+#include "record/safetensors.h"
+#include "setup/arrays.h"
 
 namespace scorelab::host {
 
@@ -32,6 +35,43 @@ NamedTensors stored_weights(const std::filesystem::path& results, const Json& sp
   }
   NamedTensors out;
   for (const auto& [name, array] : found->groups[group]) out.emplace_back(name, to_tensor(array));
+  return out;
+}
+
+NamedTensors file_weights(const std::filesystem::path& file, const std::vector<std::string>& map, const NamedTensors& wanted) {
+  record::Safetensors stored(file);
+  std::map<std::string, std::string> by_name;  // the network's -> the file's
+  for (const auto& name : stored.names()) {
+    std::string own = name;
+    for (const auto& entry : map) {
+      const auto split = entry.find('=');
+      if (const auto at = own.find(entry.substr(0, split)); at != own.npos) own.replace(at, split, entry.substr(split + 1));
+    }
+    if (!by_name.emplace(own, name).second)
+      throw Error(fmt::format("{}: train.weights_map makes `{}` of both `{}` and `{}`", file.string(), own, by_name[own], name));
+  }
+  NamedTensors out;
+  std::vector<std::string> missing, left;
+  for (const auto& [name, parameter] : wanted)
+    if (const auto found = by_name.extract(name); found.empty())
+      missing.push_back(name);
+    else if (stored.shape(found.mapped()) != parameter.sizes().vec())
+      throw Error(fmt::format("{}: its tensor `{}` is [{}]; the network's `{}` is [{}]", file.string(), found.mapped(),
+                              fmt::join(stored.shape(found.mapped()), ", "), name, fmt::join(parameter.sizes(), ", ")));
+    else if (missing.empty())
+      out.emplace_back(name, to_tensor(stored.read(found.mapped())));
+  for (const auto& [own, name] : by_name) left.push_back(own == name ? name : fmt::format("{} (there {})", own, name));
+  const auto list = [](std::vector<std::string> names) {
+    const std::size_t all = names.size(), most = 4;
+    names.resize(std::min(all, most));
+    return fmt::format("{}{}", fmt::join(names, ", "), all > most ? fmt::format(" and {} more", all - most) : "");
+  };
+  if (!missing.empty() || !left.empty())
+    throw Error(
+        fmt::format("{} does not fit the network: of its {} parameters {} are missing{}{}; {} tensors of the file are not expected{}{}. "
+                    "train.weights_map renames",
+                    file.string(), wanted.size(), missing.size(), missing.empty() ? "" : ", ", list(missing), left.size(),
+                    left.empty() ? "" : ", ", list(left)));
   return out;
 }
 

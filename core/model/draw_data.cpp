@@ -1,4 +1,4 @@
-#include "train/data.h"
+#include "model/draw_data.h"
 
 #include <ATen/ATen.h>
 #include <scorelab/error.h>

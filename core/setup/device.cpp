@@ -1,4 +1,4 @@
-#include "host/device.h"
+#include "setup/device.h"
 
 #include <ATen/ATen.h>
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-#include "host/load.h"
+#include "setup/load.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "catalog/catalog.h"
 #include "catalog/sha256.h"
 #include "catalog/trust.h"
-#include "host/crash.h"
+#include "setup/crash.h"
 
 namespace scorelab::host {
 namespace {

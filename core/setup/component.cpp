@@ -1,4 +1,4 @@
-#include "host/component.h"
+#include "setup/component.h"
 
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
@@ -9,11 +9,11 @@
 
 #include "catalog/catalog.h"
 #include "catalog/sha256.h"
-#include "host/crash.h"
-#include "host/load.h"
 #include "model/step_sampler.h"
 #include "params/data_path.h"
 #include "record/files.h"
+#include "setup/crash.h"
+#include "setup/load.h"
 
 namespace scorelab::host {
 

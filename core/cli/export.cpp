@@ -1,0 +1,91 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <set>
+
+#include "cli/command.h"
+#include "cli/observations.h"
+#include "cli/results.h"
+#include "cli/where.h"
+#include "compare/table.h"
+#include "record/checkpoint.h"
+#include "record/safetensors.h"
+
+namespace scorelab::cli {
+namespace {
+
+/// The weights that a run samples with, beside its whole configuration.
+void write_weights(const fs::path& file, const fs::path& stage, const Json& resolved) {
+  const double ema = resolved["sample"].is_object() ? resolved["sample"].value("ema", 0.0) : 0.0;
+  const std::int64_t step = resolved["sample"].is_object() ? resolved["sample"].value("step", std::int64_t{0}) : 0;
+  const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
+  const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
+  std::string why = fmt::format("{} is not there", (folder / "checkpoint.h5").string());
+  const auto found = record::load_checkpoint(
+      folder, [&](const std::string& said) { why = said; }, group);
+  if (!found || found->groups.empty()) throw Error(fmt::format("no weights to export: {}; run the experiment again", why));
+  record::save_safetensors(file, found->groups.at(group),
+                           {{"format", "pt"}, {"weights", group}, {"step", std::to_string(found->step)}, {"config", resolved.dump()}});
+}
+
+int export_weights(const Launched& l, const fs::path& folder) {
+  record::make_folder(folder);
+  std::set<std::string> exported;  // a training that several runs share is written once, under the first one's name
+  for (const auto& r : l.replicates)
+    for (const auto& s : r.stages) {
+      if (s.kind != "train" || !exported.insert(s.key).second) continue;
+      if (stored(l, s, "stage.json").is_null()) {
+        std::cerr << fmt::format("left out: {}: its training is not done\n", l.title(r));
+        continue;
+      }
+      std::string name = r.folder.empty() ? l.name : l.name + "-" + r.folder;
+      std::replace(name.begin(), name.end(), '/', '-');
+      const fs::path file = folder / (name + ".safetensors");
+      write_weights(file, record::stage_folder(l.results, s.key), l.cells[r.cell].resolved);
+      std::cout << file.string() << "\n";
+    }
+  if (exported.empty()) throw NothingThere(fmt::format("`{}` trains nothing: there are no weights to export", l.name));
+  return done;
+}
+
+}  // namespace
+
+void add_export(CLI::App& app, int& code) {
+  auto* verb = app.add_subcommand(
+      "export", "every run of an experiment with its place, metrics and costs, as CSV or JSON on stdout; or its weights as files");
+  auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results");
+  auto weights = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false), csv = std::make_shared<bool>(false);
+  verb->add_option("experiment", *name, "its name, or its manifest")->required();
+  verb->add_option("--results", *results, "the folder for results")->capture_default_str();
+  auto* as_csv = verb->add_flag("--csv", *csv, "CSV (what it is without a flag)");
+  verb->add_flag("--json", *json, "JSON")->excludes(as_csv);
+  verb->add_option("--weights", *weights,
+                   "a folder: writes the weights that each run samples with (sample.ema) as safetensors, for load_state_dict(strict=True)");
+  verb->callback([=, &code] {
+    const Launched launched = load_launched(*results, experiment_name(*name, *results));
+    if (!weights->empty()) return void(code = export_weights(launched, *weights));
+    const Json runs = runs_of(launched);
+    code = done;
+    if (*json) return std::cout << Json{{"schema", 1}, {"runs", runs}}.dump(1) << "\n", void();
+    std::vector<std::string> columns;
+    for (const auto& r : runs) {
+      const Json line = flat(r);  // items() refers to it
+      for (const auto& [key, value] : line.items())
+        if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
+    }
+    for (std::size_t i = 0; i < columns.size(); ++i) std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
+    std::cout << "\n";
+    for (const auto& r : runs) {
+      const Json line = flat(r);
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        const Json v = line.value(columns[i], Json(""));
+        std::cout << (i ? "," : "") << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
+      }
+      std::cout << "\n";
+    }
+  });
+}
+
+}  // namespace scorelab::cli
