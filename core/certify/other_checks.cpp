@@ -343,7 +343,7 @@ Json metric(const std::string& check, const Json& request) {
 Json check_network(const std::string& check, const Json& request) {
   Around a(request);
   const auto schema = schema::from_json(request["schema"]);
-  if (has(schema.needs, "images")) a.spec["dataset"] = own(request, "dataset", "digits");
+  if (has(schema.needs, "images")) a.spec["dataset"] = own(request, "dataset", "disks");
   if (has(schema.needs, "gaussian-law")) a.spec["dataset"] = own(request, "dataset", "gaussian");
   const auto says = [classifies = has(schema.gives, "classifies")](Model& model, const at::Tensor& x) {
     return classifies ? model.classify(x, 0.5).logits : model(x, 0.5).as(model.stated());

@@ -15,34 +15,46 @@
 namespace scorelab::cli {
 namespace {
 
-/// The weights that a run samples with, beside its whole configuration.
-void write_weights(const fs::path& file, const fs::path& stage, const Json& resolved) {
-  const double ema = resolved["sample"].is_object() ? resolved["sample"].value("ema", 0.0) : 0.0;
-  const std::int64_t step = resolved["sample"].is_object() ? resolved["sample"].value("step", std::int64_t{0}) : 0;
+/// Which weights of a training a run samples with; a run without a sampler: the last ones.
+struct Which {
+  std::string key;
+  double ema;
+  std::int64_t step;  ///< 0: the last
+  auto operator<=>(const Which&) const = default;
+};
+
+/// Those weights beside the run's whole configuration. `last`: the training's last step.
+void write_weights(const fs::path& file, const fs::path& stage, const Which& which, std::int64_t last, const Json& resolved) {
+  const auto& [key, ema, step] = which;
   const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
   const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
   std::string why = fmt::format("{} is not there", (folder / "checkpoint.h5").string());
   const auto found = record::load_checkpoint(
       folder, [&](const std::string& said) { why = said; }, group);
-  if (!found || found->groups.empty()) throw Error(fmt::format("no weights to export: {}; run the experiment again", why));
+  if (!found || found->groups.empty() || found->step != (step > 0 ? step : last))
+    throw Error(fmt::format("its weights are not whole: {}; run the experiment again, then export", why));
   record::save_safetensors(file, found->groups.at(group),
                            {{"format", "pt"}, {"weights", group}, {"step", std::to_string(found->step)}, {"config", resolved.dump()}});
 }
 
 int export_weights(const Launched& l, const fs::path& folder) {
   record::make_folder(folder);
-  std::set<std::string> exported;  // a training that several runs share is written once, under the first one's name
+  std::set<Which> exported;  // weights that several runs share are written once, under the first one's name
   for (const auto& r : l.replicates)
     for (const auto& s : r.stages) {
-      if (s.kind != "train" || !exported.insert(s.key).second) continue;
-      if (stored(l, s, "stage.json").is_null()) {
+      const Json& resolved = l.cells[r.cell].resolved;
+      const Json sample = resolved.value("sample", Json::object());
+      const Which which{s.key, sample.value("ema", 0.0), sample.value("step", std::int64_t{0})};
+      if (s.kind != "train" || !exported.insert(which).second) continue;
+      const Json trained = stored(l, s, "stage.json");
+      if (trained.is_null()) {
         std::cerr << fmt::format("left out: {}: its training is not done\n", l.title(r));
         continue;
       }
       std::string name = r.folder.empty() ? l.name : l.name + "-" + r.folder;
       std::replace(name.begin(), name.end(), '/', '-');
       const fs::path file = folder / (name + ".safetensors");
-      write_weights(file, record::stage_folder(l.results, s.key), l.cells[r.cell].resolved);
+      write_weights(file, record::stage_folder(l.results, s.key), which, trained.value("steps", std::int64_t{0}), resolved);
       std::cout << file.string() << "\n";
     }
   if (exported.empty()) throw NothingThere(fmt::format("`{}` trains nothing: there are no weights to export", l.name));

@@ -245,13 +245,13 @@ Json run_train(StageRun& run) {
                   run.stop);
   call(owner, [&] { trainer.take_networks(); });
   if (setup.held_out) trainer.evaluate_on(setup.held_out);
-  if (objective->average_rate(0, options.steps)) {
+  if (objective->average_rate(0, std::max<std::int64_t>(1, options.steps))) {
     auto averaged = make_as<Network>(run.spec["network"]);
     prepare(averaged, run.spec["network"], setup.setting(), setup.models);
     trainer.average_in(std::move(averaged));
   }
   if (!run.resolved.contains("threads")) {
-    run.resolved["threads"] = setup.tensors.device().is_cpu() ? measure_threads(trainer) : 1;
+    run.resolved["threads"] = setup.tensors.device().is_cpu() && options.steps > 0 ? measure_threads(trainer) : 1;
     record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);
@@ -272,9 +272,10 @@ Json run_train(StageRun& run) {
   if (!options.weights.empty() && trainer.step == 0) {
     expect_unchanged("train.weights", run.spec["files"]);
     trainer.start_from(file_weights(options.weights, options.weights_map, setup.network->parameters()));
+    expect_unchanged("train.weights", run.spec["files"]);
   }
   call(owner, [&] { trainer.run(port); });
-  if (trainer.cost.evaluations == 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so
+  if (trainer.cost.evaluations == 0 && options.steps > 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so
   const auto& c = trainer.cost;
   return {{"ema", ema},
           {"keep", run.spec["keep"]},

@@ -92,7 +92,8 @@ class Checker {
     const Node* train = root_.find("train");
     const Json dropped{{"plugin", fmt::format("drop_condition = {}", e.train["drop_condition"].dump())}, {"params", e.train}};
     parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
-    if (const std::string weights = e.train["weights"]; !weights.empty()) e.files[weights] = catalog_.hash_of(weights);
+    if (const std::string weights = e.train["weights"]; !weights.empty())
+      e.keys["train"]["weights"] = e.files[weights] = catalog_.hash_of(weights);
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
     if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : ""; !noise.empty())
       e.files[noise] = catalog_.hash_of(noise);

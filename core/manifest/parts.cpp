@@ -162,7 +162,9 @@ class Matcher {
   /// Where training starts from: the network's first weights, a model's or a file's.
   void first_weights() {
     const auto at = [&](const char* key) { return root_.find("train")->find(key)->at; };
-    const bool file = e_.train["weights"] != "", model = e_.train["from"] != "none";
+    const Node* table = root_.find("train");
+    const Node* given = table && table->kind == Kind::table ? table->find("weights") : nullptr;
+    const bool file = given && given->string != "", model = e_.train["from"] != "none";
     if (file && model) problem(at("weights"), "`weights` and `from` both say where training starts from", "remove one of them");
     if (!file && !e_.train["weights_map"].empty()) problem(at("weights_map"), "`weights_map` renames tensors of no file", "set `weights`");
     for (const auto& entry : e_.train["weights_map"])

@@ -25,8 +25,8 @@ void for_each_value(const Json& value, const std::string& name, const Leaf& leaf
   } else if (value.is_array() && !value.empty() && value[0].is_object()) {
     Json labels = Json::array();
     for (const auto& inner : value) {
-      labels.push_back(inner["label"]);
-      for_each_value(inner, name + "." + inner["label"].get<std::string>(), leaf);
+      labels.push_back(inner.value("label", ""));
+      for_each_value(inner, name + "." + labels.back().get<std::string>(), leaf);
     }
     leaf(name, labels);
   } else {

@@ -194,7 +194,8 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
 
 Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const {
   const Json& params = sampler.at("params");
-  const std::int64_t nfe = params.contains(GridKeys::nfe) ? params[GridKeys::nfe].get<std::int64_t>() : 0;
+  const std::int64_t nfe =
+      params.contains(GridKeys::nfe) && params[GridKeys::nfe].is_number() ? params[GridKeys::nfe].get<std::int64_t>() : 0;
   if (nfe == 0) return sampler;
   Json out = sampler;
   out["params"][GridKeys::nfe] = 0;

@@ -6,8 +6,8 @@
 namespace scorelab {
 
 /// The processes that share one training. Each takes its own parts of every batch, and all sum their gradients, so that all hold the same
-/// weights and averages without exchanging them. A training over `size` processes has the bits of one process that accumulates as many
-/// parts, where sums are made in the order of ranks.
+/// weights and averages without exchanging them. With train.accumulate = 1, a training over `size` processes has the bits of one process
+/// that accumulates as many parts, where sums are made in the order of ranks.
 class Collective {
  public:
   Collective(std::int64_t rank, std::int64_t size) : rank(rank), size(size) {}

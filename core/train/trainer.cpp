@@ -36,6 +36,8 @@ Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context conte
   if (others_ && objective_->times.learns())
     throw Error(
         "times = \"loss-second-moment\" learns from every loss of a batch, and each process sees its own alone; use another `times`");
+  if (parts() > options_.batch)
+    throw Error(fmt::format("a batch of {} cannot be cut into {} parts: train.accumulate for each process", options_.batch, parts()));
 }
 
 void Trainer::take_networks() {
@@ -142,8 +144,9 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   Noise noise(seed_, stream, draws.first);
   Noise own = noise.stream("objective"), dropout = noise.stream("dropout");
   const auto context = std::make_shared<Model::Context>(context_);
-  // Once a network of the objective's own is updated, its step is finished: a checkpoint in between would be of no step.
-  if (!own_.empty() && aim != Aim::evaluation) context->stop = nullptr;
+  // Once a network of the objective's own is updated, its step is finished: a checkpoint in between would be of no step. A bad step is
+  // searched to its end: nothing may be stored after it.
+  if ((!own_.empty() && aim != Aim::evaluation) || aim == Aim::search) context->stop = nullptr;
   context->condition = b.condition;
   context->told = draws.told;
   if (aim != Aim::evaluation) context->dropout = &dropout;
@@ -271,10 +274,9 @@ void Trainer::read() {
   for (const auto& u : unread_) noted.push_back(u.loss_and_norm);
   const at::Tensor all = at::stack(noted).to(at::kCPU);
   const auto values = all.accessor<double, 2>();
-  const std::vector<Noted> read = std::exchange(unread_, {});
-  for (std::size_t i = 0; i < read.size(); ++i) {
+  for (std::size_t i = 0; i < unread_.size(); ++i) {
     const double loss = values[static_cast<std::int64_t>(i)][0], norm = values[static_cast<std::int64_t>(i)][1];
-    const auto& [learner, stream, n, both] = read[i];
+    const auto& [learner, stream, n, both] = unread_[i];
     if (!std::isfinite(loss) || !std::isfinite(norm)) diverged(*learner, stream, n, loss, norm);
     if (learner->own) {
       learner->loss_sum += loss / static_cast<double>(learner->own->updates());
@@ -285,6 +287,7 @@ void Trainer::read() {
     if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10))
       losses_.sum += loss, losses_.squares += loss * loss, ++losses_.count;
   }
+  unread_.clear();
 }
 
 /// The bad step again, with a look at every tensor on the way. The weights are still those before it: Adam has done nothing since.
@@ -423,8 +426,33 @@ void Trainer::state(TrainState& s) {
   reports_owed_ = owed != 0;
 }
 
+namespace {
+
+/// Keeps what a component carries from step to step, and gives it back.
+class Kept final : public State {
+ public:
+  void tensor(const std::string& name, at::Tensor& value) override {
+    if (back) return void(value = tensors_.at(name));
+    tensors_[name] = value.defined() ? value.clone() : value;
+  }
+  void number(const std::string& name, double& value) override { back ? void(value = numbers_.at(name)) : void(numbers_[name] = value); }
+  void integer(const std::string& name, std::int64_t& value) override {
+    back ? void(value = integers_.at(name)) : void(integers_[name] = value);
+  }
+  bool back = false;
+
+ private:
+  std::map<std::string, at::Tensor> tensors_;
+  std::map<std::string, double> numbers_;
+  std::map<std::string, std::int64_t> integers_;
+};
+
+}  // namespace
+
 double Trainer::rehearse(std::int64_t steps) {
   const c10::AutoGradMode no_grad(false);
+  Kept of_objective, of_data;  // losses and batches may change them
+  objective_->state(of_objective), data_->state(of_data);
   Counts counts;
   const auto begin = std::chrono::steady_clock::now();
   for (std::int64_t n = 1; n <= steps; ++n) {
@@ -435,6 +463,8 @@ double Trainer::rehearse(std::int64_t steps) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   seen_.clear();
   cost_of(counts);
+  of_objective.back = of_data.back = true;
+  objective_->state(of_objective), data_->state(of_data);
   return seconds;
 }
 

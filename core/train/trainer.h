@@ -75,7 +75,7 @@ class Trainer {
   /// From the present step to the last; checkpoints on the way, when asked to stop (then throws Stopped) and at the end.
   void run(TrainPort& port);
   std::set<std::int64_t> keep;  ///< steps at which there is a checkpoint beside the usual ones
-  /// Seconds of the gradients of `steps` steps, which change no weights; for choosing a number of threads.
+  /// Seconds of the gradients of `steps` steps, which change neither weights nor state; for choosing a number of threads.
   double rehearse(std::int64_t steps);
 
   /// The state but for the step, which stands for itself in a checkpoint.

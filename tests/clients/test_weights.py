@@ -177,3 +177,49 @@ def test_export_without_a_training(tmp_path):
     lab.run()
     done = subprocess.run([str(program()), "export", "exact", "--weights", "out"], cwd=lab.folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 5 and "`exact` trains nothing" in done.stderr, done
+
+
+def export(lab, folder="out"):
+    return subprocess.run([str(program()), "export", lab.name, "--weights", folder], cwd=lab.folder, capture_output=True, text=True, timeout=120)
+
+
+TRAINED = MANIFEST.replace('steps = 0, weights = "w.safetensors"', "steps = 20")
+
+
+def test_export_writes_each_average_that_runs_sample_with(tmp_path):
+    lab = Lab(tmp_path / "lab", TRAINED + '[sweep.ema]\nkey = "sample.ema"\nvalues = [0.0, 0.9]\n')
+    lab.run()
+    done = export(lab)
+    files = done.stdout.split()
+    assert done.returncode == 0 and len(files) == 2, done
+    raw, average = (load_file(str(lab.folder / f)) for f in files)
+    assert any((raw[name] != average[name]).any() for name in raw)
+
+
+def test_export_of_a_training_without_a_sampler(tmp_path):
+    text = "".join(line for line in TRAINED.splitlines(True) if not line.startswith(("sampler", "sample ")))
+    lab = Lab(tmp_path / "lab", text)
+    lab.run()
+    done = export(lab)
+    assert done.returncode == 0, done
+    for name, value in load_file(str(lab.folder / done.stdout.strip())).items():
+        np.testing.assert_array_equal(value.numpy(), stored(lab, "parameters")[name])
+
+
+def test_export_never_writes_weights_of_another_step(tmp_path):
+    lab = Lab(tmp_path / "lab", TRAINED.replace("steps = 20", "steps = 20, checkpoint_every = 10"))
+    lab.run()
+    file = lab.results / lab.stages()["train"].relative_to(lab.results) / "checkpoint.h5"
+    with h5py.File(file) as f:
+        at = f["ema/0.9/out.bias"].id.get_offset()
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
+    done = export(lab)
+    assert done.returncode == 1 and "its weights are not whole" in done.stderr and not list((lab.folder / "out").iterdir()), done
+
+
+def test_a_missing_file_is_one_mistake(tmp_path):
+    lab = Lab(tmp_path / "lab", MANIFEST.replace('"w.safetensors"', '"none.safetensors", weights_map = ["a=b"]'))
+    told = lab.run(code=2).stderr
+    assert "`weights` names a file that is not there" in told and "1 error;" in told, told

@@ -99,7 +99,7 @@ def test_a_condition_of_tokens_and_a_vector(systems):
     assert (bare["tokens"] == -1).all() and (bare["offset"] == -9).all(), "each condition has its network's null"
     assert 2 < bare["x"].std(0).min() and bare["x"].std(0).max() < 4, "without it samples are of all places"
     said = systems.run("class", TOKENS, "-s", "sample.condition=1", code=1)
-    assert "sample.condition = 1 is of the class `label`, and says nothing of the condition" in said
+    assert "sample.condition = 1 sets only the class `label`, not the condition" in said
     # what is told is the sample's own, whatever their number
     systems.run("more", TOKENS, "-s", "sample.count=600", "-s", 'name="more"')
     more = systems.samples("more")

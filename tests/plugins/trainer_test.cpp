@@ -20,17 +20,24 @@ class Normal final : public DataSet {
   }
 };
 
-/// |F(x) - x0|^2, and NaN in one step.
+/// |F(x) - x0|^2 times a number that may grow with every call, and NaN in one step.
 class Squared final : public Objective {
  public:
-  explicit Squared(std::int64_t bad = 0) : bad_(bad) {}
+  explicit Squared(std::int64_t bad = 0, double growth = 0) : bad_(bad), growth_(growth) {}
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
-    const at::Tensor error = (run.model(b.x, b.t).x0() - b.x0).square().sum(1);
+    const at::Tensor error = (1 + growth_ * static_cast<double>(calls_++)) * (run.model(b.x, b.t).x0() - b.x0).square().sum(1);
     return run.step == bad_ ? error * std::nan("") : error;
+  }
+
+  void state(State& s) override {
+    Objective::state(s);
+    s.integer("calls", calls_);
   }
 
  private:
   std::int64_t bad_;
+  double growth_;
+  mutable std::int64_t calls_ = 0;
 };
 
 /// What a training says, kept.
@@ -130,6 +137,33 @@ TEST(Trainer, ABadStepIsNamedHoweverLateItIsReadAndChangesNothing) {
   EXPECT_EQ(heard.checkpoints, 0);
 }
 
+/// Asked to stop in the bad step's search: it must not end as a training that may go on.
+TEST(Trainer, AStopWhileABadStepIsSearchedStoresNothing) {
+  TrainOptions o = options(8);
+  o.log_every = 8;
+  struct Stopping final : Objective {
+    at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
+      if (run.step == 3 && seen++ > 0) *stop = true;  // the second time is the search
+      return (run.model(b.x, b.t).x0() - b.x0).square().sum(1) * (run.step == 3 ? std::nan("") : 1);
+    }
+    std::atomic<bool>* stop = nullptr;
+    mutable int seen = 0;
+  };
+  const auto objective = std::make_shared<Stopping>();
+  Lab lab(o, objective);
+  objective->stop = &lab.stop;
+  lab.world.context->stop = &lab.stop;
+  Heard heard;
+  EXPECT_THROW(lab.trainer.run(heard), Error);
+  EXPECT_EQ(heard.checkpoints, 0);
+}
+
+TEST(Trainer, ABatchIsNotCutIntoMorePartsThanItHas) {
+  TrainOptions o = options(1);
+  o.batch = 2, o.accumulate = 3;
+  EXPECT_THROW(Lab{o}, Error);
+}
+
 TEST(Trainer, RowsAreMeansOfTheStepsSinceTheRowBefore) {
   TrainOptions each = options(8), some = options(8);
   each.log_every = 1;
@@ -165,7 +199,7 @@ TEST(Trainer, EvaluationsOfAnAverageLeaveTheWeights) {
 }
 
 TEST(Trainer, ARehearsalChangesNothing) {
-  Lab lab(options(5)), plain(options(5));
+  Lab lab(options(5), std::make_shared<Squared>(0, 0.1)), plain(options(5), std::make_shared<Squared>(0, 0.1));
   lab.trainer.rehearse(3);
   Heard heard, quiet;
   lab.trainer.run(heard), plain.trainer.run(quiet);
