@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "catalog/stamp.h"
 #include "certify/rig.h"
@@ -46,10 +47,12 @@ Json checked(const std::string& check, const Json& request) {
   const std::string kind = request["component"]["kind"];
   if (check == "library") return library(request);
   if (check == "parameters") return parameters(request);
-  if (kind == "sampler" || kind == "step") return check_sampler(check, request);
-  return kind == "scheduler" ? check_scheduler(check, request)
-         : kind == "network" ? check_network(check, request)
-                             : check_other(check, request);
+  using Checks = Json (*)(const std::string&, const Json&);
+  static const std::map<std::string, Checks> of_kinds{
+      {"dataset", check_dataset}, {"guide", check_guide},         {"initial", check_initial}, {"metric", check_metric},
+      {"network", check_network}, {"objective", check_objective}, {"sampler", check_sampler}, {"scheduler", check_scheduler},
+      {"space", check_space},     {"step", check_sampler}};
+  return of_kinds.at(kind)(check, request);
 }
 
 }  // namespace

@@ -81,8 +81,13 @@ bool walks(const Json& request);
 Json check_sampler(const std::string& check, const Json& request);
 /// Of samples beside known laws: exactness, orders, and the figure's curve.
 Json check_sampler_law(const std::string& check, const Json& request);
-Json check_scheduler(const std::string& check, const Json& request);
+Json check_dataset(const std::string& check, const Json& request);
+Json check_guide(const std::string& check, const Json& request);
+Json check_initial(const std::string& check, const Json& request);
+Json check_metric(const std::string& check, const Json& request);
 Json check_network(const std::string& check, const Json& request);
-Json check_other(const std::string& check, const Json& request);
+Json check_objective(const std::string& check, const Json& request);
+Json check_scheduler(const std::string& check, const Json& request);
+Json check_space(const std::string& check, const Json& request);
 
 }  // namespace scorelab::certify

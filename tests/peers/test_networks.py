@@ -33,7 +33,7 @@ objective = "ddpm"
 train     = {{ weights = "w.safetensors", {train} }}
 sampler   = {{ plugin = "ddim", steps = {steps}, spacing = "trailing" }}
 sample    = {{ count = {rows}, ema = 0 }}
-run       = {{ chunk = {rows}, precision = "float64" }}
+run       = {{ chunk = {rows}, threads = 1, precision = "float64" }}
 """
 
 
