@@ -120,6 +120,7 @@ def hostile():
         "outside": (file({"a": dict(one, data_offsets=[0, 80])}, bytes(8)), "lies outside of the file"),
         "backwards": (file({"a": dict(one, data_offsets=[8, 0])}, bytes(8)), "lies outside of the file"),
         "shape": (file({"a": dict(one, shape=[3])}, bytes(8)), "another size"),
+        "small shape": (file({"a": dict(one, shape=[1])}, bytes(8)), "another size"),
         "overflow": (file({"a": dict(one, shape=[2**33, 2**33, 2**33])}, bytes(8)), "another size"),
         "negative": (file({"a": dict(one, shape=[-2])}, bytes(8)), "another size"),
         "overlap": (file({"a": one, "b": dict(one, data_offsets=[4, 12])}, bytes(12)), "overlaps another"),
