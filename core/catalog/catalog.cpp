@@ -18,20 +18,22 @@ namespace scorelab::catalog {
 std::string identity(const fs::path& file) {
   struct stat s {};
   if (stat(file.c_str(), &s) != 0) return "";
-  return fmt::format("{}:{}.{}:{}.{}:{}:{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec, s.st_dev,
-                     s.st_ino);
+  return fmt::format("{}:{}.{}:{}.{}:{}:{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec,
+                     s.st_ctim.tv_sec, s.st_ctim.tv_nsec, s.st_dev, s.st_ino);
 }
 
 namespace {
 
 Json stamp_to_json(const Stamp& s) {
-  return {{"kind", s.kind},   {"name", s.name},         {"version", s.version}, {"summary", s.summary},   {"api", s.api},
-          {"torch", s.torch}, {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi},   {"compiler", s.compiler}, {"source", s.source},
-          {"sdk", s.sdk}};
+  return {{"kind", s.kind},         {"name", s.name},     {"version", s.version},
+          {"summary", s.summary},   {"api", s.api},       {"torch", s.torch},
+          {"cxx11abi", s.cxx11abi}, {"gxxabi", s.gxxabi}, {"compiler", s.compiler},
+          {"source", s.source},     {"sdk", s.sdk}};
 }
 Stamp stamp_from_json(const Json& j) {
-  return {j.at("kind"),     j.at("name"),   j.at("version"),  j.at("summary"), j.at("api"),       j.at("torch"),
-          j.at("cxx11abi"), j.at("gxxabi"), j.at("compiler"), j.at("source"),  j.value("sdk", "")};
+  return {j.at("kind"),     j.at("name"),   j.at("version"),   j.at("summary"),
+          j.at("api"),      j.at("torch"),  j.at("cxx11abi"),  j.at("gxxabi"),
+          j.at("compiler"), j.at("source"), j.value("sdk", "")};
 }
 
 Described described_from_json(const Json& j) {
@@ -50,8 +52,10 @@ std::string with_article(const std::string& kind) {
 
 fs::path cache_folder() {
   if (const char* set = std::getenv("SCORELAB_CACHE"); set && *set) return set;
-  if (const char* set = std::getenv("XDG_CACHE_HOME"); set && *set) return fs::path(set) / "scorelab";
-  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache/scorelab";
+  if (const char* set = std::getenv("XDG_CACHE_HOME"); set && *set)
+    return fs::path(set) / "scorelab";
+  if (const char* home = std::getenv("HOME"); home && *home)
+    return fs::path(home) / ".cache/scorelab";
   return fs::temp_directory_path() / fmt::format("scorelab-{}", getuid());
 }
 
@@ -63,10 +67,12 @@ fs::path shared_files() { return prefix() / "share/scorelab"; }
 
 fs::path built_in_plugins() {
   const fs::path root = program_folder().parent_path();
-  return fs::exists(root / "lib/scorelab/plugins") ? root / "lib/scorelab/plugins" : root / "plugins";
+  return fs::exists(root / "lib/scorelab/plugins") ? root / "lib/scorelab/plugins"
+                                                   : root / "plugins";
 }
 
-Catalog::Catalog(std::vector<fs::path> folders, fs::path built_in, Ask ask) : folders_(std::move(folders)), ask_(std::move(ask)) {
+Catalog::Catalog(std::vector<fs::path> folders, fs::path built_in, Ask ask)
+    : folders_(std::move(folders)), ask_(std::move(ask)) {
   load();
   for (const auto& folder : folders_) scan(folder, false);
   scan(built_in, true);
@@ -76,7 +82,8 @@ Catalog::Catalog(std::vector<fs::path> folders, fs::path built_in, Ask ask) : fo
 Catalog::~Catalog() {
   try {
     save();
-  } catch (const std::exception&) {  // a cache that cannot be written is a slower start, nothing else
+  } catch (const std::exception&) {
+    // a cache that cannot be written is a slower start, nothing else
   }
 }
 
@@ -86,16 +93,23 @@ void Catalog::load() {
   if (!in) return;
   const Json all = Json::parse(in, nullptr, false);
   if (!all.is_object() || all.value("version", "") != SCORELAB_VERSION) return;
-  for (const auto& [name, to] : {std::pair{"files", &files_}, {"schemas", &schemas_}, {"answers", &answers_}})
+  for (const auto& [name, to] :
+       {std::pair{"files", &files_}, {"schemas", &schemas_}, {"answers", &answers_}})
     if (all.contains(name) && all[name].is_object()) *to = all[name];
 }
 
 void Catalog::save() {
   if (!dirty_) return;
-  std::erase_if(files_.get_ref<Json::object_t&>(), [](const auto& item) { return !fs::exists(item.first); });
-  const fs::path folder = cache_folder(), temporary = folder / fmt::format("plugins.{}.tmp", getpid());
+  std::erase_if(files_.get_ref<Json::object_t&>(),
+                [](const auto& item) { return !fs::exists(item.first); });
+  const fs::path folder = cache_folder(),
+                 temporary = folder / fmt::format("plugins.{}.tmp", getpid());
   fs::create_directories(folder);
-  std::ofstream(temporary) << Json{{"version", SCORELAB_VERSION}, {"files", files_}, {"schemas", schemas_}, {"answers", answers_}}.dump();
+  std::ofstream(temporary) << Json{
+      {"version", SCORELAB_VERSION},
+      {"files", files_},
+      {"schemas", schemas_},
+      {"answers", answers_}}.dump();
   fs::rename(temporary, folder / "plugins.json");
 }
 
@@ -103,12 +117,15 @@ void Catalog::scan(const fs::path& folder, bool built_in) {
   std::error_code none;
   std::vector<fs::path> files;
   for (const auto& item : fs::directory_iterator(folder, none))
-    if (item.path().extension() == ".so" && item.is_regular_file(none)) files.push_back(fs::absolute(item.path()).lexically_normal());
+    if (item.path().extension() == ".so" && item.is_regular_file(none))
+      files.push_back(fs::absolute(item.path()).lexically_normal());
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     const std::string id = identity(file);
     Json& known = files_[file.string()];
-    const bool has_stamp = known.is_object() && (known.contains("error") || (known.contains("stamp") && known["stamp"].contains("sdk")));
+    const bool has_stamp =
+        known.is_object() &&
+        (known.contains("error") || (known.contains("stamp") && known["stamp"].contains("sdk")));
     if (!has_stamp || known.value("id", "") != id) {
       known = {{"id", id}};
       dirty_ = true;
@@ -140,16 +157,24 @@ bool ends_in(const fs::path& folder, const fs::path& parts) {
 
 }  // namespace
 
-std::vector<const Entry*> Catalog::all(const std::vector<std::string>& kinds, const std::string& name) const {
+std::vector<const Entry*> Catalog::all(const std::vector<std::string>& kinds,
+                                       const std::string& name) const {
   const auto slash = name.rfind('/');
   const std::string own = slash == name.npos ? name : name.substr(slash + 1);
-  const fs::path folder = slash == name.npos ? fs::path() : fs::path(name.substr(0, slash)).lexically_normal();
+  const fs::path folder =
+      slash == name.npos ? fs::path() : fs::path(name.substr(0, slash)).lexically_normal();
   std::vector<const Entry*> out;
   for (const bool built_in : {true, false})
     for (const auto& e : entries_) {
-      if (e.built_in != built_in || e.stamp.name != own || std::find(kinds.begin(), kinds.end(), e.stamp.kind) == kinds.end()) continue;
-      if (!folder.empty() && !(folder == "scorelab" && e.built_in) && !ends_in(e.file.parent_path(), folder)) continue;
-      if (std::none_of(out.begin(), out.end(), [&](const Entry* other) { return other->sha256 == e.sha256; })) out.push_back(&e);
+      if (e.built_in != built_in || e.stamp.name != own ||
+          std::find(kinds.begin(), kinds.end(), e.stamp.kind) == kinds.end())
+        continue;
+      if (!folder.empty() && !(folder == "scorelab" && e.built_in) &&
+          !ends_in(e.file.parent_path(), folder))
+        continue;
+      if (std::none_of(out.begin(), out.end(),
+                       [&](const Entry* other) { return other->sha256 == e.sha256; }))
+        out.push_back(&e);
     }
   return out;
 }
@@ -164,7 +189,8 @@ std::vector<const Entry*> Catalog::of_kind(const std::string& kind) const {
   std::set<std::string> seen;
   for (const auto& e : entries_)
     if (e.stamp.kind == kind && seen.insert(e.stamp.name).second) out.push_back(&e);
-  std::sort(out.begin(), out.end(), [](const Entry* a, const Entry* b) { return a->stamp.name < b->stamp.name; });
+  std::sort(out.begin(), out.end(),
+            [](const Entry* a, const Entry* b) { return a->stamp.name < b->stamp.name; });
   return out;
 }
 
@@ -177,11 +203,14 @@ void Catalog::learn(const std::vector<const Entry*>& entries) {
   for (const Entry* e : missing) files.push_back(e->file);
   const std::vector<Json> answers = ask_(files);
   for (std::size_t i = 0; i < missing.size(); ++i) {
-    // A failure may have passing causes (a library that is missing today), so only answers are kept.
+    // A failure may have passing causes (a library that is missing today), so only answers are
+    // kept.
     if (answers[i].contains("error"))
       described_[missing[i]->sha256] = described_from_json(answers[i]);
-    else
-      schemas_[missing[i]->sha256] = answers[i], dirty_ = true;
+    else {
+      schemas_[missing[i]->sha256] = answers[i];
+      dirty_ = true;
+    }
   }
 }
 
@@ -189,7 +218,8 @@ const Described& Catalog::describe(const Entry& entry) {
   const auto known = described_.find(entry.sha256);
   if (known != described_.end()) return known->second;
   learn({&entry});
-  if (schemas_.contains(entry.sha256)) described_[entry.sha256] = described_from_json(schemas_[entry.sha256]);
+  if (schemas_.contains(entry.sha256))
+    described_[entry.sha256] = described_from_json(schemas_[entry.sha256]);
   if (!entry.mismatch.empty()) described_[entry.sha256].error = entry.mismatch;
   return described_[entry.sha256];
 }
@@ -198,8 +228,10 @@ std::string Catalog::hash_of(const fs::path& file) {
   const fs::path path = fs::absolute(file);
   const std::string id = identity(path);
   Json& known = files_[path.string()];
-  if (!known.is_object() || known.value("id", "") != id || !known.contains("sha256"))
-    known = {{"id", id}, {"sha256", sha256_file(path)}}, dirty_ = true;
+  if (!known.is_object() || known.value("id", "") != id || !known.contains("sha256")) {
+    known = {{"id", id}, {"sha256", sha256_file(path)}};
+    dirty_ = true;
+  }
   return known["sha256"];
 }
 

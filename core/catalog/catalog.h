@@ -36,7 +36,8 @@ struct Described {
   std::string error;
 };
 
-/// The plugins in a list of folders, and their schemas, which one run of the host learns and a cache keeps by the file's SHA-256.
+/// The plugins in a list of folders, and their schemas, which one run of the host learns and a
+/// cache keeps by the file's SHA-256.
 class Catalog {
  public:
   /// Asks the host about files: one JSON answer each. Set by the front end.
@@ -45,9 +46,11 @@ class Catalog {
   Catalog(std::vector<fs::path> folders, fs::path built_in, Ask ask);
   ~Catalog();
 
-  /// The plugins of these kinds with this name, scorelab's own first. `FOLDER/NAME` names one of a folder (the end of its path), or of
-  /// `scorelab`. Several: the name is not enough, unless their files are the same.
-  std::vector<const Entry*> all(const std::vector<std::string>& kinds, const std::string& name) const;
+  /// The plugins of these kinds with this name, scorelab's own first. `FOLDER/NAME` names one of a
+  /// folder (the end of its path), or of `scorelab`. Several: the name is not enough, unless their
+  /// files are the same.
+  std::vector<const Entry*> all(const std::vector<std::string>& kinds,
+                                const std::string& name) const;
   /// The first of them; null if there is none.
   const Entry* find(const std::vector<std::string>& kinds, const std::string& name) const;
   std::vector<const Entry*> of_kind(const std::string& kind) const;
@@ -61,7 +64,8 @@ class Catalog {
   /// The SHA-256 of a file's contents, kept by its size, times and inode. Throws Error.
   std::string hash_of(const fs::path& file);
 
-  /// A cached answer for any key, such as a component's own verdict on its parameters; kept beside the schemas.
+  /// A cached answer for any key, such as a component's own verdict on its parameters; kept beside
+  /// the schemas.
   std::optional<Json> recall(const std::string& key) const;
   void remember(const std::string& key, Json value);
 
@@ -85,10 +89,12 @@ std::string with_article(const std::string& kind);
 /// Where the cache lies: $SCORELAB_CACHE, $XDG_CACHE_HOME/scorelab or ~/.cache/scorelab.
 fs::path cache_folder();
 
-/// Size, times and inode: a file with the same of these has the same contents. Empty where there is no such file.
+/// Size, times and inode: a file with the same of these has the same contents. Empty where there is
+/// no such file.
 std::string identity(const fs::path& file);
 
-/// Scorelab's own files, found from the running program: bin/scorelab has plugins/ (build) or lib/scorelab/plugins (installed) beside bin.
+/// Scorelab's own files, found from the running program: bin/scorelab has plugins/ (build) or
+/// lib/scorelab/plugins (installed) beside bin.
 fs::path program_folder();
 fs::path prefix();        ///< what CMAKE_PREFIX_PATH needs
 fs::path shared_files();  ///< templates, experiments, data

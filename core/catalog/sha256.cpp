@@ -13,7 +13,9 @@ namespace {
 
 class Digest {
  public:
-  Digest() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
+  Digest() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
+  }
   void add(const char* data, std::size_t size) { EVP_DigestUpdate(context_.get(), data, size); }
   std::string hex() {
     unsigned char raw[EVP_MAX_MD_SIZE];

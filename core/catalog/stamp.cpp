@@ -41,8 +41,9 @@ std::string section_text(const std::filesystem::path& path) {
   const std::uint64_t table = std::uint64_t{header.e_shentsize} * header.e_shnum;
   if (header.e_shoff == 0 || header.e_shoff > size || table > size - header.e_shoff)
     throw Error(
-        fmt::format("is truncated: its section table of {} bytes begins at byte {}, and the file ends at {}; build or copy it again", table,
-                    header.e_shoff, size));
+        fmt::format("is truncated: its section table of {} bytes begins at byte {}, and the file "
+                    "ends at {}; build or copy it again",
+                    table, header.e_shoff, size));
   std::size_t names = 0;
   if (elf_getshdrstrndx(file.elf, &names) != 0) throw Error("is damaged: it has no section names");
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(file.elf, section));) {
@@ -54,7 +55,9 @@ std::string section_text(const std::filesystem::path& path) {
     if (!data || !data->d_buf) break;
     return std::string(static_cast<const char*>(data->d_buf), data->d_size);
   }
-  throw Error("is no scorelab plugin: it has no stamp (SCORELAB_PLUGIN at the end of its source makes one)");
+  throw Error(
+      "is no scorelab plugin: it has no stamp (SCORELAB_PLUGIN at the end of its source makes "
+      "one)");
 }
 
 }  // namespace
@@ -65,7 +68,8 @@ Stamp read_stamp(const std::filesystem::path& file) {
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\0', begin), text.size());
     const std::string_view record(text.data() + begin, end - begin);
-    if (const auto equals = record.find('='); equals != record.npos) fields.emplace(record.substr(0, equals), record.substr(equals + 1));
+    if (const auto equals = record.find('='); equals != record.npos)
+      fields.emplace(record.substr(0, equals), record.substr(equals + 1));
     begin = end + 1;
   }
   if (std::any_of(text.begin(), text.end(), [](char c) { return c != 0 && (c < 32 || c == 127); }))
@@ -73,10 +77,15 @@ Stamp read_stamp(const std::filesystem::path& file) {
   if (text.find("scorelab-plugin") == text.npos || fields["kind"].empty() || fields["name"].empty())
     throw Error("has a stamp without kind or name; build it again");
   const std::string& name = fields["name"];
-  if (name.size() > 64 || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != name.npos)
-    throw Error(fmt::format("has the name `{}`; a plugin's name has letters, digits and dashes, at most 64", name.substr(0, 100)));
-  return {fields["kind"],     fields["name"],   fields["version"],  fields["summary"], fields["api"], fields["torch"],
-          fields["cxx11abi"], fields["gxxabi"], fields["compiler"], fields["source"],  fields["sdk"]};
+  if (name.size() > 64 ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") !=
+          name.npos)
+    throw Error(
+        fmt::format("has the name `{}`; a plugin's name has letters, digits and dashes, at most 64",
+                    name.substr(0, 100)));
+  return {fields["kind"],     fields["name"],   fields["version"],  fields["summary"],
+          fields["api"],      fields["torch"],  fields["cxx11abi"], fields["gxxabi"],
+          fields["compiler"], fields["source"], fields["sdk"]};
 }
 
 std::vector<std::string> exported_symbols(const std::filesystem::path& path) {
@@ -91,9 +100,11 @@ std::vector<std::string> exported_symbols(const std::filesystem::path& path) {
     Elf_Data* data = elf_getdata(section, nullptr);
     for (std::size_t i = 0; data && i < sh.sh_size / sh.sh_entsize; ++i) {
       GElf_Sym symbol;
-      if (!gelf_getsym(data, static_cast<int>(i), &symbol) || symbol.st_shndx == SHN_UNDEF || GELF_ST_BIND(symbol.st_info) == STB_LOCAL)
+      if (!gelf_getsym(data, static_cast<int>(i), &symbol) || symbol.st_shndx == SHN_UNDEF ||
+          GELF_ST_BIND(symbol.st_info) == STB_LOCAL)
         continue;
-      if (const char* name = elf_strptr(file.elf, sh.sh_link, symbol.st_name); name && *name) out.emplace_back(name);
+      if (const char* name = elf_strptr(file.elf, sh.sh_link, symbol.st_name); name && *name)
+        out.emplace_back(name);
     }
   }
   std::sort(out.begin(), out.end());
@@ -101,16 +112,21 @@ std::vector<std::string> exported_symbols(const std::filesystem::path& path) {
 }
 
 std::string mismatch(const Stamp& s) {
-  const std::string rebuild = "; build the plugin again with this scorelab: cmake --build FOLDER --clean-first";
+  const std::string rebuild =
+      "; build the plugin again with this scorelab: cmake --build FOLDER --clean-first";
   if (s.api != std::to_string(SCORELAB_API_VERSION))
-    return fmt::format("was built for plugin API {}, this scorelab has {}{}", s.api, SCORELAB_API_VERSION, rebuild);
+    return fmt::format("was built for plugin API {}, this scorelab has {}{}", s.api,
+                       SCORELAB_API_VERSION, rebuild);
   if (!s.sdk.empty() && s.sdk != SCORELAB_SDK_HASH)  // stamps that are written by hand have none
     return fmt::format("was built with other headers of the SDK than this scorelab's{}", rebuild);
   if (s.torch != SCORELAB_TORCH_VERSION)
-    return fmt::format("was built for LibTorch {}, this scorelab uses {}{}", s.torch, SCORELAB_TORCH_VERSION, rebuild);
-  const std::string abi = std::to_string(_GLIBCXX_USE_CXX11_ABI), gxx = std::to_string(__GXX_ABI_VERSION);
+    return fmt::format("was built for LibTorch {}, this scorelab uses {}{}", s.torch,
+                       SCORELAB_TORCH_VERSION, rebuild);
+  const std::string abi = std::to_string(_GLIBCXX_USE_CXX11_ABI),
+                    gxx = std::to_string(__GXX_ABI_VERSION);
   if (s.cxx11abi != abi || s.gxxabi != gxx)
-    return fmt::format("was built for C++ ABI {}/{}, this scorelab has {}/{}{}", s.cxx11abi, s.gxxabi, abi, gxx, rebuild);
+    return fmt::format("was built for C++ ABI {}/{}, this scorelab has {}/{}{}", s.cxx11abi,
+                       s.gxxabi, abi, gxx, rebuild);
   return "";
 }
 

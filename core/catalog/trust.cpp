@@ -16,8 +16,10 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path list_file(const char* name) {
-  if (const char* set = std::getenv("XDG_CONFIG_HOME"); set && *set) return fs::path(set) / "scorelab" / name;
-  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".config/scorelab" / name;
+  if (const char* set = std::getenv("XDG_CONFIG_HOME"); set && *set)
+    return fs::path(set) / "scorelab" / name;
+  if (const char* home = std::getenv("HOME"); home && *home)
+    return fs::path(home) / ".config/scorelab" / name;
   return {};
 }
 
@@ -33,13 +35,19 @@ void add_line(const char* name, const std::string& line) {
   if (std::any_of(line.begin(), line.end(), [](unsigned char c) { return c < 32; }))
     throw Error("a folder whose name has control characters cannot be trusted; rename it");
   const fs::path file = list_file(name);
-  if (file.empty()) throw Error("trust cannot be remembered: neither XDG_CONFIG_HOME nor HOME is set; SCORELAB_TRUST can name folders");
+  if (file.empty())
+    throw Error(
+        "trust cannot be remembered: neither XDG_CONFIG_HOME nor HOME is set; SCORELAB_TRUST can "
+        "name folders");
   std::error_code failed;
   fs::create_directories(file.parent_path(), failed);
   std::ofstream out(file, std::ios::app);
   out << line + "\n";
   out.close();
-  if (!out) throw Error(fmt::format("cannot write {}: trust is not remembered; SCORELAB_TRUST can name folders", file.string()));
+  if (!out)
+    throw Error(
+        fmt::format("cannot write {}: trust is not remembered; SCORELAB_TRUST can name folders",
+                    file.string()));
 }
 
 /// Hashes of programs, colons between them: how a call without a home tells its hosts.
@@ -60,7 +68,8 @@ void add_to_list(const char* variable, const std::string& part) {
   setenv(variable, ((set && *set ? std::string(set) + ":" : "") + part).c_str(), 1);
 }
 
-/// Where a folder really is, links followed: a trusted name that leads elsewhere today is not trusted.
+/// Where a folder really is, links followed: a trusted name that leads elsewhere today is not
+/// trusted.
 fs::path real(const fs::path& folder) { return fs::weakly_canonical(fs::absolute(folder)); }
 
 std::vector<fs::path> trusted() {
@@ -80,7 +89,8 @@ bool is_below(const fs::path& folder, const fs::path& root) {
 bool is_trusted(const fs::path& folder) {
   const fs::path own = real(folder);
   const auto all = trusted();
-  return std::any_of(all.begin(), all.end(), [&](const fs::path& root) { return is_below(own, root); });
+  return std::any_of(all.begin(), all.end(),
+                     [&](const fs::path& root) { return is_below(own, root); });
 }
 
 void trust(const fs::path& folder) {
@@ -89,7 +99,8 @@ void trust(const fs::path& folder) {
 
 void trust_for_now(const fs::path& folder) {
   if (real(folder).string().find(':') != std::string::npos)
-    throw Error(fmt::format("{}: a colon separates folders in SCORELAB_TRUST; rename the folder", folder.string()));
+    throw Error(fmt::format("{}: a colon separates folders in SCORELAB_TRUST; rename the folder",
+                            folder.string()));
   add_to_list("SCORELAB_TRUST", real(folder).string());
 }
 
@@ -104,7 +115,8 @@ void remember_program(const std::string& sha256) {
   if (is_known_program(sha256)) return;
   try {
     add_line("programs", sha256);
-  } catch (const Error&) {  // without a home that can be written it is known to this call and its hosts
+  } catch (const Error&) {
+    // without a home that can be written it is known to this call and its hosts
     add_to_list(known_now, sha256);
   }
 }

@@ -10,9 +10,11 @@
 
 namespace scorelab::certify {
 
-/// The parts that a component is prepared with: VP, a Gaussian mixture with its exact network, float64.
+/// The parts that a component is prepared with: VP, a Gaussian mixture with its exact network,
+/// float64.
 struct Around {
-  explicit Around(const Json& request, const Json& instead = Json::object()) : Around(own_parts(request, instead)) {}
+  explicit Around(const Json& request, const Json& instead = Json::object())
+      : Around(own_parts(request, instead)) {}
   template <class T>
   std::shared_ptr<T> make(const Json& config) const {
     auto out = host::make_as<T>(config);
@@ -29,7 +31,8 @@ struct Around {
     Json json;
   };
   static Spec own_parts(const Json& request, const Json& instead) {
-    Json spec{{"dataset", own(request, "dataset", "gaussian-mixture", {{"modes", 4}, {"separation", 4.0}})},
+    Json spec{{"dataset",
+               own(request, "dataset", "gaussian-mixture", {{"modes", 4}, {"separation", 4.0}})},
               {"scheduler", own(request, "scheduler", "vp")},
               {"network", own(request, "network", "exact-gaussian-mixture", {{"labels", true}})},
               {"output", nullptr},
@@ -48,6 +51,7 @@ inline void same(bool equal, const char* what) {
   if (!equal) throw Failed(what);
 }
 
-inline constexpr const char* drew = "it drew from LibTorch's default generator: every draw belongs to the Noise that it is handed";
+inline constexpr const char* drew =
+    "it drew from LibTorch's default generator: every draw belongs to the Noise that it is handed";
 
 }  // namespace scorelab::certify

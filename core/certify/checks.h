@@ -2,7 +2,8 @@
 #include <string>
 #include <vector>
 
-/// What `scorelab certify` checks, kind by kind: shared by the front end, which starts a process for each, and the host, which runs them.
+/// What `scorelab certify` checks, kind by kind: shared by the front end, which starts a process
+/// for each, and the host, which runs them.
 namespace scorelab::certify {
 
 struct Check {

@@ -15,7 +15,8 @@ Json check_guide(const std::string& check, const Json& request) {
   const auto answer = [&](std::int64_t first, std::int64_t rows) {
     Noise draws(1, "clean", first);
     const auto context = std::make_shared<Model::Context>(a.setup.context(a.stop));
-    const at::Tensor clean = draw_data(*a.setup.data, *a.setup.space, rows, draws, a.setup.tensors, context->condition);
+    const at::Tensor clean =
+        draw_data(*a.setup.data, *a.setup.space, rows, draws, a.setup.tensors, context->condition);
     const auto call = std::make_shared<GuideRun::Call>();
     call->noise.emplace(1, "guide", first);
     call->clean = [&clean]() -> const at::Tensor& { return clean; };
@@ -24,13 +25,20 @@ Json check_guide(const std::string& check, const Json& request) {
   };
   const host::KeepGenerator keep;
   const at::Tensor first = answer(0, 20);
-  if (check == "generators") return same(!keep.changed(), drew), Json{{"detail", "untouched"}};
-  if (check == "shape")
-    return same(first.sizes() == x.sizes() && first.scalar_type() == x.scalar_type() && first.isfinite().all().item<bool>(),
-                "its x0 has another shape or dtype, or is not finite"),
-           Json{{"detail", "kept"}};
-  if (check == "repeatable")
-    return same(answer(0, 20).equal(first), "the same input gave another answer"), Json{{"detail", "to the last bit"}};
+  if (check == "generators") {
+    same(!keep.changed(), drew);
+    return Json{{"detail", "untouched"}};
+  }
+  if (check == "shape") {
+    same(first.sizes() == x.sizes() && first.scalar_type() == x.scalar_type() &&
+             first.isfinite().all().item<bool>(),
+         "its x0 has another shape or dtype, or is not finite");
+    return Json{{"detail", "kept"}};
+  }
+  if (check == "repeatable") {
+    same(answer(0, 20).equal(first), "the same input gave another answer");
+    return Json{{"detail", "to the last bit"}};
+  }
   std::vector<at::Tensor> parts;
   for (int i = 0; i < 20; i += 7) parts.push_back(answer(i, std::min(7, 20 - i)));
   same(at::cat(parts).equal(first), "in chunks of 7 it answers otherwise: rows see each other");

@@ -23,7 +23,8 @@ class Skipped : public Error {
 };
 
 /// A config of one of scorelab's own plugins, with parameters that differ from its defaults.
-Json own(const Json& request, const std::string& kind, const std::string& name, Json params = Json::object());
+Json own(const Json& request, const std::string& kind, const std::string& name,
+         Json params = Json::object());
 
 /// The Gaussian target: dimensions alternate between two means and two standard deviations.
 constexpr int dimensions = 64;
@@ -44,7 +45,8 @@ class Rig {
   Rig(const Json& request, const World& world);
 
   /// A fresh sampler with these parameters changed.
-  Sampling sampling(const Json& changes = Json::object(), std::int64_t count = 64, std::uint64_t seed = 1);
+  Sampling sampling(const Json& changes = Json::object(), std::int64_t count = 64,
+                    std::uint64_t seed = 1);
   /// The component's config with a budget turned into steps.
   Json within(const Json& changes);
   at::Tensor draw(Sampling& sampling, std::int64_t count) const;
@@ -60,16 +62,18 @@ class Rig {
   host::Setup setup_;
 };
 
-/// The worlds that a sampler's needs allow: VP, VE and sub-VP, or a discrete process, or one level; `law`: "gaussian" or "mixture".
+/// The worlds that a sampler's needs allow: VP, VE and sub-VP, or a discrete process, or one level;
+/// `law`: "gaussian" or "mixture".
 std::vector<World> worlds(const Json& request, const std::string& law);
 /// `vp`, of a world.
 std::string name(const World& world);
 /// Whether the component has the SDK's time grid among its parameters.
 bool has_grid(const Json& request);
-/// {"steps": n} where it has a time grid; otherwise what the request says is `shortened`, if anything.
+/// {"steps": n} where it has a time grid; otherwise what the request says is `shortened`, if
+/// anything.
 Json steps(const Json& request, std::int64_t n);
-/// What shortens a sampler without a grid that makes more than 500 evaluations: a tenth of its whole numbers from 20 on. For checks that do
-/// not ask how good its samples are.
+/// What shortens a sampler without a grid that makes more than 500 evaluations: a tenth of its
+/// whole numbers from 20 on. For checks that do not ask how good its samples are.
 Json shortened(const Json& request);
 /// Values other than the default that a parameter may take.
 std::vector<Json> others(const schema::Param& p);

@@ -21,9 +21,11 @@ Json shape(const Json& request) {
       w.dtype = dtype;
       Rig rig(request, w);
       Sampling s = rig.sampling(steps(request, 4));
-      const at::Tensor x = rig.draw(s, 8);  // the rig throws where a sampler's result has another shape or dtype
+      // the rig throws where a sampler's result has another shape or dtype
+      const at::Tensor x = rig.draw(s, 8);
       if (x.sizes() != at::IntArrayRef({8, dimensions}))
-        throw Failed(fmt::format("{}, {}: 8 samples of {} numbers became {}", name(w), dtype, dimensions, c10::str(x.sizes())));
+        throw Failed(fmt::format("{}, {}: 8 samples of {} numbers became {}", name(w), dtype,
+                                 dimensions, c10::str(x.sizes())));
     }
   return {{"detail", "float32 and float64"}};
 }
@@ -32,7 +34,8 @@ Json effect(const Json& request) {
   const auto schema = schema::from_json(request.at("schema"));
   std::vector<std::string> without;
   std::size_t tried = 0;
-  std::vector<std::pair<World, Json>> places;  // what ends with a look at t_min has no effect on a grid that ends at 0
+  // what ends with a look at t_min has no effect on a grid that ends at 0
+  std::vector<std::pair<World, Json>> places;
   for (const auto& w : worlds(request, "mixture")) {
     places.emplace_back(w, Json::object());
     if (has_grid(request)) places.emplace_back(w, Json::object({{GridKeys::to, "t_min"}}));
@@ -40,12 +43,14 @@ Json effect(const Json& request) {
   if (!walks(request)) {
     World as_corrector = places.front().first;
     as_corrector.corrector = true;
-    as_corrector.scheduler = own(request, "scheduler", "ddpm-linear", {{"T", 20}, {"beta_end", 0.4}});
+    as_corrector.scheduler =
+        own(request, "scheduler", "ddpm-linear", {{"T", 20}, {"beta_end", 0.4}});
     places.emplace_back(as_corrector, Json::object());
   }
   for (const auto& p : schema.params) {
     const bool of_grid = p.group == GridKeys::group && p.name != GridKeys::steps;
-    if (p.reporting || (of_grid && (!walks(request) || p.name == GridKeys::nfe || p.name == GridKeys::refine)))
+    if (p.reporting ||
+        (of_grid && (!walks(request) || p.name == GridKeys::nfe || p.name == GridKeys::refine)))
       continue;  // the check `budget`, and the grid's own tests
     const Json active = activated(schema, p);
     const auto values = others(p);
@@ -105,7 +110,8 @@ Json generators(const Json& request) {
     const host::KeepGenerator keep;
     Sampling s = rig.sampling(steps(request, 4));
     rig.draw(s, 8);
-    if (keep.changed()) throw Failed("it drew from LibTorch's default generator: every draw belongs to run.noise");
+    if (keep.changed())
+      throw Failed("it drew from LibTorch's default generator: every draw belongs to run.noise");
   }
   return {{"detail", "untouched"}};
 }
@@ -120,9 +126,13 @@ Json repeatable(const Json& request) {
     s.seed = 1;
     if (!rig.draw(s, 32).equal(first))
       throw Failed(
-          fmt::format("{}: the same seed gave other samples after another call: state between calls, or a generator of its own", name(w)));
+          fmt::format("{}: the same seed gave other samples after another call: state between "
+                      "calls, or a generator of its own",
+                      name(w)));
     Sampling fresh = rig.sampling(steps(request, 5));
-    if (!rig.draw(fresh, 32).equal(first)) throw Failed(fmt::format("{}: a fresh sampler gave other samples for the same seed", name(w)));
+    if (!rig.draw(fresh, 32).equal(first))
+      throw Failed(
+          fmt::format("{}: a fresh sampler gave other samples for the same seed", name(w)));
   }
   return {{"detail", "to the last bit"}};
 }
@@ -140,8 +150,8 @@ Json chunks(const Json& request) {
         if (!first) first = x;
         if (!x.equal(*first))
           throw Failed(
-              fmt::format("{}, {}: in chunks of {} samples are off by up to {:.3g} from those in one of 64: rows see each other, or draws "
-                          "are not run.noise's",
+              fmt::format("{}, {}: in chunks of {} samples are off by up to {:.3g} from those in "
+                          "one of 64: rows see each other, or draws are not run.noise's",
                           name(w), dtype, chunk, largest(x - *first)));
       }
     }
@@ -154,7 +164,8 @@ Json seeds(const Json& request) {
     Sampling s = rig.sampling(steps(request, 5));
     const at::Tensor x = rig.draw(s, 4);
     s.seed = 2;
-    if (rig.draw(s, 4).equal(x)) throw Failed(fmt::format("{}: two seeds gave the same samples", name(w)));
+    if (rig.draw(s, 4).equal(x))
+      throw Failed(fmt::format("{}: two seeds gave the same samples", name(w)));
   }
   return {{"detail", "differ"}};
 }
@@ -162,8 +173,9 @@ Json seeds(const Json& request) {
 /// Whether its `from` is that of the shared grid, and no parameter of its own.
 bool has_grid(const Json& request) {
   const auto schema = schema::from_json(request.at("schema"));
-  return std::any_of(schema.params.begin(), schema.params.end(),
-                     [](const auto& p) { return p.name == "from" && p.initial == "t_max" && p.type == "number-or-word"; });
+  return std::any_of(schema.params.begin(), schema.params.end(), [](const auto& p) {
+    return p.name == "from" && p.initial == "t_max" && p.type == "number-or-word";
+  });
 }
 
 /// Where it says that it starts is where it asks first, also from the middle of the process.
@@ -175,14 +187,18 @@ void starts(const Json& request, const World& w) {
     if (middle) params["from"] = (rig.scheduler().t_min() + rig.scheduler().t_max()) / 2;
     Sampling s = rig.sampling(params);
     std::vector<double> asked;
-    s.context.look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
+    s.context.look = [&](const at::Tensor&, const Times& t, const at::Tensor&) {
+      asked.push_back(t.max_value());
+    };
     rig.draw(s, 4);
     if (asked.empty()) throw Failed("it never asked the model");
     const double said = s.sampler->start(rig.scheduler());
     // What adds noise before it asks may ask above.
     if (middle ? asked.front() < said * (1 - 1e-9) : std::abs(asked.front() - said) > 1e-9 * said)
-      throw Failed(fmt::format("{}: its first evaluation is at t = {}, and start() says {}: it returns the grid's, grid_.first(..)",
-                               name(w), asked.front(), said));
+      throw Failed(
+          fmt::format("{}: its first evaluation is at t = {}, and start() says {}: it returns the "
+                      "grid's, grid_.first(..)",
+                      name(w), asked.front(), said));
   }
 }
 
@@ -194,17 +210,25 @@ Json grid(const Json& request) {
     Sampling s = rig.sampling(steps(request, 6));
     std::vector<double> told, asked;
     s.observe = [&](const Times& t, const at::Tensor&) { told.push_back(t.max_value()); };
-    s.context.look = [&](const at::Tensor&, const Times& t, const at::Tensor&) { asked.push_back(t.max_value()); };
+    s.context.look = [&](const at::Tensor&, const Times& t, const at::Tensor&) {
+      asked.push_back(t.max_value());
+    };
     rig.draw(s, 4);
     const double start = rig.scheduler().t_max(), end = rig.scheduler().t_min();
     if (asked.empty()) throw Failed("it never asked the model");
     if (walks(request) && std::abs(asked.front() - start) > 1e-9 * start)
-      throw Failed(fmt::format("{}: its first evaluation is at t = {}, but samples start at t = {}", name(w), asked.front(), start));
-    if (told.empty()) throw Failed(fmt::format("{}: it never told where it is: run.observe(t, x), once a step", name(w)));
-    if (has_steps && told.size() != 6) throw Failed(fmt::format("{}: {} steps were asked for, and it told of {}", name(w), 6, told.size()));
+      throw Failed(fmt::format("{}: its first evaluation is at t = {}, but samples start at t = {}",
+                               name(w), asked.front(), start));
+    if (told.empty())
+      throw Failed(
+          fmt::format("{}: it never told where it is: run.observe(t, x), once a step", name(w)));
+    if (has_steps && told.size() != 6)
+      throw Failed(
+          fmt::format("{}: {} steps were asked for, and it told of {}", name(w), 6, told.size()));
     if (walks(request) && !(told.back() <= end * (1 + 1e-9)))
       throw Failed(fmt::format("{}: it ends at t = {}, not at {} or 0", name(w), told.back(), end));
-    if (walks(request) && !std::is_sorted(told.rbegin(), told.rend())) throw Failed(fmt::format("{}: its times go up on the way", name(w)));
+    if (walks(request) && !std::is_sorted(told.rbegin(), told.rend()))
+      throw Failed(fmt::format("{}: its times go up on the way", name(w)));
   }
   return {{"detail", has_steps ? "6 steps, from t_max to the end" : "from t_max to the end"}};
 }
@@ -221,7 +245,8 @@ Json budget(const Json& request) {
       Sampling s = rig.sampling(params);
       const auto cost = draw_samples(s, 0, 8).nfe;
       const auto [low, high] = std::minmax_element(cost.begin(), cost.end());
-      if (*high > nfe) throw Failed(fmt::format("{}: {} evaluations under a budget of {}", name(w), *high, nfe));
+      if (*high > nfe)
+        throw Failed(fmt::format("{}: {} evaluations under a budget of {}", name(w), *high, nfe));
       spent.push_back(fmt::format("{} of {}", *high, nfe));
     }
   return {{"detail", fmt::format("{}", fmt::join(spent.begin(), spent.begin() + 2, ", "))}};
@@ -252,7 +277,9 @@ Json cancel(const Json& request) {
         stopped = true;
       }
       if (!stopped || n > k)
-        throw Failed(fmt::format("{}: asked to stop in evaluation {} of {}, it went on: it must let Stopped pass", name(w), k, total));
+        throw Failed(fmt::format(
+            "{}: asked to stop in evaluation {} of {}, it went on: it must let Stopped pass",
+            name(w), k, total));
       ++checked;
     }
   }
@@ -260,8 +287,9 @@ Json cancel(const Json& request) {
 }
 
 const std::vector<std::pair<std::string, Check>> all{
-    {"shape", shape},   {"effect", effect}, {"finite", finite}, {"generators", generators}, {"repeatable", repeatable},
-    {"chunks", chunks}, {"seeds", seeds},   {"grid", grid},     {"budget", budget},         {"cancel", cancel}};
+    {"shape", shape},           {"effect", effect}, {"finite", finite}, {"generators", generators},
+    {"repeatable", repeatable}, {"chunks", chunks}, {"seeds", seeds},   {"grid", grid},
+    {"budget", budget},         {"cancel", cancel}};
 
 }  // namespace
 
@@ -272,7 +300,8 @@ Json check_sampler(const std::string& check, const Json& request) {
     brief["shortened"] = shortened(request);
     Json out = run(brief);
     for (const auto& [key, value] : brief["shortened"].items())
-      out["detail"] = fmt::format("{}; with {} = {}", out["detail"].get<std::string>(), key, value.dump());
+      out["detail"] =
+          fmt::format("{}; with {} = {}", out["detail"].get<std::string>(), key, value.dump());
     return out;
   }
   return check_sampler_law(check, request);

@@ -13,7 +13,8 @@ namespace {
 
 using Check = Json (*)(const Json& request);
 
-/// Mean and standard deviation of even and odd dimensions: exact where the sampler is affine, otherwise of samples.
+/// Mean and standard deviation of even and odd dimensions: exact where the sampler is affine,
+/// otherwise of samples.
 struct Found {
   double mean[2], std[2];
   double error = 0;  // of a mean, relative to the standard deviation
@@ -26,7 +27,8 @@ Found found_in(const at::Tensor& mean, const at::Tensor& variance) {
   }
   return out;
 }
-Found moments_of(Rig& rig, const Json& changes, std::int64_t count, std::optional<ExactMoments>& exact) {
+Found moments_of(Rig& rig, const Json& changes, std::int64_t count,
+                 std::optional<ExactMoments>& exact) {
   Sampling s = rig.sampling(changes, count);
   try {
     exact = exact_moments(s);
@@ -43,8 +45,8 @@ Found moments_of(Rig& rig, const Json& changes, std::int64_t count, std::optiona
   return out;
 }
 
-/// As many samples as wanted, or as 1.5 million evaluations buy, at least 500: bounds are in standard errors, so that fewer samples only
-/// show less.
+/// As many samples as wanted, or as 1.5 million evaluations buy, at least 500: bounds are in
+/// standard errors, so that fewer samples only show less.
 std::int64_t affordable(Rig& rig, const Json& changes, std::int64_t wanted) {
   Sampling s = rig.sampling(changes, 1);
   const std::int64_t nfe = std::max<std::int64_t>(1, dry_run(s, 0).value_or(1));
@@ -74,14 +76,18 @@ Json gaussian(const Json& request) {
     const auto &mean = target_mean, &std = target_std;
     double worst = 0;
     for (int d = 0; d < 2; ++d) {
-      const double off_mean = std::abs(found.mean[d] - mean[d]) / std[d], off_std = std::abs(found.std[d] / std[d] - 1);
+      const double off_mean = std::abs(found.mean[d] - mean[d]) / std[d],
+                   off_std = std::abs(found.std[d] / std[d] - 1);
       worst = std::max({worst, off_mean, off_std});
       if (off_mean > tolerance + found.error || off_std > tolerance + found.error)
-        throw Failed(fmt::format("{}: mean {:.4f} and standard deviation {:.4f} in {} dimensions; the target has {} and {}", name(w),
-                                 found.mean[d], found.std[d], d == 0 ? "even" : "odd", mean[d], std[d]));
+        throw Failed(fmt::format(
+            "{}: mean {:.4f} and standard deviation {:.4f} in {} dimensions; the target has {} and "
+            "{}",
+            name(w), found.mean[d], found.std[d], d == 0 ? "even" : "odd", mean[d], std[d]));
     }
     measured[name(w)] = worst;
-    say(detail, w, fmt::format("{:.2g}%{}", 100 * worst, exact ? "" : fmt::format(" ({} samples)", count)));
+    say(detail, w,
+        fmt::format("{:.2g}%{}", 100 * worst, exact ? "" : fmt::format(" ({} samples)", count)));
   }
   return {{"detail", "off by " + detail}, {"relative_error", measured}};
 }
@@ -103,15 +109,20 @@ Json mixture(const Json& request) {
     };
     Noise noise(7, "exact");
     const at::Tensor like = at::empty({100000, dimensions}, at::kDouble);
-    const at::Tensor k = (noise.uniform(at::empty({100000, 1}, at::kDouble)) >= law.weights.cumsum(0).unsqueeze(0))
-                             .sum(1)
-                             .clamp_max(law.weights.size(0) - 1);
-    const at::Tensor exact = law.means.index_select(0, k) + noise.normal(like) * law.variances.index_select(0, k).sqrt();
-    const at::Tensor expected = shares(exact) * (static_cast<double>(count) / 100000), seen = shares(x);
+    const at::Tensor k =
+        (noise.uniform(at::empty({100000, 1}, at::kDouble)) >= law.weights.cumsum(0).unsqueeze(0))
+            .sum(1)
+            .clamp_max(law.weights.size(0) - 1);
+    const at::Tensor exact =
+        law.means.index_select(0, k) + noise.normal(like) * law.variances.index_select(0, k).sqrt();
+    const at::Tensor expected = shares(exact) * (static_cast<double>(count) / 100000),
+                     seen = shares(x);
     const double chi2 = ((seen - expected).square() / expected).sum().item<double>();
     if (chi2 > 25)  // 3 degrees of freedom: p = 1.5e-5
-      throw Failed(fmt::format("{}: chi-square {:.1f} on 3 degrees of freedom: it puts {} of {} samples at the modes, of {}", name(w), chi2,
-                               c10::str(seen), count, c10::str(expected)));
+      throw Failed(
+          fmt::format("{}: chi-square {:.1f} on 3 degrees of freedom: it puts {} of {} samples at "
+                      "the modes, of {}",
+                      name(w), chi2, c10::str(seen), count, c10::str(expected)));
     measured[name(w)] = chi2;
     say(detail, w, fmt::format("{:.1f} ({} samples)", chi2, count));
   }
@@ -138,15 +149,20 @@ Json moments(const Json& request) {
       const double y = std::abs(drawn.std[d] / found.std[d] - 1) * std::sqrt(2 * n);
       worst = std::max({worst, z, y});
     }
-    if (worst > 5) throw Failed(fmt::format("{}: {} samples are {:.1f} standard errors from the exact moments", name(w), count, worst));
+    if (worst > 5)
+      throw Failed(fmt::format("{}: {} samples are {:.1f} standard errors from the exact moments",
+                               name(w), count, worst));
     say(detail, w, fmt::format("{:.1f} ({} samples)", worst, count));
   }
   return {{"detail", "standard errors: " + detail}};
 }
 
-bool discrete(const World& w) { return w.scheduler["params"].contains("T") || w.scheduler["params"].contains("L"); }
+bool discrete(const World& w) {
+  return w.scheduler["params"].contains("T") || w.scheduler["params"].contains("L");
+}
 
-/// Order from three step counts, without a reference: halving the step divides successive differences by 2^p.
+/// Order from three step counts, without a reference: halving the step divides successive
+/// differences by 2^p.
 Json order(const Json& request) {
   if (!has_grid(request)) throw Skipped("it has no time grid");
   if (!walks(request)) throw Skipped("it stays at one noise level");
@@ -166,8 +182,9 @@ Json order(const Json& request) {
     const double p = b < 1e-13 ? 9 : std::log2(a / b);
     measured[name(w)] = p;
     if (!(p > 0.7))
-      throw Failed(fmt::format("{}: order {:.2f}: with 128, 256 and 512 steps the standard deviations add up to {}", name(w), p,
-                               fmt::join(std, ", ")));
+      throw Failed(fmt::format(
+          "{}: order {:.2f}: with 128, 256 and 512 steps the standard deviations add up to {}",
+          name(w), p, fmt::join(std, ", ")));
     detail += fmt::format("{}{} {:.2f}", detail.empty() ? "" : ", ", name(w), p);
   }
   return {{"detail", "weak order " + detail}, {"order", measured}};
@@ -176,12 +193,16 @@ Json order(const Json& request) {
 /// Hands a sampler draws that are 0, and counts them.
 class Counting final : public Sampler {
  public:
-  Counting(std::shared_ptr<Sampler> inner, std::int64_t& draws) : inner_(std::move(inner)), draws_(draws) {}
+  Counting(std::shared_ptr<Sampler> inner, std::int64_t& draws)
+      : inner_(std::move(inner)), draws_(draws) {}
   at::Tensor sample(Run& run, at::Tensor x) const override {
-    Run counted(run.model, run.scheduler, Noise::scripted([this](const at::Tensor& like, Noise::Law, std::string_view, std::int64_t) {
-                  return ++draws_, at::zeros_like(like);
-                }),
-                std::make_shared<Run::State>());
+    Run counted(
+        run.model, run.scheduler,
+        Noise::scripted([this](const at::Tensor& like, Noise::Law, std::string_view, std::int64_t) {
+          ++draws_;
+          return at::zeros_like(like);
+        }),
+        std::make_shared<Run::State>());
     return inner_->sample(counted, std::move(x));
   }
 
@@ -190,8 +211,8 @@ class Counting final : public Sampler {
   std::int64_t& draws_;
 };
 
-/// What empties the slots whose steps stay at one noise level: the draws of a corrector are no increments of a path, so that more of its
-/// steps are another sampler, not a finer one.
+/// What empties the slots whose steps stay at one noise level: the draws of a corrector are no
+/// increments of a path, so that more of its steps are another sampler, not a finer one.
 Json without_correctors(const Json& request) {
   Json out = Json::object();
   for (const auto& [key, value] : request["component"]["params"].items()) {
@@ -199,14 +220,15 @@ Json without_correctors(const Json& request) {
     const auto inner = host::make(value);
     Params p;
     inner->params(p);
-    if (std::any_of(p.capabilities.begin(), p.capabilities.end(), [](const auto& c) { return c->needed && c->name == "one-level"; }))
+    if (std::any_of(p.capabilities.begin(), p.capabilities.end(),
+                    [](const auto& c) { return c->needed && c->name == "one-level"; }))
       out[key] = nullptr;
   }
   return out;
 }
 
-/// Parameters under which a sampler draws noise: its defaults, or where these are deterministic each parameter's first value that does
-/// (ddim's eta, EDM's churn).
+/// Parameters under which a sampler draws noise: its defaults, or where these are deterministic
+/// each parameter's first value that does (ddim's eta, EDM's churn).
 std::vector<Json> noisy(const Json& request, const World& w, const Json& empty) {
   const auto draws = [&](Json changes) {
     changes.update(steps(request, 4));
@@ -249,19 +271,24 @@ bool draws_afresh(const Json& request, const Json& changes) {
   Json params = request["component"]["params"];
   params.update(changes);
   const auto gives = schema::from_json(request.at("schema")).gives;
-  return std::any_of(gives.begin(), gives.end(), [&](const auto& g) { return g.name == "fresh-noise" && schema::holds(g.whens, params); });
+  return std::any_of(gives.begin(), gives.end(), [&](const auto& g) {
+    return g.name == "fresh-noise" && schema::holds(g.whens, params);
+  });
 }
 
 /// `vp with eta = 0.5`.
 std::string under(const std::string& what, const Json& changes) {
   std::string out = what;
-  for (const auto& [key, value] : changes.items()) out += fmt::format(" {} {} = {}", out == what ? "with" : "and", key, value.dump());
+  for (const auto& [key, value] : changes.items())
+    out += fmt::format(" {} {} = {}", out == what ? "with" : "and", key, value.dump());
   return out;
 }
 
-/// From the same starts on the same Brownian paths: halving the step divides the root mean square of successive differences by 2^p.
+/// From the same starts on the same Brownian paths: halving the step divides the root mean square
+/// of successive differences by 2^p.
 Json strong(const Json& request) {
-  constexpr double least = 0.35;  // 1/2 in general, 1 where the noise does not depend on x; a fault has 0 or less
+  // 1/2 in general, 1 where the noise does not depend on x; a fault has 0 or less
+  constexpr double least = 0.35;
   constexpr std::int64_t count = 16;
   if (!has_grid(request)) throw Skipped("it has no time grid");
   if (!walks(request)) throw Skipped("it stays at one noise level");
@@ -269,7 +296,8 @@ Json strong(const Json& request) {
   auto places = worlds(request, "gaussian");
   for (auto& w : places) {
     if (discrete(w)) throw Skipped("its process is discrete");
-    w.noise = "path", w.chunk = count;
+    w.noise = "path";
+    w.chunk = count;
   }
   const auto settings = noisy(request, places.front(), empty);
   if (settings.empty()) throw Skipped("it draws nothing: deterministic, see `order`");
@@ -278,7 +306,8 @@ Json strong(const Json& request) {
   std::string afresh;
   for (const auto& setting : settings) {
     if (draws_afresh(request, setting)) {
-      afresh += under(afresh.empty() ? "by its `fresh-noise` its draws follow no path" : ";", setting);
+      afresh +=
+          under(afresh.empty() ? "by its `fresh-noise` its draws follow no path" : ";", setting);
       continue;
     }
     for (const auto& w : places) {
@@ -291,23 +320,28 @@ Json strong(const Json& request) {
         Sampling s = rig.sampling(changes, count);
         x.push_back(rig.draw(s, count));
       }
-      const auto rms = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).square().mean().sqrt().item<double>(); };
+      const auto rms = [](const at::Tensor& a, const at::Tensor& b) {
+        return (a - b).square().mean().sqrt().item<double>();
+      };
       const double a = rms(x[0], x[1]), b = rms(x[1], x[2]), p = b < 1e-13 ? 9 : std::log2(a / b);
       const std::string place = under(name(w), setting);
       measured[place] = p;
       if (!(p > least))
-        throw Failed(
-            fmt::format("{}: strong order {:.2f}: on the same Brownian paths samples move by {:.3g} from 64 to 128 steps and by {:.3g} "
-                        "from 128 to 256; a step's draw is run.noise's, in a loop of its own that of run.increments(t, s), times "
-                        "sqrt(t - s); a sampler whose draws are no increments of a path says p.gives(\"fresh-noise\")",
-                        place, p, a, b));
+        throw Failed(fmt::format(
+            "{}: strong order {:.2f}: on the same Brownian paths samples move by {:.3g} from 64 to "
+            "128 steps and by {:.3g} from 128 to 256; a step's draw is run.noise's, in a loop of "
+            "its own that of run.increments(t, s), times sqrt(t - s); a sampler whose draws are no "
+            "increments of a path says p.gives(\"fresh-noise\")",
+            place, p, a, b));
       found.push_back(fmt::format("{} {:.2f}", place, p));
     }
   }
   if (found.empty()) throw Skipped(afresh);
   std::string without = afresh.empty() ? "" : "; " + afresh;
-  for (const auto& [key, value] : empty.items()) without += fmt::format("; without its {}, whose draws follow no path", key);
-  return {{"detail", fmt::format("strong order {}{}", fmt::join(found, ", "), without)}, {"strong_order", measured}};
+  for (const auto& [key, value] : empty.items())
+    without += fmt::format("; without its {}, whose draws follow no path", key);
+  return {{"detail", fmt::format("strong order {}{}", fmt::join(found, ", "), without)},
+          {"strong_order", measured}};
 }
 
 /// Error of the standard deviation against evaluations, for a figure.
@@ -325,13 +359,15 @@ Json curve(const Json& request) {
     const Found found = moments_of(rig, params, 1000, exact);
     Sampling s = rig.sampling(params);
     nfe.push_back(draw_samples(s, 0, 1).nfe.front());
-    error.push_back(std::max(std::abs(found.std[0] - target_std[0]), std::abs(found.std[1] - target_std[1])));
+    error.push_back(
+        std::max(std::abs(found.std[0] - target_std[0]), std::abs(found.std[1] - target_std[1])));
   }
   return {{"detail", "drawn"}, {"nfe", nfe}, {"error", error}};
 }
 
-const std::vector<std::pair<std::string, Check>> all{{"gaussian", gaussian}, {"mixture", mixture}, {"moments", moments},
-                                                     {"order", order},       {"strong", strong},   {"curve", curve}};
+const std::vector<std::pair<std::string, Check>> all{{"gaussian", gaussian}, {"mixture", mixture},
+                                                     {"moments", moments},   {"order", order},
+                                                     {"strong", strong},     {"curve", curve}};
 
 }  // namespace
 

@@ -42,7 +42,8 @@ struct Repository {
 
 std::optional<Repository> repository_of(const fs::path& folder) {
   std::error_code none;
-  for (fs::path at = fs::absolute(folder.empty() ? "." : folder, none).lexically_normal(); !at.empty(); at = at.parent_path()) {
+  for (fs::path at = fs::absolute(folder.empty() ? "." : folder, none).lexically_normal();
+       !at.empty(); at = at.parent_path()) {
     fs::path git = at / ".git";
     if (fs::is_regular_file(git, none)) {  // a work tree of a repository elsewhere
       const std::string line = first_line(git);
@@ -59,7 +60,8 @@ std::optional<Repository> repository_of(const fs::path& folder) {
 }
 
 bool is_sha(const std::string& text) {
-  return (text.size() == 40 || text.size() == 64) && text.find_first_not_of("0123456789abcdef") == text.npos;
+  return (text.size() == 40 || text.size() == 64) &&
+         text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
 std::string head_of(const Repository& r) {
@@ -72,16 +74,20 @@ std::string head_of(const Repository& r) {
     if (!head.empty()) continue;
     std::istringstream packed(text_of(r.common / "packed-refs"));
     for (std::string line; std::getline(packed, line);)
-      if (const auto space = line.find(' '); space != line.npos && line.substr(space + 1) == name) head = line.substr(0, space);
+      if (const auto space = line.find(' '); space != line.npos && line.substr(space + 1) == name)
+        head = line.substr(0, space);
   }
   return is_sha(head) ? head : "";
 }
 
-/// The changes, by git itself in a git folder of our own: it has the repository's objects and index, and none of its configuration.
+/// The changes, by git itself in a git folder of our own: it has the repository's objects and
+/// index, and none of its configuration.
 std::string diff_of(const Repository& r, const std::string& sha) {
   std::error_code none;
   std::string name = (fs::temp_directory_path(none) / "scorelab-git-XXXXXX").string();
-  const auto unknown = [](const std::string& why) { return fmt::format("[what is changed is not known: {}]", why); };
+  const auto unknown = [](const std::string& why) {
+    return fmt::format("[what is changed is not known: {}]", why);
+  };
   if (none || !mkdtemp(name.data())) return unknown("there is no folder for temporary files");
   const fs::path own = name;
   std::string out;
@@ -89,27 +95,31 @@ std::string diff_of(const Repository& r, const std::string& sha) {
     fs::create_directories(own / "objects/info");
     fs::create_directories(own / "refs");
     std::ofstream(own / "HEAD") << sha << "\n";
-    std::ofstream(own / "objects/info/alternates") << fs::absolute(r.common / "objects").string() << "\n";
+    std::ofstream(own / "objects/info/alternates")
+        << fs::absolute(r.common / "objects").string() << "\n";
     std::ofstream(own / "config") << "[core]\n\trepositoryformatversion = "
-                                  << (sha.size() == 64 ? "1\n[extensions]\n\tobjectformat = sha256\n" : "0\n");
+                                  << (sha.size() == 64
+                                          ? "1\n[extensions]\n\tobjectformat = sha256\n"
+                                          : "0\n");
     for (const auto& entry : fs::directory_iterator(r.git))
       if (const std::string file = entry.path().filename();
           (file == "index" || file.rfind("sharedindex.", 0) == 0) && entry.is_regular_file())
         fs::copy_file(entry.path(), own / file);
-    const Ended git =
-        run_program({{"git", "--no-pager", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all", sha},
-                     "",
-                     r.top,
-                     {{"GIT_DIR", own.string()},
-                      {"GIT_WORK_TREE", r.top.string()},
-                      {"GIT_CONFIG_GLOBAL", "/dev/null"},
-                      {"GIT_CONFIG_NOSYSTEM", "1"},
-                      {"GIT_CONFIG_COUNT", "0"},
-                      {"GIT_CONFIG_PARAMETERS", ""},
-                      {"GIT_EXTERNAL_DIFF", ""},
-                      {"GIT_ATTR_NOSYSTEM", "1"},
-                      {"GIT_OPTIONAL_LOCKS", "0"}}});
-    out = git.code == 0 ? git.output : unknown(fmt::format("git diff ended with code {}", git.code));
+    const Ended git = run_program({{"git", "--no-pager", "diff", "--no-ext-diff", "--no-textconv",
+                                    "--no-color", "--ignore-submodules=all", sha},
+                                   "",
+                                   r.top,
+                                   {{"GIT_DIR", own.string()},
+                                    {"GIT_WORK_TREE", r.top.string()},
+                                    {"GIT_CONFIG_GLOBAL", "/dev/null"},
+                                    {"GIT_CONFIG_NOSYSTEM", "1"},
+                                    {"GIT_CONFIG_COUNT", "0"},
+                                    {"GIT_CONFIG_PARAMETERS", ""},
+                                    {"GIT_EXTERNAL_DIFF", ""},
+                                    {"GIT_ATTR_NOSYSTEM", "1"},
+                                    {"GIT_OPTIONAL_LOCKS", "0"}}});
+    out =
+        git.code == 0 ? git.output : unknown(fmt::format("git diff ended with code {}", git.code));
   } catch (const std::exception& e) {  // the run goes on without it
     out = unknown(e.what());
   }

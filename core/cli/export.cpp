@@ -24,7 +24,8 @@ struct Which {
 };
 
 /// Those weights beside the run's whole configuration. `last`: the training's last step.
-void write_weights(const fs::path& file, const fs::path& stage, const Which& which, std::int64_t last, const Json& resolved) {
+void write_weights(const fs::path& file, const fs::path& stage, const Which& which,
+                   std::int64_t last, const Json& resolved) {
   const auto& [key, ema, step] = which;
   const std::string group = ema > 0 ? fmt::format("ema/{}", ema) : "parameters";
   const auto folder = step > 0 ? stage / "kept" / std::to_string(step) : stage;
@@ -32,14 +33,19 @@ void write_weights(const fs::path& file, const fs::path& stage, const Which& whi
   const auto found = record::load_checkpoint(
       folder, [&](const std::string& said) { why = said; }, group);
   if (!found || found->groups.empty() || found->step != (step > 0 ? step : last))
-    throw Error(fmt::format("its weights are not whole: {}; run the experiment again, then export", why));
+    throw Error(
+        fmt::format("its weights are not whole: {}; run the experiment again, then export", why));
   record::save_safetensors(file, found->groups.at(group),
-                           {{"format", "pt"}, {"weights", group}, {"step", std::to_string(found->step)}, {"config", resolved.dump()}});
+                           {{"format", "pt"},
+                            {"weights", group},
+                            {"step", std::to_string(found->step)},
+                            {"config", resolved.dump()}});
 }
 
 int export_weights(const Launched& l, const fs::path& folder) {
   record::make_folder(folder);
-  std::set<Which> exported;  // weights that several runs share are written once, under the first one's name
+  // weights that several runs share are written once, under the first one's name
+  std::set<Which> exported;
   for (const auto& r : l.replicates)
     for (const auto& s : r.stages) {
       const Json& resolved = l.cells[r.cell].resolved;
@@ -54,18 +60,21 @@ int export_weights(const Launched& l, const fs::path& folder) {
       std::string name = r.folder.empty() ? l.name : l.name + "-" + r.folder;
       std::replace(name.begin(), name.end(), '/', '-');
       const fs::path file = folder / (name + ".safetensors");
-      write_weights(file, record::stage_folder(l.results, s.key), which, trained.value("steps", std::int64_t{0}), resolved);
+      write_weights(file, record::stage_folder(l.results, s.key), which,
+                    trained.value("steps", std::int64_t{0}), resolved);
       std::cout << file.string() << "\n";
     }
-  if (exported.empty()) throw NothingThere(fmt::format("`{}` trains nothing: there are no weights to export", l.name));
+  if (exported.empty())
+    throw NothingThere(fmt::format("`{}` trains nothing: there are no weights to export", l.name));
   return done;
 }
 
 }  // namespace
 
 void add_export(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand(
-      "export", "every run of an experiment with its place, metrics and costs, as CSV or JSON on stdout; or its weights as files");
+  auto* verb = app.add_subcommand("export",
+                                  "every run of an experiment with its place, metrics and costs, "
+                                  "as CSV or JSON on stdout; or its weights as files");
   auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results");
   auto weights = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false), csv = std::make_shared<bool>(false);
@@ -74,26 +83,32 @@ void add_export(CLI::App& app, int& code) {
   auto* as_csv = verb->add_flag("--csv", *csv, "CSV (what it is without a flag)");
   verb->add_flag("--json", *json, "JSON")->excludes(as_csv);
   verb->add_option("--weights", *weights,
-                   "a folder: writes the weights that each run samples with (sample.ema) as safetensors, for load_state_dict(strict=True)");
+                   "a folder: writes the weights that each run samples with (sample.ema) as "
+                   "safetensors, for load_state_dict(strict=True)");
   verb->callback([=, &code] {
     const Launched launched = load_launched(*results, experiment_name(*name, *results));
     if (!weights->empty()) return void(code = export_weights(launched, *weights));
     const Json runs = runs_of(launched);
     code = done;
-    if (*json) return std::cout << Json{{"schema", 1}, {"runs", runs}}.dump(1) << "\n", void();
+    if (*json) {
+      std::cout << Json{{"schema", 1}, {"runs", runs}}.dump(1) << "\n";
+      return;
+    }
     std::vector<std::string> columns;
     for (const auto& r : runs) {
       const Json line = flat(r);  // items() refers to it
       for (const auto& [key, value] : line.items())
         if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
     }
-    for (std::size_t i = 0; i < columns.size(); ++i) std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
+    for (std::size_t i = 0; i < columns.size(); ++i)
+      std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
     std::cout << "\n";
     for (const auto& r : runs) {
       const Json line = flat(r);
       for (std::size_t i = 0; i < columns.size(); ++i) {
         const Json v = line.value(columns[i], Json(""));
-        std::cout << (i ? "," : "") << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
+        std::cout << (i ? "," : "")
+                  << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
       }
       std::cout << "\n";
     }

@@ -32,7 +32,8 @@ std::vector<std::string> host_environment() {
     else
       out.emplace_back(*e);
   }
-  if (torch && *torch) libraries = std::string(torch) + "/lib" + (libraries.empty() ? "" : ":" + libraries);
+  if (torch && *torch)
+    libraries = std::string(torch) + "/lib" + (libraries.empty() ? "" : ":" + libraries);
   if (!libraries.empty()) out.push_back("LD_LIBRARY_PATH=" + libraries);
   return out;
 }
@@ -49,24 +50,30 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 Host::Host(const std::vector<std::string>& arguments) {
   const std::string program = (catalog::program_folder() / "scorelab-host").string();
   int to[2], from[2];
-  if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) throw record::IoError("cannot make a pipe: " + record::cause_of(errno));
+  if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
+    throw record::IoError("cannot make a pipe: " + record::cause_of(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, from[1], STDOUT_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);  // the terminal's Ctrl-C is ours to pass on
+  // the terminal's Ctrl-C is ours to pass on
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
   std::vector<std::string> texts{program}, environment = host_environment();
   texts.insert(texts.end(), arguments.begin(), arguments.end());
-  const int status = posix_spawn(&pid_, program.c_str(), &actions, &attributes, pointers(texts).data(), pointers(environment).data());
+  const int status = posix_spawn(&pid_, program.c_str(), &actions, &attributes,
+                                 pointers(texts).data(), pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  close(to[0]), close(from[1]);
-  in_ = to[1], out_ = from[0];
+  close(to[0]);
+  close(from[1]);
+  in_ = to[1];
+  out_ = from[0];
   if (status != 0)
-    throw HostUnavailable(fmt::format("cannot start {}: {}; build or install scorelab again", program, std::strerror(status)));
+    throw HostUnavailable(fmt::format("cannot start {}: {}; build or install scorelab again",
+                                      program, std::strerror(status)));
 }
 
 Host::~Host() {
@@ -114,7 +121,8 @@ int Host::wait() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-std::vector<std::string> ask_host(const std::vector<std::string>& arguments, const std::string& input, int& code) {
+std::vector<std::string> ask_host(const std::vector<std::string>& arguments,
+                                  const std::string& input, int& code) {
   Host host(arguments);
   host.write(input);
   host.close_input();

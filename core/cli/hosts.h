@@ -19,7 +19,8 @@ class HostUnavailable : public Error {
   using Error::Error;
 };
 
-/// One host process: in its own process group, with a pipe to its stdin that ends when we do, and its stdout read as JSON lines.
+/// One host process: in its own process group, with a pipe to its stdin that ends when we do, and
+/// its stdout read as JSON lines.
 class Host {
  public:
   explicit Host(const std::vector<std::string>& arguments);
@@ -29,7 +30,8 @@ class Host {
 
   void write(const std::string& text);
   void close_input();
-  /// Waits up to `milliseconds` for output; calls `line` for each whole line. False once the output has ended.
+  /// Waits up to `milliseconds` for output; calls `line` for each whole line. False once the output
+  /// has ended.
   bool read(int milliseconds, const std::function<void(const std::string&)>& line);
   void signal(int number);
   /// Waits for the end; the exit code, or 128 + the signal.
@@ -42,6 +44,7 @@ class Host {
 };
 
 /// Runs a host to its end and returns its lines; `code` is its exit code.
-std::vector<std::string> ask_host(const std::vector<std::string>& arguments, const std::string& input, int& code);
+std::vector<std::string> ask_host(const std::vector<std::string>& arguments,
+                                  const std::string& input, int& code);
 
 }  // namespace scorelab::cli

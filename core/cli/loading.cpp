@@ -13,13 +13,15 @@
 #include "cli/terminal.h"
 #include "cli/verdicts.h"
 #include "compare/verdict.h"
+#include "manifest/plugins.h"
 #include "manifest/read.h"
 #include "report/figure_keys.h"
 
 namespace scorelab::cli {
 namespace {
 
-/// What the host says about files; one that crashes it is asked alone, so that its neighbours are not blamed.
+/// What the host says about files; one that crashes it is asked alone, so that its neighbours are
+/// not blamed.
 std::vector<Json> ask_schemas(const std::vector<fs::path>& files) {
   std::vector<std::string> arguments{"describe"};
   for (const auto& f : files) arguments.push_back(f.string());
@@ -27,17 +29,24 @@ std::vector<Json> ask_schemas(const std::vector<fs::path>& files) {
   const auto lines = ask_host(arguments, "", code);
   std::vector<Json> out;
   for (const auto& line : lines)
-    if (Json j = Json::parse(line, nullptr, false); j.is_object() && !j.contains("event")) out.push_back(std::move(j));
+    if (Json j = Json::parse(line, nullptr, false); j.is_object() && !j.contains("event"))
+      out.push_back(std::move(j));
   if (out.size() == files.size()) return out;
-  if (code == 127) throw HostUnavailable("scorelab-host does not start; its own words stand above. `scorelab doctor` looks for the cause");
-  if (files.size() == 1) return {Json{{"error", fmt::format("crashes when it is loaded or made (the host ended with code {})", code)}}};
+  if (code == 127)
+    throw HostUnavailable(
+        "scorelab-host does not start; its own words stand above. `scorelab doctor` looks for the "
+        "cause");
+  if (files.size() == 1)
+    return {Json{
+        {"error",
+         fmt::format("crashes when it is loaded or made (the host ended with code {})", code)}}};
   out.clear();
   for (const auto& f : files) out.push_back(ask_schemas({f}).front());
   return out;
 }
 
-/// A run with other settings has a name of its own, `quickstart@train.steps=800`, unless it is given one: it must not take the place of
-/// the run without them.
+/// A run with other settings has a name of its own, `quickstart@train.steps=800`, unless it is
+/// given one: it must not take the place of the run without them.
 void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
   const auto key_of = [](const std::string& argument) {
     const std::string key = argument.substr(0, argument.find('='));
@@ -47,34 +56,46 @@ void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
   for (const auto& argument : arguments.overrides) {
     const std::string key = key_of(argument);
     if (key == "name") return;
-    if (key == "question" || key == "run.device" || key == "run.threads") continue;  // they change no result
-    std::erase_if(changes, [&](const std::string& c) { return key_of(c) == key; });  // the last one wins
+    // they change no result
+    if (key == "question" || key == "run.device" || key == "run.threads") continue;
+    // the last one wins
+    std::erase_if(changes, [&](const std::string& c) { return key_of(c) == key; });
     changes.push_back(argument);
   }
   // The order counts where one changes a part of what another sets.
   const bool nested = std::any_of(changes.begin(), changes.end(), [&](const std::string& a) {
-    return std::any_of(changes.begin(), changes.end(), [&](const std::string& b) { return key_of(b).rfind(key_of(a) + ".", 0) == 0; });
+    return std::any_of(changes.begin(), changes.end(), [&](const std::string& b) {
+      return key_of(b).rfind(key_of(a) + ".", 0) == 0;
+    });
   });
   if (!nested) std::sort(changes.begin(), changes.end());
   for (const auto& axis : arguments.axes) changes.push_back("x:" + axis);
   if (changes.empty()) return;
   std::string all = fmt::format("{}", fmt::join(changes, ",")), plain;
   for (const char c : all)
-    plain += std::isalnum(static_cast<unsigned char>(c)) || std::string("._=,+-:").find(c) != std::string::npos ? c : '_';
+    plain += std::isalnum(static_cast<unsigned char>(c)) ||
+                     std::string("._=,+-:").find(c) != std::string::npos
+                 ? c
+                 : '_';
   auto* name = root.member("name");
-  if (!name) root.members.push_back({"name", root.at, {}, false, false}), name = &root.members.back();
+  if (!name)
+    root.members.push_back({"name", root.at, {}, false, false}), name = &root.members.back();
   if (name->value.kind != manifest::Node::Kind::string) {
-    if (!name->value.members.empty() || name->value.kind != manifest::Node::Kind::table) return;  // its kind is a problem of its own
+    // its kind is a problem of its own
+    if (!name->value.members.empty() || name->value.kind != manifest::Node::Kind::table) return;
     name->value.kind = manifest::Node::Kind::string;
     name->value.string = fs::path(arguments.file).stem().string();
   }
   // A name has 200 characters at most.
-  const std::size_t base = name->value.string.size(), longest = std::min<std::size_t>(120, base < 180 ? 190 - base : 10);
-  if (plain != all || plain.size() > longest) plain = plain.substr(0, longest) + "~" + sha256(all).substr(0, 8);
+  const std::size_t base = name->value.string.size(),
+                    longest = std::min<std::size_t>(120, base < 180 ? 190 - base : 10);
+  if (plain != all || plain.size() > longest)
+    plain = plain.substr(0, longest) + "~" + sha256(all).substr(0, 8);
   name->value.string += "@" + plain;
 }
 
-int report(const std::vector<manifest::Diagnostic>& problems, const manifest::Sources& sources, bool json) {
+int report(const std::vector<manifest::Diagnostic>& problems, const manifest::Sources& sources,
+           bool json) {
   constexpr std::size_t most = 100;
   bool only_unavailable = true;
   Json list = Json::array();
@@ -83,7 +104,8 @@ int report(const std::vector<manifest::Diagnostic>& problems, const manifest::So
     only_unavailable = only_unavailable && p.unavailable;
     if (!json && i >= most) continue;
     std::string text = render(p, sources);
-    if (colours(STDERR_FILENO) && text.rfind("error:", 0) == 0) text = red("error:", STDERR_FILENO) + text.substr(6);
+    if (colours(STDERR_FILENO) && text.rfind("error:", 0) == 0)
+      text = red("error:", STDERR_FILENO) + text.substr(6);
     if (json)
       list.push_back({{"message", p.message},
                       {"hint", p.hint},
@@ -97,8 +119,10 @@ int report(const std::vector<manifest::Diagnostic>& problems, const manifest::So
   if (json)
     std::cout << Json{{"schema", 1}, {"ok", false}, {"problems", list}}.dump(1) << "\n";
   else
-    std::cerr << fmt::format("{} {}{}; nothing was started\n", problems.size(), problems.size() == 1 ? "error" : "errors",
-                             problems.size() > most ? fmt::format(", the first {} of them shown", most) : "");
+    std::cerr << fmt::format(
+        "{} {}{}; nothing was started\n", problems.size(),
+        problems.size() == 1 ? "error" : "errors",
+        problems.size() > most ? fmt::format(", the first {} of them shown", most) : "");
   return only_unavailable ? unavailable : usage;
 }
 
@@ -115,10 +139,14 @@ void ManifestArguments::add(CLI::App& verb, std::vector<std::string>* files) {
     verb.add_option("manifests", *files, "the experiments' TOML files")->required();
   else
     verb.add_option("manifest", file, "the experiment's TOML file")->required();
-  verb.add_option("-s,--set", overrides, "key=value: overrides the manifest, such as -s train.lr=1e-4; key:=value replaces a table whole")
+  verb.add_option("-s,--set", overrides,
+                  "key=value: overrides the manifest, such as -s train.lr=1e-4; key:=value "
+                  "replaces a table whole")
       ->allow_extra_args(false);
-  verb.add_flag("--trust", trust, "load plugins from the folders that the manifest names, from now on");
-  verb.add_option("-x,--sweep", axes, "key=v1,v2: one more axis, such as -x sampler.steps=10,20")->allow_extra_args(false);
+  verb.add_flag("--trust", trust,
+                "load plugins from the folders that the manifest names, from now on");
+  verb.add_option("-x,--sweep", axes, "key=v1,v2: one more axis, such as -x sampler.steps=10,20")
+      ->allow_extra_args(false);
 }
 
 int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
@@ -126,7 +154,8 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
   auto root = manifest::read_manifest(arguments.file, out.sources, problems);
   std::vector<manifest::Node> overrides;
   for (const auto& argument : arguments.overrides)
-    if (auto over = manifest::read_override(argument, out.sources, problems)) overrides.push_back(std::move(*over));
+    if (auto over = manifest::read_override(argument, out.sources, problems))
+      overrides.push_back(std::move(*over));
   for (const auto& argument : arguments.axes) {
     std::vector<std::string> taken;
     if (const auto* sweep = root ? root->find("sweep") : nullptr)
@@ -138,20 +167,23 @@ int load_manifest(const ManifestArguments& arguments, bool json, Loaded& out) {
   if (!arguments.overrides.empty() || !arguments.axes.empty()) name_by_changes(*root, arguments);
   for (const auto& over : overrides) {  // what an experiment has is overridden in every cell
     const auto& first = over.members.front().key;
-    if (std::find(manifest::experiment_keys.begin(), manifest::experiment_keys.end(), first) == manifest::experiment_keys.end())
+    if (std::find(manifest::experiment_keys.begin(), manifest::experiment_keys.end(), first) ==
+        manifest::experiment_keys.end())
       merge(*root, over, manifest::Merge::extend);
   }
   out.text = out.sources.text(0);
   out.trust = arguments.trust;
-  const int code = load_tree(*root, overrides, fs::path(arguments.file).stem().string(), json, std::move(problems), out);
+  const int code = load_tree(*root, overrides, fs::path(arguments.file).stem().string(), json,
+                             std::move(problems), out);
   if (code == done && out.comparison.single())
     for (const auto& [cell, keys] : out.left_out)
       for (const auto& key : keys) std::cerr << fmt::format("left out: {}\n", key);
   return code;
 }
 
-int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& overrides, const std::string& name, bool json,
-              std::vector<manifest::Diagnostic> problems, Loaded& out) {
+int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& overrides,
+              const std::string& name, bool json, std::vector<manifest::Diagnostic> problems,
+              Loaded& out) {
   manifest::Findings findings(out.sources);
   for (auto& p : problems) findings.problem(std::move(p));
   out.comparison = manifest::read_comparison(root, name, findings);
@@ -163,11 +195,12 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
     if (catalog::is_trusted(folder))
       folders.push_back(folder);
     else
-      untrusted.push_back({at,
-                           "this would load programs from a folder that you have not trusted yet",
-                           "add --trust to this command to load them, now and from now on",
-                           {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())},
-                           true});
+      untrusted.push_back(
+          {at,
+           "this would load programs from a folder that you have not trusted yet",
+           "add --trust to this command to load them, now and from now on",
+           {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())},
+           true});
   }
   if (!untrusted.empty()) {  // what stands in the manifest cannot be checked further without them
     problems = findings.all();
@@ -183,11 +216,14 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   for (const auto& cell : cells) {
     auto checked = manifest::check(cell.root, catalog, findings);
     for (const auto& d : checked.doubts)
-      out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))] =
-          fmt::format("{}, {}", d.component["file"].get<std::string>(), d.at.source >= 0 ? out.sources.place(d.at) : "a default");
+      out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(),
+                              schema::text(d.component))] =
+          fmt::format("{}, {}", d.component["file"].get<std::string>(),
+                      d.at.source >= 0 ? out.sources.place(d.at) : "a default");
     doubts.insert(doubts.end(), checked.doubts.begin(), checked.doubts.end());
     of_cells.push_back(std::move(checked.doubts));
-    if (!checked.left_out.empty()) out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
+    if (!checked.left_out.empty())
+      out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
     out.cells.push_back({cell.at, std::move(checked.experiment)});
   }
   std::vector<manifest::Coordinates> places;
@@ -195,15 +231,18 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   for (const auto& cell : out.cells) {
     places.push_back(cell.at);
     for (const auto& [label, metric] : cell.experiment.metrics.items())
-      if (std::find(metrics.begin(), metrics.end(), label) == metrics.end()) metrics.push_back(label);
+      if (std::find(metrics.begin(), metrics.end(), label) == metrics.end())
+        metrics.push_back(label);
   }
   compare::check_claims(out.comparison, places, metrics, findings);
   report::check_figures(out.comparison, metrics, findings);
   ask_plugins(doubts, out.cells, of_cells, catalog, findings);
   problems = findings.all();
-  std::stable_sort(problems.begin(), problems.end(), [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
-    return std::tuple(a.at.source, a.at.line, a.at.column) < std::tuple(b.at.source, b.at.line, b.at.column);
-  });
+  std::stable_sort(problems.begin(), problems.end(),
+                   [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {
+                     return std::tuple(a.at.source, a.at.line, a.at.column) <
+                            std::tuple(b.at.source, b.at.line, b.at.column);
+                   });
   if (!problems.empty()) return report(problems, out.sources, json);
   for (const auto& w : findings.warnings()) {
     out.warnings.push_back(w.hint.empty() ? w.message : w.message + ": " + w.hint);

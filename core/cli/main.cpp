@@ -19,9 +19,11 @@ namespace {
 using namespace scorelab::cli;
 
 const std::pair<const char*, Add> verbs[] = {
-    {"check", add_check}, {"plan", add_plan},       {"run", add_run},       {"compare", add_compare},     {"report", add_report},
-    {"show", add_show},   {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce}, {"gc", add_gc},
-    {"new", add_new},     {"certify", add_certify}, {"list", add_list},     {"doctor", add_doctor},       {"data", add_data}};
+    {"check", add_check},     {"plan", add_plan},     {"run", add_run},
+    {"compare", add_compare}, {"report", add_report}, {"show", add_show},
+    {"ls", add_ls},           {"export", add_export}, {"reproduce", add_reproduce},
+    {"gc", add_gc},           {"new", add_new},       {"certify", add_certify},
+    {"list", add_list},       {"doctor", add_doctor}, {"data", add_data}};
 
 /// CLI11 knows what is wrong; the nearest verb or flag is ours to add.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
@@ -44,7 +46,8 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
       for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
     for (int i = 2; i < argc; ++i) {
       const std::string flag = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
-      if (flag.rfind("--", 0) != 0 || std::find(flags.begin(), flags.end(), flag) != flags.end()) continue;
+      if (flag.rfind("--", 0) != 0 || std::find(flags.begin(), flags.end(), flag) != flags.end())
+        continue;
       if (const std::string near = scorelab::manifest::nearest(flag, flags); !near.empty())
         std::cerr << fmt::format("help: did you mean `{}`?\n", near);
     }
@@ -53,12 +56,14 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
   return usage;
 }
 
-/// The exit code, unless what was to be read on stdout was lost on the way (to a full disk, say). A reader that went away has had enough.
+/// The exit code, unless what was to be read on stdout was lost on the way (to a full disk, say). A
+/// reader that went away has had enough.
 int written(int code) {
   std::cout.flush();
   const int error = stdout_error();
   if (error == 0 || error == EPIPE || code != done) return code;
-  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n", std::strerror(error));
+  std::cerr << fmt::format("error: the output could not be written to stdout: {}\n",
+                           std::strerror(error));
   return failed;
 }
 
@@ -68,14 +73,16 @@ int main(int argc, char** argv) {
   scorelab::record::open_standard_descriptors();
   show_control_characters();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone stops no work
-  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have ignored it: then nobody could say how a program ended
+  // whoever started us may have ignored it: then nobody could say how a program ended
+  std::signal(SIGCHLD, SIG_DFL);
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
-  CLI::App app{"scorelab: experiments with diffusion and score-based models, from a manifest to a verdict"};
+  CLI::App app{
+      "scorelab: experiments with diffusion and score-based models, from a manifest to a verdict"};
   app.set_version_flag("--version", SCORELAB_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 a run failed, 2 manifest or usage, 3 internal, 4 plugin or device unavailable,\n5 nothing selected, 75 "
-      "stopped and resumable, 130 interrupted.");
+      "Exit codes: 0 done, 1 a run failed, 2 manifest or usage, 3 internal, 4 plugin or device "
+      "unavailable,\n5 nothing selected, 75 stopped and resumable, 130 interrupted.");
   int code = 0;
   for (const auto& [name, add] : verbs) add(app, code);
   try {
@@ -98,11 +105,13 @@ int main(int argc, char** argv) {
     std::cerr << "error: out of memory\n";
     return failed;
   } catch (const std::filesystem::filesystem_error& e) {
-    std::cerr << "error: " << e.what() << "\nhelp: see to the path's owner, permissions and free space\n";
+    std::cerr << "error: " << e.what()
+              << "\nhelp: see to the path's owner, permissions and free space\n";
     return failed;
   } catch (const std::exception& e) {
     std::cerr << "error: internal: " << e.what()
-              << "\nhelp: this is a fault in scorelab; please report it with the command and the manifest\n";
+              << "\nhelp: this is a fault in scorelab; please report it with the command and the "
+                 "manifest\n";
     return internal;
   }
 }

@@ -23,8 +23,8 @@ void costs_of(const std::string& kind, const Json& done, std::map<std::string, d
     take("sampling_seconds", "sample.seconds");
     take("peak_memory", "sample.peak_memory");
   } else if (kind == "train") {
-    for (const char* field :
-         {"seconds", "steps", "parameters", "peak_memory", "evaluations", "vjps", "jvps", "loss", "loss_spread", "first_loss"})
+    for (const char* field : {"seconds", "steps", "parameters", "peak_memory", "evaluations",
+                              "vjps", "jvps", "loss", "loss_spread", "first_loss"})
       take(field, std::string("train.") + field);
   }
 }
@@ -62,7 +62,8 @@ compare::Data observations(const Launched& l) {
     for (const auto& s : r.stages) {
       const Json done = stored(l, s, "stage.json");
       if (done.is_null()) {
-        if (const Json failure = stored(l, s, "failure.json"); !failure.is_null() && o.failure.empty())
+        if (const Json failure = stored(l, s, "failure.json");
+            !failure.is_null() && o.failure.empty())
           o.failure = failure.value("message", "?");
         continue;
       }
@@ -102,7 +103,9 @@ Json runs_of(const Launched& l) {
     for (const auto& [axis, label] : l.cells[r.cell].at) run["at"][axis] = label;
     for (const auto& m : measured(l, r)) run["metrics"][m["name"].get<std::string>()] = m["value"];
     for (const auto& q : compare::known_costs())
-      if (const auto v = data.observations[i].values.find(q.name); v != data.observations[i].values.end()) run["costs"][q.name] = v->second;
+      if (const auto v = data.observations[i].values.find(q.name);
+          v != data.observations[i].values.end())
+        run["costs"][q.name] = v->second;
     out.push_back(std::move(run));
   }
   return out;
@@ -127,14 +130,16 @@ std::string experiment_name(const std::string& argument, const fs::path& results
     const auto root = manifest::read_manifest(argument, sources, problems);
     if (!root) throw Error(problems.empty() ? argument : problems.front().message);
     const auto* own = root->find("name");
-    name = own && own->kind == manifest::Node::Kind::string ? own->string : fs::path(argument).stem().string();
+    name = own && own->kind == manifest::Node::Kind::string ? own->string
+                                                            : fs::path(argument).stem().string();
   }
   if (!name.empty() && name.back() == '/') name.pop_back();
   if (name.rfind(results.string() + "/", 0) == 0) name = name.substr(results.string().size() + 1);
   if (fs::exists(results / name / "experiment.json")) return name;
   const std::string near = manifest::nearest(name, experiments(results));
   throw NothingThere(fmt::format("there is no experiment `{}` in {}{}", name, results.string(),
-                                 near.empty() ? "; scorelab ls shows what there is" : fmt::format("; did you mean `{}`?", near)));
+                                 near.empty() ? "; scorelab ls shows what there is"
+                                              : fmt::format("; did you mean `{}`?", near)));
 }
 
 std::vector<std::string> warnings(const compare::Data& data, const compare::Table& table) {
@@ -143,8 +148,9 @@ std::vector<std::string> warnings(const compare::Data& data, const compare::Tabl
   for (const auto& r : table.rows)
     for (const auto& note : r.notes) by_note[note].push_back(manifest::text(data.cells[r.cell]));
   for (const auto& [note, cells] : by_note)
-    out.push_back(cells.size() < 4 ? fmt::format("{}: {}", fmt::join(cells, "; "), note)
-                                   : fmt::format("{} and {} more: {}", cells.front(), cells.size() - 1, note));
+    out.push_back(cells.size() < 4
+                      ? fmt::format("{}: {}", fmt::join(cells, "; "), note)
+                      : fmt::format("{} and {} more: {}", cells.front(), cells.size() - 1, note));
   return out;
 }
 

@@ -26,17 +26,21 @@ std::vector<std::string> parts_of(const std::string& text, char separator) {
 }
 
 /// axis -> labels, of `pc|em, S=10`.
-std::map<std::string, std::set<std::string>> places(const std::string& only, const manifest::Comparison& c) {
+std::map<std::string, std::set<std::string>> places(const std::string& only,
+                                                    const manifest::Comparison& c) {
   std::map<std::string, std::set<std::string>> out;
   for (const auto& part : parts_of(only, ',')) {
     const auto equals = part.find('=');
-    const std::string axis = equals == part.npos ? "variant" : parts_of(part.substr(0, equals), '=').at(0);
+    const std::string axis =
+        equals == part.npos ? "variant" : parts_of(part.substr(0, equals), '=').at(0);
     const auto labels = c.labels(axis);
-    if (labels.empty()) throw CLI::ValidationError("--only", fmt::format("there is no axis `{}`", axis));
+    if (labels.empty())
+      throw CLI::ValidationError("--only", fmt::format("there is no axis `{}`", axis));
     for (const auto& text : parts_of(equals == part.npos ? part : part.substr(equals + 1), '|')) {
       const std::string label = manifest::canonical_label(text);
       if (std::find(labels.begin(), labels.end(), label) == labels.end())
-        throw CLI::ValidationError("--only", fmt::format("`{}` has no value `{}`; values: {}", axis, label, fmt::join(labels, ", ")));
+        throw CLI::ValidationError("--only", fmt::format("`{}` has no value `{}`; values: {}", axis,
+                                                         label, fmt::join(labels, ", ")));
       out[axis].insert(label);
     }
   }
@@ -54,7 +58,9 @@ std::set<std::int64_t> seeds_of(const std::string& text) {
       return error == std::errc() && end == s.data() + s.size() && value >= 0;
     };
     if (!whole(a, first) || !whole(b, last) || last < first || last - first > 1000000)
-      throw CLI::ValidationError("--seeds", fmt::format("`{}` is no seed and no range of seeds, such as 0..3 or 0,2", part));
+      throw CLI::ValidationError(
+          "--seeds",
+          fmt::format("`{}` is no seed and no range of seeds, such as 0..3 or 0,2", part));
     for (auto s = first; s <= last; ++s) out.insert(s);
   }
   return out;
@@ -62,32 +68,42 @@ std::set<std::int64_t> seeds_of(const std::string& text) {
 
 std::string reasons(const std::map<std::string, std::size_t>& counts) {
   std::string out;
-  for (const auto& [reason, n] : counts) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, reason);
+  for (const auto& [reason, n] : counts)
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, reason);
   return out;
 }
 
-/// `(3 variants x 5 S + pf x 4 rtol) x 8 seeds`: only as a product where every variant has every axis.
+/// `(3 variants x 5 S + pf x 4 rtol) x 8 seeds`: only as a product where every variant has every
+/// axis.
 std::string shape_of(const plan::Plan& plan, const manifest::Comparison& c) {
-  const std::size_t n = c.seeds.apart ? c.seeds.train.size() * c.seeds.sample.size() : c.seeds.sample.size();
+  const std::size_t n =
+      c.seeds.apart ? c.seeds.train.size() * c.seeds.sample.size() : c.seeds.sample.size();
   std::string out = fmt::format("{} cell{}", plan.cells.size(), plan.cells.size() == 1 ? "" : "s");
   std::vector<std::string> factors;
   if (!c.variants.empty()) factors.push_back(fmt::format("{} variants", c.variants.size()));
   for (const auto& a : c.axes)
-    factors.push_back(fmt::format("{} {}{}", a.points.size(), a.name, a.only.empty() && a.except.empty() ? "" : "*"));
+    factors.push_back(fmt::format("{} {}{}", a.points.size(), a.name,
+                                  a.only.empty() && a.except.empty() ? "" : "*"));
   if (!factors.empty()) out += fmt::format(" ({})", fmt::join(factors, " x "));
   if (c.seeds.apart)
-    out += fmt::format(" x {} training{} x {} sampling{}", c.seeds.train.size(), c.seeds.train.size() == 1 ? "" : "s",
-                       c.seeds.sample.size(), c.seeds.sample.size() == 1 ? "" : "s");
+    out += fmt::format(" x {} training{} x {} sampling{}", c.seeds.train.size(),
+                       c.seeds.train.size() == 1 ? "" : "s", c.seeds.sample.size(),
+                       c.seeds.sample.size() == 1 ? "" : "s");
   else if (n > 1)
     out += fmt::format(" x {} seeds", n);
   return out;
 }
 
 Json plan_json(const plan::Plan& plan, const Loaded& loaded) {
-  Json stages = Json::array(), replicates = Json::array(), searches = Json::array(), left = Json::object();
+  Json stages = Json::array(), replicates = Json::array(), searches = Json::array(),
+       left = Json::object();
   for (const auto& s : plan.stages) {
-    stages.push_back(
-        {{"kind", s.kind}, {"label", s.label}, {"key", s.key}, {"done", s.done}, {"reason", s.reason}, {"after", Json::array()}});
+    stages.push_back({{"kind", s.kind},
+                      {"label", s.label},
+                      {"key", s.key},
+                      {"done", s.done},
+                      {"reason", s.reason},
+                      {"after", Json::array()}});
     for (const auto i : s.after) stages.back()["after"].push_back(plan.stages[i].key);
     if (s.seconds >= 0) stages.back()["seconds"] = s.seconds;
   }
@@ -104,8 +120,11 @@ Json plan_json(const plan::Plan& plan, const Loaded& loaded) {
                           {"models", models}});
   }
   for (const auto& s : plan.searches)
-    searches.push_back(
-        {{"at", manifest::text(s.at)}, {"axis", s.axis}, {"metric", s.metric}, {"candidates", s.cells.size()}, {"chosen", s.chosen}});
+    searches.push_back({{"at", manifest::text(s.at)},
+                        {"axis", s.axis},
+                        {"metric", s.metric},
+                        {"candidates", s.cells.size()},
+                        {"chosen", s.chosen}});
   for (const auto& [cell, keys] : loaded.left_out) left[cell] = keys;
   return {{"schema", 1},
           {"name", plan.name},
@@ -124,35 +143,31 @@ void Selection::add(CLI::App& verb) {
   verb.add_option("--seeds", seeds, "some seeds: 0..3, or 0,2");
 }
 
-std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selection, const manifest::Comparison& c) {
+std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selection,
+                                const manifest::Comparison& c) {
   const auto where = places(selection.only, c);
   const auto seeds = seeds_of(selection.seeds);
   std::set<std::size_t> out;
   const auto fits = [&](const manifest::Coordinates& at) {
     return std::all_of(where.begin(), where.end(), [&](const auto& w) {
-      return std::any_of(at.begin(), at.end(),
-                         [&](const auto& place) { return place.first == w.first && w.second.contains(place.second); });
+      return std::any_of(at.begin(), at.end(), [&](const auto& place) {
+        return place.first == w.first && w.second.contains(place.second);
+      });
     });
   };
   for (const auto& r : plan.replicates)
-    if (fits(plan.cells[r.cell].at) && (seeds.empty() || seeds.contains(r.sample_seed))) out.insert(r.stages.begin(), r.stages.end());
+    if (fits(plan.cells[r.cell].at) && (seeds.empty() || seeds.contains(r.sample_seed)))
+      out.insert(r.stages.begin(), r.stages.end());
   for (const auto& s : plan.searches)
     if (fits(s.at)) out.insert(s.stages.begin(), s.stages.end());
   return {out.begin(), out.end()};
 }
 
-std::string plan_text(const plan::Plan& plan, const Loaded& loaded, int fd, bool all) {
-  const auto done_count =
-      static_cast<std::size_t>(std::count_if(plan.stages.begin(), plan.stages.end(), [](const auto& s) { return s.done; }));
-  std::string out = fmt::format("{}: {}{} stages, {} done, {} to do\n", bold(plan.name, fd),
-                                loaded.comparison.single() ? "" : shape_of(plan, loaded.comparison) + ": ", plan.stages.size(), done_count,
-                                plan.stages.size() - done_count);
-  if (plan.stages.size() <= 8 && !all) {
-    for (const auto& s : plan.stages)
-      if (!s.reason.empty() && (!s.done || s.reason[0] == '~')) out += fmt::format("  {:<26} {}\n", s.label, s.reason);
-    return out;
-  }
-  out += fmt::format("  {:<9} {:>6} {:>6} {:>6}  {:>9}  {}\n", "stage", "total", "done", "to do", "about", "why");
+namespace {
+
+/// A line for each kind of stage, and the time of all.
+std::string kinds_text(const plan::Plan& plan) {
+  std::string out;
   double total_seconds = 0;
   bool known = true;
   for (const std::string kind : {"train", "sample", "evaluate"}) {
@@ -162,7 +177,8 @@ std::string plan_text(const plan::Plan& plan, const Loaded& loaded, int fd, bool
     std::map<std::string, std::size_t> why;
     for (const auto& s : plan.stages) {
       if (s.kind != kind) continue;
-      ++n, done += s.done;
+      ++n;
+      done += s.done;
       if (!s.done) {
         ++why[s.reason];
         s.seconds >= 0 ? seconds += s.seconds : all_known = false;
@@ -171,37 +187,71 @@ std::string plan_text(const plan::Plan& plan, const Loaded& loaded, int fd, bool
       }
     }
     const auto pending = plan.pending.find(kind);
-    if (pending != plan.pending.end()) n += pending->second, why["after the search"] += pending->second, all_known = false;
+    if (pending != plan.pending.end()) {
+      n += pending->second;
+      why["after the search"] += pending->second;
+      all_known = false;
+    }
     if (n == 0) continue;
-    total_seconds += seconds, known = known && all_known;
+    total_seconds += seconds;
+    known = known && all_known;
     out += fmt::format("  {:<9} {:>6} {:>6} {:>6}  {:>9}  {}\n", kind, n, done, n - done,
                        done == n   ? ""
                        : all_known ? duration(seconds)
                                    : "?",
                        reasons(why));
   }
-  if (total_seconds > 0 && known) out += fmt::format("  about {} in all, at the rates measured here\n", duration(total_seconds));
+  if (total_seconds > 0 && known)
+    out += fmt::format("  about {} in all, at the rates measured here\n", duration(total_seconds));
+  return out;
+}
+
+}  // namespace
+
+std::string plan_text(const plan::Plan& plan, const Loaded& loaded, int fd, bool all) {
+  const auto done_count = static_cast<std::size_t>(
+      std::count_if(plan.stages.begin(), plan.stages.end(), [](const auto& s) { return s.done; }));
+  std::string out =
+      fmt::format("{}: {}{} stages, {} done, {} to do\n", bold(plan.name, fd),
+                  loaded.comparison.single() ? "" : shape_of(plan, loaded.comparison) + ": ",
+                  plan.stages.size(), done_count, plan.stages.size() - done_count);
+  if (plan.stages.size() <= 8 && !all) {
+    for (const auto& s : plan.stages)
+      if (!s.reason.empty() && (!s.done || s.reason[0] == '~'))
+        out += fmt::format("  {:<26} {}\n", s.label, s.reason);
+    return out;
+  }
+  out += fmt::format("  {:<9} {:>6} {:>6} {:>6}  {:>9}  {}\n", "stage", "total", "done", "to do",
+                     "about", "why");
+  out += kinds_text(plan);
   for (const auto& s : plan.searches)
-    out += s.chosen.empty() ? fmt::format("  search: {} at {}: the best of {} by {}\n", s.axis,
-                                          s.at.empty() ? "the only cell" : manifest::text(s.at), s.cells.size(), s.metric)
-                            : fmt::format("  search: {} at {}: {} is the best of {} by {}\n", s.axis,
-                                          s.at.empty() ? "the only cell" : manifest::text(s.at), s.chosen, s.cells.size(), s.metric);
+    out += s.chosen.empty()
+               ? fmt::format("  search: {} at {}: the best of {} by {}\n", s.axis,
+                             s.at.empty() ? "the only cell" : manifest::text(s.at), s.cells.size(),
+                             s.metric)
+               : fmt::format("  search: {} at {}: {} is the best of {} by {}\n", s.axis,
+                             s.at.empty() ? "the only cell" : manifest::text(s.at), s.chosen,
+                             s.cells.size(), s.metric);
   if (!loaded.comparison.single()) {
     std::map<std::vector<std::string>, std::vector<std::string>> groups;
     for (const auto& [cell, keys] : loaded.left_out) groups[keys].push_back(cell);
     for (const auto& [keys, cells] : groups)
-      out += fmt::format("  left out of {}{}: {}\n", cells.front(),
-                         cells.size() > 1 ? fmt::format(" and {} more cells", cells.size() - 1) : "", fmt::join(keys, "; "));
+      out +=
+          fmt::format("  left out of {}{}: {}\n", cells.front(),
+                      cells.size() > 1 ? fmt::format(" and {} more cells", cells.size() - 1) : "",
+                      fmt::join(keys, "; "));
   }
   if (!all) return out;
   for (const auto& s : plan.stages)
-    out += fmt::format("  {:<5} {:<40} {}{}\n", s.done ? "done" : "to do", s.label, s.reason,
-                       s.seconds >= 0 ? fmt::format("  {}{}", s.done ? "" : "about ", duration(s.seconds)) : "");
+    out += fmt::format(
+        "  {:<5} {:<40} {}{}\n", s.done ? "done" : "to do", s.label, s.reason,
+        s.seconds >= 0 ? fmt::format("  {}{}", s.done ? "" : "about ", duration(s.seconds)) : "");
   return out;
 }
 
 void add_plan(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand("plan", "what run would do: cells and stages, what is done, what is to do and why");
+  auto* verb = app.add_subcommand(
+      "plan", "what run would do: cells and stages, what is done, what is to do and why");
   auto arguments = std::make_shared<ManifestArguments>();
   auto results = std::make_shared<std::string>("results");
   auto json = std::make_shared<bool>(false), all = std::make_shared<bool>(false);

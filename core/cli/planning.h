@@ -12,9 +12,11 @@ struct Selection {
   void add(CLI::App& verb);
 };
 
-/// The stages of the selected replicates, with what they need, in the plan's order; all of them where nothing is selected, with those of
-/// the searches. Throws Error where the selection names no axis, label or seed of the comparison.
-std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selection, const manifest::Comparison& comparison);
+/// The stages of the selected replicates, with what they need, in the plan's order; all of them
+/// where nothing is selected, with those of the searches. Throws Error where the selection names no
+/// axis, label or seed of the comparison.
+std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selection,
+                                const manifest::Comparison& comparison);
 
 /// What a plan says to people; `all`: every stage, not only the counts.
 std::string plan_text(const plan::Plan& plan, const Loaded& loaded, int fd, bool all);

@@ -18,15 +18,22 @@ std::string bar(double share) {
 
 }  // namespace
 
-void Progress::start(std::size_t host, const std::string&, const std::string& label) { hosts_[host] = {label, "", {}, {}, -1}; }
+void Progress::start(std::size_t host, const std::string&, const std::string& label) {
+  hosts_[host] = {label, "", {}, {}, -1};
+}
 
 void Progress::update(std::size_t host, const schema::Json& e) {
   Work& work = hosts_[host];
   const std::int64_t done = e.at("done"), total = e.at("total");
   const auto now = clock::now();
-  if (work.first < 0) work.begun = now, work.first = done;
+  if (work.first < 0) {
+    work.begun = now;
+    work.first = done;
+  }
   const bool terminal = is_terminal(STDERR_FILENO);
-  if (done < total && now - (terminal ? last_ : work.told) < std::chrono::milliseconds(terminal ? 100 : 10000)) return;
+  if (done < total &&
+      now - (terminal ? last_ : work.told) < std::chrono::milliseconds(terminal ? 100 : 10000))
+    return;
   last_ = work.told = now;
   const double seconds = std::chrono::duration<double>(now - work.begun).count();
   const double rate = seconds > 0 ? static_cast<double>(done - work.first) / seconds : 0;
@@ -34,9 +41,13 @@ void Progress::update(std::size_t host, const schema::Json& e) {
   std::string text = fmt::format("{:<14} {:>7}/{} {}", work.label, done, total, unit);
   if (e.contains("t")) text += fmt::format("  t {:.3f}", e["t"].get<double>());
   if (e.contains("loss")) text += fmt::format("  loss {}", figure(e["loss"]));
-  if (rate > 0) text += fmt::format("  {} {}/s  {} left", figure(rate), unit, duration(static_cast<double>(total - done) / rate));
+  if (rate > 0)
+    text += fmt::format("  {} {}/s  {} left", figure(rate), unit,
+                        duration(static_cast<double>(total - done) / rate));
   if (terminal) {
-    work.bar = bar(static_cast<double>(done) / static_cast<double>(std::max<std::int64_t>(1, total))) + " " + text;
+    work.bar =
+        bar(static_cast<double>(done) / static_cast<double>(std::max<std::int64_t>(1, total))) +
+        " " + text;
     draw();
   } else if (unit != "metrics" && unit != "moments") {
     line(text);
@@ -45,9 +56,12 @@ void Progress::update(std::size_t host, const schema::Json& e) {
 
 std::string Progress::overall() const {
   const double seconds = std::chrono::duration<double>(clock::now() - begun_).count();
-  const double left = finished_ == 0 ? 0 : seconds / static_cast<double>(finished_) * static_cast<double>(stages_ - finished_);
-  return fmt::format("{} {}/{} stages{}", bar(static_cast<double>(finished_) / static_cast<double>(stages_)), finished_, stages_,
-                     finished_ == 0 ? "" : "  about " + duration(left) + " left");
+  const double left = finished_ == 0 ? 0
+                                     : seconds / static_cast<double>(finished_) *
+                                           static_cast<double>(stages_ - finished_);
+  return fmt::format("{} {}/{} stages{}",
+                     bar(static_cast<double>(finished_) / static_cast<double>(stages_)), finished_,
+                     stages_, finished_ == 0 ? "" : "  about " + duration(left) + " left");
 }
 
 void Progress::finish(std::size_t host, const std::string& label, const std::string& text) {

@@ -8,8 +8,8 @@
 
 namespace scorelab::cli {
 
-/// Progress on stderr. On a terminal, a bar for each host at work and, over several stages, one for the whole, drawn over; elsewhere a line
-/// now and then.
+/// Progress on stderr. On a terminal, a bar for each host at work and, over several stages, one for
+/// the whole, drawn over; elsewhere a line now and then.
 class Progress {
  public:
   /// `stages` to do in all; no overall line for fewer than 4.

@@ -32,19 +32,22 @@ void plugins_of(const Json& value, Json& out) {
 
 }  // namespace
 
-Json provenance(const std::vector<plan::CellPlan>& cells, const std::filesystem::path& folder, const std::string& command) {
+Json provenance(const std::vector<plan::CellPlan>& cells, const std::filesystem::path& folder,
+                const std::string& command) {
   const Commit commit = commit_of(folder);
   utsname system{};
   uname(&system);
   Json plugins = Json::object(), data = Json::object();
   for (const auto& [at, e] : cells) {
-    for (const Json* part : {&e.dataset, &e.holdout, &e.space, &e.scheduler, &e.network, &e.objective, &e.sampler, &e.guides, &e.metrics})
+    for (const Json* part : {&e.dataset, &e.holdout, &e.space, &e.scheduler, &e.network,
+                             &e.objective, &e.sampler, &e.guides, &e.metrics})
       plugins_of(*part, plugins);
     if (!e.sampler.is_null()) plugins_of(e.sample, plugins);  // its start
     data.update(e.files);
     for (const auto& [name, model] : e.models) data.update(model->files);
     for (const auto& [name, model] : e.models)
-      for (const Json* part : {&model->dataset, &model->holdout, &model->space, &model->scheduler, &model->network, &model->objective})
+      for (const Json* part : {&model->dataset, &model->holdout, &model->space, &model->scheduler,
+                               &model->network, &model->objective})
         plugins_of(*part, plugins);
   }
   return {{"git_sha", commit.sha},

@@ -16,7 +16,8 @@ namespace {
 
 using manifest::Node;
 
-/// Recorded values as a manifest's tree. Every parameter is there, defaults too: those without effect are left out silently.
+/// Recorded values as a manifest's tree. Every parameter is there, defaults too: those without
+/// effect are left out silently.
 Node tree_of(const Json& value) {
   Node out;
   if (value.is_object() && value.contains("plugin") && value.contains("params")) {
@@ -34,13 +35,17 @@ Node tree_of(const Json& value) {
     out.kind = Node::Kind::array;
     for (const auto& inner : value) out.items.push_back(tree_of(inner));
   } else if (value.is_string()) {
-    out.kind = Node::Kind::string, out.string = value;
+    out.kind = Node::Kind::string;
+    out.string = value;
   } else if (value.is_boolean()) {
-    out.kind = Node::Kind::boolean, out.boolean = value;
+    out.kind = Node::Kind::boolean;
+    out.boolean = value;
   } else if (value.is_number_integer()) {
-    out.kind = Node::Kind::integer, out.integer = value;
+    out.kind = Node::Kind::integer;
+    out.integer = value;
   } else {
-    out.kind = Node::Kind::number, out.number = value;
+    out.kind = Node::Kind::number;
+    out.number = value;
   }
   return out;
 }
@@ -68,10 +73,15 @@ Node root_of(const Json& resolved, std::int64_t train_seed, std::int64_t sample_
     guides->members = std::move(ordered);
   }
   if (!resolved.contains("objective"))
-    if (auto* sample = root.member("sample")) std::erase_if(sample->value.members, [](const auto& m) { return m.key == "ema"; });
+    if (auto* sample = root.member("sample"))
+      std::erase_if(sample->value.members, [](const auto& m) { return m.key == "ema"; });
   root.members.push_back({"name", {}, tree_of(resolved["name"]), false, false});
   root.members.push_back({"question", {}, tree_of(resolved.value("question", "")), false, false});
-  root.members.push_back({"seeds", {}, tree_of(Json{{"train", {train_seed}}, {"sample", {sample_seed}}}), false, false});
+  root.members.push_back({"seeds",
+                          {},
+                          tree_of(Json{{"train", {train_seed}}, {"sample", {sample_seed}}}),
+                          false,
+                          false});
   return root;
 }
 
@@ -83,13 +93,15 @@ std::vector<std::string> missing_inputs(const Json& then, const Json& now) {
     if (std::find(now.begin(), now.end(), hash) == now.end()) {
       std::string here;
       for (const auto& [own, is] : now.items())
-        if (fs::path(own).filename() == fs::path(path).filename()) here = fmt::format("; here {} has {}", own, is.dump());
+        if (fs::path(own).filename() == fs::path(path).filename())
+          here = fmt::format("; here {} has {}", own, is.dump());
       out.push_back(fmt::format("{} had the SHA-256 {}{}", path, hash.dump(), here));
     }
   return out;
 }
 
-/// Says what was recorded of the machine and the programs, beside what is there now. Returns the inputs that differ.
+/// Says what was recorded of the machine and the programs, beside what is there now. Returns the
+/// inputs that differ.
 std::vector<std::string> compare_machines(hid_t file, const Json& now) {
   const record::Handle group = record::open_group(file, "provenance");
   std::vector<std::string> inputs;
@@ -114,14 +126,17 @@ std::vector<std::string> compare_machines(hid_t file, const Json& now) {
         if (plugin.is_object()) plugin.erase("file");
         return plugin;
       };
-      for (const auto& [name, own] : value.items()) {  // then there may have been more: the plugins of other cells
-        const Json then = before.contains(name) ? without_place(before[name]) : Json("not there"), is = without_place(own);
+      // then there may have been more: the plugins of other cells
+      for (const auto& [name, own] : value.items()) {
+        const Json then = before.contains(name) ? without_place(before[name]) : Json("not there"),
+                   is = without_place(own);
         if (then == is) continue;
         std::cerr << fmt::format("  {}: {} then, {} now\n", name, then.dump(), is.dump());
         same = false;
       }
     } else if (was != is) {
-      std::cerr << fmt::format("  {}: {} then, {} now\n", key, was.empty() ? "nothing" : was, is.empty() ? "nothing" : is);
+      std::cerr << fmt::format("  {}: {} then, {} now\n", key, was.empty() ? "nothing" : was,
+                               is.empty() ? "nothing" : is);
       same = false;
     }
   }
@@ -132,8 +147,12 @@ std::vector<std::string> compare_machines(hid_t file, const Json& now) {
 int compare_values(hid_t file, const fs::path& fresh, const std::vector<std::string>& inputs) {
   if (!record::exists(file, "metrics")) return done;
   const record::Handle metrics = record::open_group(file, "metrics");
-  if (!record::exists(metrics, "metrics")) return std::cout << "the run measured no metrics\n", done;
-  const record::Handle then = record::open_group(metrics, "metrics"), again = record::open_file(fresh);
+  if (!record::exists(metrics, "metrics")) {
+    std::cout << "the run measured no metrics\n";
+    return done;
+  }
+  const record::Handle then = record::open_group(metrics, "metrics"),
+                       again = record::open_file(fresh);
   const record::Handle now = record::open_group(record::open_group(again, "metrics"), "metrics");
   bool same = true;
   for (const auto& name : record::names(then)) {
@@ -147,25 +166,31 @@ int compare_values(hid_t file, const fs::path& fresh, const std::vector<std::str
     }
     const double b = record::read(now, name, floats, 1).as<double>()[0];
     const bool equal = a == b || (std::isnan(a) && std::isnan(b));
-    std::cout << fmt::format("{:<32} {} then, {} now{}\n", name, a, b,
-                             equal ? ": the same" : fmt::format(": off by {:.3g}", std::abs(a - b) / std::max(1e-300, std::abs(a))));
+    std::cout << fmt::format(
+        "{:<32} {} then, {} now{}\n", name, a, b,
+        equal ? ": the same"
+              : fmt::format(": off by {:.3g}", std::abs(a - b) / std::max(1e-300, std::abs(a))));
     same = same && equal;
   }
   if (!inputs.empty()) {
-    std::cout << fmt::format("not the same inputs, so that this is another experiment:\n  {}\n", fmt::join(inputs, "\n  "));
+    std::cout << fmt::format("not the same inputs, so that this is another experiment:\n  {}\n",
+                             fmt::join(inputs, "\n  "));
     return failed;
   }
   std::cout << (same ? "reproduced to the last bit\n"
-                     : "not the same bits; other processors, thread counts and LibTorch versions round differently\n");
+                     : "not the same bits; other processors, thread counts and LibTorch versions "
+                       "round differently\n");
   return done;
 }
 
-int reproduce(const std::string& path, const std::string& results, const std::vector<std::string>& plugins, bool quiet) {
+int reproduce(const std::string& path, const std::string& results,
+              const std::vector<std::string>& plugins, bool quiet) {
   if (!fs::is_regular_file(path)) throw NothingThere(fmt::format("there is no file {}", path));
   const record::Handle file = [&] {
     try {
       return record::open_verified(path);
-    } catch (const record::Damaged& e) {  // somebody may have added to it; what is needed is looked at piece by piece
+    } catch (const record::Damaged& e) {
+      // somebody may have added to it; what is needed is looked at piece by piece
       std::cerr << fmt::format("warning: {}; it was changed since it was written\n", e.what());
     }
     try {
@@ -194,7 +219,8 @@ int reproduce(const std::string& path, const std::string& results, const std::ve
     folders.push_back(fs::absolute(folder).string());
   }
   root.members.push_back({"plugins", {}, tree_of(folders), false, false});
-  if (const int code = load_tree(root, {}, resolved["name"], false, {}, loaded); code != done) return code;
+  if (const int code = load_tree(root, {}, resolved["name"], false, {}, loaded); code != done)
+    return code;
   const auto inputs = compare_machines(file, provenance(loaded.cells, fs::current_path(), ""));
   RunArguments a;
   a.manifest.file = path;
@@ -208,14 +234,19 @@ int reproduce(const std::string& path, const std::string& results, const std::ve
 }  // namespace
 
 void add_reproduce(CLI::App& app, int& code) {
-  auto* verb = app.add_subcommand("reproduce", "run again what a run.h5 records, from that file alone, and say what differs");
-  auto file = std::make_shared<std::string>(), results = std::make_shared<std::string>("results/reproduced");
+  auto* verb = app.add_subcommand(
+      "reproduce", "run again what a run.h5 records, from that file alone, and say what differs");
+  auto file = std::make_shared<std::string>(),
+       results = std::make_shared<std::string>("results/reproduced");
   auto quiet = std::make_shared<bool>(false);
   verb->add_option("file", *file, "a run.h5")->required();
-  verb->add_option("--results", *results, "the folder for the new results; what it holds already is not computed again")
+  verb->add_option("--results", *results,
+                   "the folder for the new results; what it holds already is not computed again")
       ->capture_default_str();
   auto plugins = std::make_shared<std::vector<std::string>>();
-  verb->add_option("--plugins", *plugins, "folders with the plugins that it used beside scorelab's own")->allow_extra_args(false);
+  verb->add_option("--plugins", *plugins,
+                   "folders with the plugins that it used beside scorelab's own")
+      ->allow_extra_args(false);
   verb->add_flag("-q,--quiet", *quiet, "no progress");
   verb->callback([=, &code] { code = reproduce(*file, *results, *plugins, *quiet); });
 }

@@ -29,10 +29,14 @@ std::string Launched::title(const Replicate& r) const {
 void save(const Launched& l) {
   Json cells = Json::array(), replicates = Json::array();
   for (const auto& c : l.cells)
-    cells.push_back({{"at", pairs(c.at)}, {"resolved", c.resolved}, {"chosen", c.chosen}, {"left_out", c.left_out}});
+    cells.push_back({{"at", pairs(c.at)},
+                     {"resolved", c.resolved},
+                     {"chosen", c.chosen},
+                     {"left_out", c.left_out}});
   for (const auto& r : l.replicates) {
     Json stages = Json::array();
-    for (const auto& s : r.stages) stages.push_back({{"kind", s.kind}, {"key", s.key}, {"what", s.what}, {"label", s.label}});
+    for (const auto& s : r.stages)
+      stages.push_back({{"kind", s.kind}, {"key", s.key}, {"what", s.what}, {"label", s.label}});
     replicates.push_back({{"cell", r.cell},
                           {"train_seed", r.train_seed},
                           {"sample_seed", r.sample_seed},
@@ -53,8 +57,9 @@ void save(const Launched& l) {
            {"searched", l.searched},
            {"warnings", l.warnings}};
   try {
-    if (record::read_json(file) == now) return;  // run.h5 files that are newer than it stay as they are
-  } catch (const record::Damaged&) {             // it is written anew
+    // run.h5 files that are newer than it stay as they are
+    if (record::read_json(file) == now) return;
+  } catch (const record::Damaged&) {  // it is written anew
   }
   record::write_json(file, std::move(now));
 }
@@ -64,34 +69,55 @@ namespace {
 /// Names in a results folder that came from elsewhere lead nowhere else.
 bool stays_inside(const std::string& path) {
   const fs::path p = path;
-  return manifest::is_printable(path) && !p.is_absolute() && std::none_of(p.begin(), p.end(), [](const fs::path& part) {
+  return manifest::is_printable(path) && !p.is_absolute() &&
+         std::none_of(p.begin(), p.end(), [](const fs::path& part) {
            return part == ".." || (part.string().size() > 1 && part.string()[0] == '.');
          });
 }
 
-Launched launched_of(const Json& j, const fs::path& results, const std::string& name, const fs::path& file) {
-  Launched l{results, j.at("name"), j.at("question"), j.at("manifest_file"), j.at("manifest"), j.at("comparison"), j.at("provenance"), {},
-             {},      {},           j.at("searched"), j.at("warnings")};
-  for (const auto& f : manifest::comparison_of(l.comparison).figures)  // which complains of another shape
-    if (!manifest::plain_name(f.name)) throw record::Damaged(file, "it names a figure that cannot be one");
-  if (l.name != name || !stays_inside(l.name)) throw record::Damaged(file, "it is of another experiment, or was renamed");
-  l.provenance.at("launched").get_ref<const std::string&>(), l.provenance.at("command").get_ref<const std::string&>();
+Launched launched_of(const Json& j, const fs::path& results, const std::string& name,
+                     const fs::path& file) {
+  Launched l{results,
+             j.at("name"),
+             j.at("question"),
+             j.at("manifest_file"),
+             j.at("manifest"),
+             j.at("comparison"),
+             j.at("provenance"),
+             {},
+             {},
+             {},
+             j.at("searched"),
+             j.at("warnings")};
+  // which complains of another shape
+  for (const auto& f : manifest::comparison_of(l.comparison).figures)
+    if (!manifest::plain_name(f.name))
+      throw record::Damaged(file, "it names a figure that cannot be one");
+  if (l.name != name || !stays_inside(l.name))
+    throw record::Damaged(file, "it is of another experiment, or was renamed");
+  l.provenance.at("launched").get_ref<const std::string&>(),
+      l.provenance.at("command").get_ref<const std::string&>();
   for (const auto& c : j.at("cells")) {
-    l.cells.push_back({c.at("at").get<Coordinates>(), c.at("resolved"), c.at("chosen"), c.at("left_out")});
-    if (!l.cells.back().resolved.is_object()) throw record::Damaged(file, "a cell of it has another shape than expected");
+    l.cells.push_back(
+        {c.at("at").get<Coordinates>(), c.at("resolved"), c.at("chosen"), c.at("left_out")});
+    if (!l.cells.back().resolved.is_object())
+      throw record::Damaged(file, "a cell of it has another shape than expected");
   }
   for (const auto& key : l.searched)
     if (!record::is_key(key)) throw record::Damaged(file, "it names a stage that cannot be one");
   for (const auto& r : j.at("replicates")) {
-    l.replicates.push_back({r.at("cell"), r.at("train_seed"), r.at("sample_seed"), r.at("name"), r.at("folder"), {}});
+    l.replicates.push_back(
+        {r.at("cell"), r.at("train_seed"), r.at("sample_seed"), r.at("name"), r.at("folder"), {}});
     if (l.replicates.back().cell >= l.cells.size() || !stays_inside(l.replicates.back().folder))
       throw record::Damaged(file, "a run of it names a cell or a folder that cannot be one");
     for (const auto& s : r.at("stages")) {
-      l.replicates.back().stages.push_back({s.at("kind"), s.at("key"), s.at("what"), s.at("label")});
+      l.replicates.back().stages.push_back(
+          {s.at("kind"), s.at("key"), s.at("what"), s.at("label")});
       const auto& stage = l.replicates.back().stages.back();
       const bool named = (stage.kind != "evaluate" || stage.what.rfind("evaluate ", 0) == 0) &&
                          (stage.kind != "model" || stage.what.rfind("train ", 0) == 0);
-      if (!record::is_key(stage.key) || !named) throw record::Damaged(file, "it names a stage that cannot be one");
+      if (!record::is_key(stage.key) || !named)
+        throw record::Damaged(file, "it names a stage that cannot be one");
     }
   }
   return l;
@@ -102,10 +128,13 @@ Launched launched_of(const Json& j, const fs::path& results, const std::string& 
 Launched load_launched(const fs::path& results, const std::string& name) {
   const fs::path file = results / name / "experiment.json";
   if (!fs::exists(file))
-    throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is", name, results.string()));
+    throw Error(fmt::format("there is no experiment `{}` in {}; scorelab ls shows what there is",
+                            name, results.string()));
   const Json j = record::read_json(file);
   if (j.value("schema", 1) != 3)
-    throw Error(fmt::format("{} was written by another version; run its manifest again (what is done stays done)", file.string()));
+    throw Error(fmt::format(
+        "{} was written by another version; run its manifest again (what is done stays done)",
+        file.string()));
   return record::shaped(file, [&] { return launched_of(j, results, name, file); });
 }
 
@@ -113,7 +142,8 @@ std::vector<std::string> experiments(const fs::path& results) {
   std::vector<std::string> out;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(results, none))
-    if (fs::exists(entry.path() / "experiment.json")) out.push_back(entry.path().filename().string());
+    if (fs::exists(entry.path() / "experiment.json"))
+      out.push_back(entry.path().filename().string());
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -136,7 +166,8 @@ Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
   try {
     const fs::path file = record::stage_folder(l.results, s.key) / name;
     Json out = record::read_json(file);
-    if (out.is_object() && out.contains("key") && out["key"] != s.key) throw record::Damaged(file, "it is of another stage");
+    if (out.is_object() && out.contains("key") && out["key"] != s.key)
+      throw record::Damaged(file, "it is of another stage");
     return s.kind == "evaluate" ? record::relabelled(std::move(out), s.what) : out;
   } catch (const record::Damaged& e) {
     static std::set<std::string> told;
@@ -148,10 +179,12 @@ Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
 void refresh(const Launched& l, const Launched::Replicate& r, const std::string& state) {
   Json resolved = l.cells[r.cell].resolved;
   for (const auto& [axis, label] : l.cells[r.cell].at) resolved["cell"][axis] = label;
-  record::View v{l.results, l.folder(r), l.name, l.manifest, state, r.sample_seed, r.train_seed, std::move(resolved), l.provenance, {}};
+  record::View v{l.results,    l.folder(r),         l.name,       l.manifest, state, r.sample_seed,
+                 r.train_seed, std::move(resolved), l.provenance, {}};
   for (const auto& s : r.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
-    v.sources.push_back({s.kind, s.key, s.what, s.label, stored(l, s, "spec.json"), fs::exists(folder / "stage.json")});
+    v.sources.push_back({s.kind, s.key, s.what, s.label, stored(l, s, "spec.json"),
+                         fs::exists(folder / "stage.json")});
   }
   if (!record::is_current(v)) record::write_view(v);
 }
@@ -160,10 +193,12 @@ std::size_t refresh_all(const Launched& l) {
   std::size_t failed = 0;
   for (const auto& r : l.replicates) {
     try {
-      for (std::string state; state != state_of(l, r);)  // what a run has ended meanwhile is written again: ours may be the last word
-        refresh(l, r, state = state_of(l, r));
+      // what a run has ended meanwhile is written again: ours may be the last word
+      for (std::string state; state != state_of(l, r);) refresh(l, r, state = state_of(l, r));
     } catch (const std::exception& e) {
-      if (++failed <= 10) std::cerr << fmt::format("warning: {} was not written: {}\n", (l.folder(r) / "run.h5").string(), e.what());
+      if (++failed <= 10)
+        std::cerr << fmt::format("warning: {} was not written: {}\n",
+                                 (l.folder(r) / "run.h5").string(), e.what());
     }
   }
   return failed;

@@ -19,11 +19,14 @@ using schema::Json;
 struct Launched {
   fs::path results;
   std::string name, question, manifest_file, manifest;
-  Json comparison;  ///< variants, axes, seeds, claims, papers, figures and compare, as compare::from_json reads them
+  /// variants, axes, seeds, claims, papers, figures and compare, as compare::from_json reads them
+  Json comparison;
   Json provenance;
-  std::map<std::string, std::string> plugins;  ///< of this launch: "step `langevin`" -> its file and the manifest's line
+  /// of this launch: "step `langevin`" -> its file and the manifest's line
+  std::map<std::string, std::string> plugins;
   struct Stage {
-    std::string kind, key, what, label;  ///< kind: also `model`, the training of one of the manifest's models
+    /// kind: also `model`, the training of one of the manifest's models
+    std::string kind, key, what, label;
   };
   struct Cell {
     Coordinates at;
@@ -42,7 +45,9 @@ struct Launched {
   std::vector<std::string> searched;  ///< keys of the stages that searches were decided by
   std::vector<std::string> warnings;  ///< what works and may still mislead
 
-  fs::path folder(const Replicate& r) const { return r.folder.empty() ? results / name : results / name / r.folder; }
+  fs::path folder(const Replicate& r) const {
+    return r.folder.empty() ? results / name : results / name / r.folder;
+  }
   /// `eta0 S=10 s0`.
   std::string title(const Replicate& r) const;
 };
@@ -61,10 +66,12 @@ std::vector<std::string> experiments(const fs::path& results);
 /// done, running (a live process holds a stage), failed, or stopped.
 std::string state_of(const Launched& launched, const Launched::Replicate& replicate);
 /// Assembles run.h5, run.jsonl and the pictures of a replicate.
-void refresh(const Launched& launched, const Launched::Replicate& replicate, const std::string& state);
+void refresh(const Launched& launched, const Launched::Replicate& replicate,
+             const std::string& state);
 /// Those of all replicates; what cannot be written is told on stderr. Returns how many could not.
 std::size_t refresh_all(const Launched& launched);
-/// A record of a stage, such as stage.json; null where there is none, or where it is damaged, which is told on stderr once.
+/// A record of a stage, such as stage.json; null where there is none, or where it is damaged, which
+/// is told on stderr once.
 Json stored(const Launched& launched, const Launched::Stage& stage, const char* name);
 
 /// Every value of the metric stages that are done: {"name", "value", "unit", "goal"}.

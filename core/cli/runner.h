@@ -12,7 +12,8 @@
 
 namespace scorelab::cli {
 
-/// Installs a handler, unless the signal was ignored when the program started: nohup, or a shell's job in the background.
+/// Installs a handler, unless the signal was ignored when the program started: nohup, or a shell's
+/// job in the background.
 void handle_signal(int number, void (*handler)(int));
 
 struct RunOptionsOfVerb {
@@ -21,19 +22,21 @@ struct RunOptionsOfVerb {
   bool quiet = false;
 };
 
-/// Runs hosts until every stage of `todo` is done, has failed or waits for one that has, or until we are told to stop. Other runs may
-/// share the work: a stage has one host at a time.
+/// Runs hosts until every stage of `todo` is done, has failed or waits for one that has, or until
+/// we are told to stop. Other runs may share the work: a stage has one host at a time.
 class Runner {
  public:
-  Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Launched& launched, const RunOptionsOfVerb& options);
+  Runner(const plan::Plan& plan, std::vector<std::size_t> todo, const Launched& launched,
+         const RunOptionsOfVerb& options);
   /// The exit code.
   int run();
 
  private:
   struct Worker {
     std::unique_ptr<Host> host;
-    std::string running, crashed_in;  // the stage whose end it has not told; the plugin in which it crashed
-    bool ready = false;               // it has begun: LibTorch is loaded
+    // the stage whose end it has not told; the plugin in which it crashed
+    std::string running, crashed_in;
+    bool ready = false;  // it has begun: LibTorch is loaded
   };
   std::vector<std::string> hand_over_all();
   bool blocked(const plan::Stage& stage) const;
@@ -60,9 +63,12 @@ class Runner {
   std::set<std::string> told_done_, warned_;
   std::map<std::string, int> made_;  // how often each stage was reported done
   int failed_code_ = 0;
-  bool died_ = false;                                                        // a host, since the work was handed over
-  bool stopping_ = false, told_ = false, killed_ = false, stopped_ = false;  // told_: the hosts, of a signal
-  std::set<std::string> live_;                                               // stages that have shown progress since the last refresh
+  // a host, since the work was handed over
+  bool died_ = false;
+  // told_: the hosts, of a signal
+  bool stopping_ = false, told_ = false, killed_ = false, stopped_ = false;
+  // stages that have shown progress since the last refresh
+  std::set<std::string> live_;
   clock::time_point next_refresh_{};
 };
 

@@ -20,15 +20,19 @@ namespace {
 std::string stage_line(const Launched& l, const Launched::Stage& s) {
   const fs::path folder = record::stage_folder(l.results, s.key);
   const Json d = stored(l, s, "stage.json"), failure = stored(l, s, "failure.json");
-  if (!d.is_null()) return record::shaped(folder / "stage.json", [&] { return fmt::format("  {:<28} {}\n", s.what, stage_text(d)); });
-  if (!failure.is_null()) return fmt::format("  {:<28} failed: {}\n", s.what, failure.value("message", "?"));
+  if (!d.is_null())
+    return record::shaped(folder / "stage.json",
+                          [&] { return fmt::format("  {:<28} {}\n", s.what, stage_text(d)); });
+  if (!failure.is_null())
+    return fmt::format("  {:<28} failed: {}\n", s.what, failure.value("message", "?"));
   const auto story = record::read_journal(folder / "journal.jsonl");
   std::string text = "not begun";
   for (const auto& [name, stream] : story.streams) {
     if (stream.steps.empty()) continue;
     text = fmt::format("{} {}", name, stream.steps.back());
     for (const auto& c : stream.columns)
-      if (const double v = stream.values.at(c.name).back(); !std::isnan(v)) text += fmt::format("  {} {}", c.name, figure(v));
+      if (const double v = stream.values.at(c.name).back(); !std::isnan(v))
+        text += fmt::format("  {} {}", c.name, figure(v));
   }
   return fmt::format("  {:<28} {}\n", s.what, text);
 }
@@ -36,16 +40,23 @@ std::string stage_line(const Launched& l, const Launched::Stage& s) {
 int show(const fs::path& results, const std::string& name, bool json) {
   const Launched l = load_launched(results, name);
   refresh_all(l);
-  if (json) return std::cout << summary_json(l).dump(1) << "\n", done;
+  if (json) {
+    std::cout << summary_json(l).dump(1) << "\n";
+    return done;
+  }
   std::cout << bold(l.name, STDOUT_FILENO) << "\n" << (l.question.empty() ? "" : l.question + "\n");
-  std::cout << fmt::format("launched {} by: {}\n", l.provenance["launched"].get<std::string>(), l.provenance["command"].get<std::string>());
+  std::cout << fmt::format("launched {} by: {}\n", l.provenance["launched"].get<std::string>(),
+                           l.provenance["command"].get<std::string>());
   for (const auto& r : l.replicates) {
-    std::cout << fmt::format("{}: {}   {}\n", l.title(r), state_of(l, r), (l.folder(r) / "run.h5").string());
+    std::cout << fmt::format("{}: {}   {}\n", l.title(r), state_of(l, r),
+                             (l.folder(r) / "run.h5").string());
     for (const auto& s : r.stages) std::cout << stage_line(l, s);
     for (const auto& s : r.stages) {
-      const auto events = record::read_journal(record::stage_folder(l.results, s.key) / "journal.jsonl").events;
+      const auto events =
+          record::read_journal(record::stage_folder(l.results, s.key) / "journal.jsonl").events;
       for (std::size_t i = 0; i < events.name.size(); ++i)
-        std::cout << fmt::format("  {} {}: {}\n", events.time[i], events.name[i], events.message[i]);
+        std::cout << fmt::format("  {} {}: {}\n", events.time[i], events.name[i],
+                                 events.message[i]);
     }
   }
   return done;
@@ -93,7 +104,8 @@ void add_show(CLI::App& app, int& code) {
       const auto all = experiments(*results);
       const std::string near = manifest::nearest(*name, all);
       std::cerr << fmt::format("error: there is no experiment `{}` in {}{}\n", *name, *results,
-                               near.empty() ? "; scorelab ls shows what there is" : fmt::format("; did you mean `{}`?", near));
+                               near.empty() ? "; scorelab ls shows what there is"
+                                            : fmt::format("; did you mean `{}`?", near));
       code = empty;
       return;
     }

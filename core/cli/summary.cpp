@@ -11,20 +11,25 @@ namespace scorelab::cli {
 
 std::string stage_text(const Json& d) {
   const std::string kind = d["stage"], time = duration(d["seconds"]);
-  if (kind == "train") return fmt::format("{} steps, {} parameters, {}", d["steps"].dump(), d["parameters"].dump(), time);
-  if (kind == "sample") return fmt::format("{} samples, {} network evaluations each, {}", d["count"].dump(), figure(d["nfe"]), time);
+  if (kind == "train")
+    return fmt::format("{} steps, {} parameters, {}", d["steps"].dump(), d["parameters"].dump(),
+                       time);
+  if (kind == "sample")
+    return fmt::format("{} samples, {} network evaluations each, {}", d["count"].dump(),
+                       figure(d["nfe"]), time);
   std::string out;
   for (const auto& v : d["values"]) {
     const std::string goal = v["goal"], unit = v["unit"];
     out += fmt::format("{}{} {}{}{}", out.empty() ? "" : "; ", v["name"].get<std::string>(),
-                       v["value"].is_number() ? figure(v["value"]) : v["value"].get<std::string>(), unit == "1" ? "" : " " + unit,
+                       v["value"].is_number() ? figure(v["value"]) : v["value"].get<std::string>(),
+                       unit == "1" ? "" : " " + unit,
                        goal == "min"   ? " (lower is better)"
                        : goal == "max" ? " (higher is better)"
                                        : "");
   }
   for (const auto& a : d.value("arrays", Json::array()))
-    out += fmt::format("{}{}: {} values along {}", out.empty() ? "" : "; ", a["name"].get<std::string>(), a["at"].size(),
-                       a["along"].get<std::string>());
+    out += fmt::format("{}{}: {} values along {}", out.empty() ? "" : "; ",
+                       a["name"].get<std::string>(), a["at"].size(), a["along"].get<std::string>());
   return out;
 }
 
@@ -34,10 +39,12 @@ std::string outcome(const Launched& l) {
   std::vector<compare::Table> tables;
   for (const auto& q : compare::quantities(data, ""))
     tables.push_back(compare::table(data, q, {"", data.comparison.compare.match == "nfe", {}}));
-  std::string out = tables_text(data, tables, data.comparison.compare.rows, data.comparison.compare.columns, false, false);
+  std::string out = tables_text(data, tables, data.comparison.compare.rows,
+                                data.comparison.compare.columns, false, false);
   out += verdicts_text(compare::judge(data), STDOUT_FILENO);
-  return out + fmt::format("next: scorelab compare {0} --detail    scorelab report {0}    results in {1}\n", l.name,
-                           (l.results / l.name).string());
+  return out + fmt::format(
+                   "next: scorelab compare {0} --detail    scorelab report {0}    results in {1}\n",
+                   l.name, (l.results / l.name).string());
 }
 
 std::string summary(const Launched& l, double seconds) {
@@ -51,11 +58,16 @@ std::string summary(const Launched& l, double seconds) {
       if (!d.is_null()) out += fmt::format("  {:<28} {}\n", s.what, stage_text(d));
     }
     const fs::path folder = l.folder(r);
-    if (fs::exists(folder / "grid.png")) out += fmt::format("  {:<28} the samples as a picture\n", (folder / "grid.png").string());
-    out += fmt::format("  {:<28} everything: config, provenance, metrics, samples (h5py, xarray, HDFView)\n", (folder / "run.h5").string());
-    out += fmt::format("  {:<28} every row and event as JSON lines\n", (folder / "run.jsonl").string());
+    if (fs::exists(folder / "grid.png"))
+      out += fmt::format("  {:<28} the samples as a picture\n", (folder / "grid.png").string());
+    out += fmt::format(
+        "  {:<28} everything: config, provenance, metrics, samples (h5py, xarray, HDFView)\n",
+        (folder / "run.h5").string());
+    out += fmt::format("  {:<28} every row and event as JSON lines\n",
+                       (folder / "run.jsonl").string());
   }
-  out += fmt::format("next: scorelab show {0}    scorelab run {1} -s KEY=VALUE    scorelab list\n", l.name, l.manifest_file);
+  out += fmt::format("next: scorelab show {0}    scorelab run {1} -s KEY=VALUE    scorelab list\n",
+                     l.name, l.manifest_file);
   return out;
 }
 
@@ -65,7 +77,11 @@ Json summary_json(const Launched& l) {
     Json stages = Json::array(), at = Json::object();
     for (const auto& s : r.stages) {
       Json d = stored(l, s, "stage.json");
-      stages.push_back({{"label", s.label}, {"kind", s.kind}, {"key", s.key}, {"done", !d.is_null()}, {"result", d}});
+      stages.push_back({{"label", s.label},
+                        {"kind", s.kind},
+                        {"key", s.key},
+                        {"done", !d.is_null()},
+                        {"result", d}});
     }
     for (const auto& [axis, label] : l.cells[r.cell].at) at[axis] = label;
     runs.push_back({{"at", at},
@@ -76,7 +92,11 @@ Json summary_json(const Launched& l) {
                     {"stages", stages},
                     {"metrics", measured(l, r)}});
   }
-  return {{"schema", 1}, {"name", l.name}, {"question", l.question}, {"runs", runs}, {"provenance", l.provenance}};
+  return {{"schema", 1},
+          {"name", l.name},
+          {"question", l.question},
+          {"runs", runs},
+          {"provenance", l.provenance}};
 }
 
 }  // namespace scorelab::cli

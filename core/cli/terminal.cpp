@@ -27,12 +27,16 @@ std::string escaped(const std::string& text, bool keep_colours) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    const bool c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;  // U+0080 to U+009F
+    // U+0080 to U+009F
+    const bool c1 =
+        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
     if (c == 0x1b && keep_colours) {
-      const auto* own =
-          std::find_if(std::begin(codes), std::end(codes), [&](const char* code) { return text.compare(i, std::strlen(code), code) == 0; });
+      const auto* own = std::find_if(std::begin(codes), std::end(codes), [&](const char* code) {
+        return text.compare(i, std::strlen(code), code) == 0;
+      });
       if (own != std::end(codes)) {
-        out += *own, i += std::strlen(*own) - 1;
+        out += *own;
+        i += std::strlen(*own) - 1;
         continue;
       }
     }
@@ -106,16 +110,20 @@ Escaping& standard_output() {
 void show_control_characters() {
   std::ios::sync_with_stdio(false);
   static Escaping err(STDERR_FILENO);
-  std::cout.rdbuf(&standard_output()), std::cerr.rdbuf(&err);
+  std::cout.rdbuf(&standard_output());
+  std::cerr.rdbuf(&err);
 }
 
 int stdout_error() { return standard_output().error; }
 
-void put(int fd, const std::string& text) { [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size()); }
+void put(int fd, const std::string& text) {
+  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
+}
 
 std::string duration(double seconds) {
   const auto s = static_cast<long>(std::lround(std::max(0.0, seconds)));
-  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                  : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
 std::string figure(double value) { return fmt::format("{:.4g}", value); }

@@ -9,10 +9,12 @@ bool colours(int fd);
 std::string bold(const std::string& text, int fd);
 std::string red(const std::string& text, int fd);
 std::string dim(const std::string& text, int fd);
-/// The text with control characters, which a terminal would obey, in a form that it shows: \x1b. Line ends and tabs stay.
+/// The text with control characters, which a terminal would obey, in a form that it shows: \x1b.
+/// Line ends and tabs stay.
 std::string visible(const std::string& text);
-/// From here on std::cout and std::cerr show control characters in that form, but for our own colours: names, labels and messages may come
-/// from strangers. A failure to write sets their badbit.
+/// From here on std::cout and std::cerr show control characters in that form, but for our own
+/// colours: names, labels and messages may come from strangers. A failure to write sets their
+/// badbit.
 void show_control_characters();
 /// The errno of the first write to std::cout that failed; 0: none did.
 int stdout_error();

@@ -21,7 +21,8 @@ Json without_files(Json value) {
 /// What only plugins can say, asked of one host at once; good verdicts are kept like schemas.
 class Verdicts {
  public:
-  /// Which verdicts later calls may have too: a refusal may have had passing causes, and a device may change.
+  /// Which verdicts later calls may have too: a refusal may have had passing causes, and a device
+  /// may change.
   enum class Keep { always, good, never };
 
   explicit Verdicts(catalog::Catalog& catalog) : catalog_(catalog) {}
@@ -37,7 +38,8 @@ class Verdicts {
   }
   std::size_t wanted() const { return asked_.size(); }
 
-  /// Asks for all that is wanted. False where the host ended instead: `lines` are what it said before, `code` how it ended.
+  /// Asks for all that is wanted. False where the host ended instead: `lines` are what it said
+  /// before, `code` how it ended.
   bool ask(std::vector<std::string>& lines, int& code) {
     if (asked_.empty()) return true;
     Json questions = Json::array();
@@ -52,7 +54,8 @@ class Verdicts {
       }
       known_[asked_[i].key] = answers[i];
       const bool good = !answers[i].is_object() || answers[i].contains("warnings");
-      if (asked_[i].keep == Keep::always || (asked_[i].keep == Keep::good && good)) catalog_.remember(asked_[i].key, answers[i]);
+      if (asked_[i].keep == Keep::always || (asked_[i].keep == Keep::good && good))
+        catalog_.remember(asked_[i].key, answers[i]);
     }
     asked_.clear();
     return answered;
@@ -76,19 +79,30 @@ class Verdicts {
 };
 
 std::string key_of(const manifest::Doubt& d) {
-  return "verdict:" + sha256(d.component["sha256"].get<std::string>() + without_files(d.component["params"]).dump());
+  return "verdict:" + sha256(d.component["sha256"].get<std::string>() +
+                             without_files(d.component["params"]).dump());
 }
 
 /// A host that ended while it checked parameters: whose fault it was.
-void report_crash(const Doubts& doubts, const std::vector<std::string>& lines, int code, manifest::Findings& findings) {
+void report_crash(const Doubts& doubts, const std::vector<std::string>& lines, int code,
+                  manifest::Findings& findings) {
   std::string who = "a plugin", signal = fmt::format("the host ended with code {}", code);
   manifest::Position at = doubts.front().at;
   for (const auto& line : lines)
-    if (const Json j = Json::parse(line, nullptr, false); j.is_object() && j.value("event", "") == "crash")
-      who = j["plugin"], signal = j["signal"];
+    if (const Json j = Json::parse(line, nullptr, false);
+        j.is_object() && j.value("event", "") == "crash") {
+      who = j["plugin"];
+      signal = j["signal"];
+    }
   for (const auto& d : doubts)
-    if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
-  findings.problem({at, fmt::format("{} crashed while its parameters were checked ({})", who, signal), "a fault in its check()", {}, true});
+    if (who ==
+        fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component)))
+      at = d.at;
+  findings.problem({at,
+                    fmt::format("{} crashed while its parameters were checked ({})", who, signal),
+                    "a fault in its check()",
+                    {},
+                    true});
 }
 
 /// Whether parameters go together.
@@ -98,7 +112,8 @@ void report_doubts(const Doubts& doubts, const Verdicts& verdicts, manifest::Fin
     if (verdict.is_null() || verdict == "") continue;
     findings.problem(
         {d.at,
-         fmt::format("the parameters of {} `{}` do not go together", d.component["kind"].get<std::string>(), schema::text(d.component)),
+         fmt::format("the parameters of {} `{}` do not go together",
+                     d.component["kind"].get<std::string>(), schema::text(d.component)),
          verdict.get<std::string>(),
          {}});
   }
@@ -106,7 +121,8 @@ void report_doubts(const Doubts& doubts, const Verdicts& verdicts, manifest::Fin
 
 /// An experiment as a host sets it up; null where that needs the weights of a model.
 Json spec_of(const manifest::Experiment& e) {
-  if (!e.models.empty() || e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null()) return {};
+  if (!e.models.empty() || e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null())
+    return {};
   Json spec{{"run", e.run},
             {"dataset", e.dataset},
             {"scheduler", e.scheduler},
@@ -117,15 +133,19 @@ Json spec_of(const manifest::Experiment& e) {
   if (!e.space.is_null()) spec["space"] = e.space;
   if (!e.holdout.is_null()) spec["holdout"] = e.holdout;
   if (e.sampler.is_null()) return spec;
-  spec["sampler"] = e.sampler, spec["sample"] = e.sample, spec["metrics"] = e.metrics;
-  if (const std::string noise = e.sample["noise"]; !noise.empty()) spec["files"][noise] = e.files.at(noise);
+  spec["sampler"] = e.sampler;
+  spec["sample"] = e.sample;
+  spec["metrics"] = e.metrics;
+  if (const std::string noise = e.sample["noise"]; !noise.empty())
+    spec["files"][noise] = e.files.at(noise);
   return spec;
 }
 
 std::string key_of(const Json& spec) { return "whole:" + sha256(without_files(spec).dump()); }
 
-/// Asks whether a process has levels enough, a network can halve the images, a file holds what it should: only the parts themselves can
-/// say. They are set up once for each combination, the first of them where there are many. Gives the key of each cell's verdict.
+/// Asks whether a process has levels enough, a network can halve the images, a file holds what it
+/// should: only the parts themselves can say. They are set up once for each combination, the first
+/// of them where there are many. Gives the key of each cell's verdict.
 std::vector<std::string> want_wholes(const std::vector<plan::CellPlan>& cells, Verdicts& verdicts) {
   constexpr std::size_t most = 64;
   const std::size_t before = verdicts.wanted();
@@ -135,20 +155,25 @@ std::vector<std::string> want_wholes(const std::vector<plan::CellPlan>& cells, V
     if (spec.is_null()) continue;
     keys[i] = key_of(spec);
     const Json& device = spec["run"]["device"];
-    verdicts.want(keys[i], spec, device == "auto" || device == "cpu" ? Verdicts::Keep::good : Verdicts::Keep::never);
+    verdicts.want(
+        keys[i], spec,
+        device == "auto" || device == "cpu" ? Verdicts::Keep::good : Verdicts::Keep::never);
   }
   return keys;
 }
 
-void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts, const std::vector<std::string>& keys,
-                   const Verdicts& verdicts, manifest::Findings& findings) {
+void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts,
+                   const std::vector<std::string>& keys, const Verdicts& verdicts,
+                   manifest::Findings& findings) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const Json verdict = verdicts.of(keys[i]);
     if (!verdict.is_object()) continue;
     const auto place_of = [&](const std::string& who) {
       manifest::Position at;
       for (const auto& d : doubts[i])
-        if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(), schema::text(d.component))) at = d.at;
+        if (who == fmt::format("{} `{}`", d.component["kind"].get<std::string>(),
+                               schema::text(d.component)))
+          at = d.at;
       return at;
     };
     if (verdict.contains("warnings")) {
@@ -163,15 +188,18 @@ void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<D
     findings.problem(
         {at, who.empty() ? verdict.value("why", "") : fmt::format("{} cannot be used here", who),
          who.empty() ? "" : verdict.value("why", ""),
-         cells[i].at.empty() ? std::vector<std::string>{} : std::vector{fmt::format("in the cell {}", manifest::text(cells[i].at))},
+         cells[i].at.empty()
+             ? std::vector<std::string>{}
+             : std::vector{fmt::format("in the cell {}", manifest::text(cells[i].at))},
          verdict.value("unavailable", false)});
   }
 }
 
 }  // namespace
 
-void ask_plugins(const Doubts& doubts, const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& of_cells,
-                 catalog::Catalog& catalog, manifest::Findings& findings) {
+void ask_plugins(const Doubts& doubts, const std::vector<plan::CellPlan>& cells,
+                 const std::vector<Doubts>& of_cells, catalog::Catalog& catalog,
+                 manifest::Findings& findings) {
   if (doubts.empty()) return;
   Verdicts verdicts(catalog);
   std::vector<std::string> lines, keys(cells.size());
@@ -182,7 +210,8 @@ void ask_plugins(const Doubts& doubts, const std::vector<plan::CellPlan>& cells,
   };
   const bool sound = findings.all().empty();
   want(sound);
-  if (!verdicts.ask(lines, code)) {  // what crashed in the parts together is for the stage that meets it, which names the plugin
+  // what crashed in the parts together is for the stage that meets it, which names the plugin
+  if (!verdicts.ask(lines, code)) {
     want(false);
     if (!verdicts.ask(lines, code)) return report_crash(doubts, lines, code, findings);
   }

@@ -25,11 +25,17 @@ namespace {
 std::optional<double> number(const std::string& text) {
   double v = 0;
   const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), v);
-  return wrong == std::errc() && end == text.data() + text.size() && !text.empty() ? std::optional(v) : std::nullopt;
+  return wrong == std::errc() && end == text.data() + text.size() && !text.empty()
+             ? std::optional(v)
+             : std::nullopt;
 }
 
 bool compare(const std::string& op, double c) {
-  return op == "<" ? c < 0 : op == "<=" ? c <= 0 : op == ">" ? c > 0 : op == ">=" ? c >= 0 : op == "=" ? c == 0 : c != 0;
+  if (op == "<") return c < 0;
+  if (op == "<=") return c <= 0;
+  if (op == ">") return c > 0;
+  if (op == ">=") return c >= 0;
+  return op == "=" ? c == 0 : c != 0;
 }
 
 struct Token {
@@ -69,13 +75,18 @@ std::vector<Token> tokens(const std::string& text) {
 }  // namespace
 
 Where::Where(const std::string& text) {
-  if (text.size() > 4000) throw Error("--where: the condition is too long; at most 4000 characters");
+  if (text.size() > 4000)
+    throw Error("--where: the condition is too long; at most 4000 characters");
   const auto all = tokens(text);
   std::size_t i = 0;
-  const auto is = [&](const char* word) { return i < all.size() && !all[i].quoted && all[i].text == word; };
+  const auto is = [&](const char* word) {
+    return i < all.size() && !all[i].quoted && all[i].text == word;
+  };
   const auto fail = [&](const std::string& expected) {
     throw Error(fmt::format("--where: {} is expected {}", expected,
-                            i < all.size() ? fmt::format("at {}, not `{}`", all[i].at + 1, all[i].text) : "at the end"));
+                            i < all.size()
+                                ? fmt::format("at {}, not `{}`", all[i].at + 1, all[i].text)
+                                : "at the end"));
   };
   std::function<std::unique_ptr<Node>()> any, every, one;
   one = [&]() -> std::unique_ptr<Node> {
@@ -93,9 +104,11 @@ Where::Where(const std::string& text) {
       ++i;
       return inner;
     }
-    if (i >= all.size() || std::string("()<>=!").find(all[i].text[0]) != std::string::npos) fail("a name");
+    if (i >= all.size() || std::string("()<>=!").find(all[i].text[0]) != std::string::npos)
+      fail("a name");
     node->name = all[i++].text;
-    if (i >= all.size() || all[i].quoted || std::string("<>=!").find(all[i].text[0]) == std::string::npos || all[i].text == "!")
+    if (i >= all.size() || all[i].quoted ||
+        std::string("<>=!").find(all[i].text[0]) == std::string::npos || all[i].text == "!")
       fail("<, <=, >, >=, = or !=");
     node->op = all[i++].text;
     if (i >= all.size()) fail("a value");
@@ -130,9 +143,14 @@ bool Where::holds(const Json& run) const {
     if (!run.contains(n.name)) return false;
     const Json& v = run[n.name];
     const auto wanted = number(n.value);
-    const auto own = v.is_number() ? std::optional(v.get<double>()) : v.is_string() ? number(v.get<std::string>()) : std::nullopt;
+    const auto own = v.is_number()   ? std::optional(v.get<double>())
+                     : v.is_string() ? number(v.get<std::string>())
+                                     : std::nullopt;
     if (wanted && own)
-      return compare(n.op, *own < *wanted ? -1 : *own > *wanted ? 1 : *own == *wanted ? 0 : std::numeric_limits<double>::quiet_NaN());
+      return compare(n.op, *own < *wanted    ? -1
+                           : *own > *wanted  ? 1
+                           : *own == *wanted ? 0
+                                             : std::numeric_limits<double>::quiet_NaN());
     return compare(n.op, (v.is_string() ? v.get<std::string>() : v.dump()).compare(n.value));
   };
   return test(*root_);

@@ -6,8 +6,9 @@
 
 namespace scorelab::cli {
 
-/// A condition on runs, such as `mmd < 0.01 and (variant = "pc" or state != done)`: names with <, <=, >, >=, =, != and values, joined by
-/// `and`, `or`, `not` and brackets. What a run does not have fulfils no comparison.
+/// A condition on runs, such as `mmd < 0.01 and (variant = "pc" or state != done)`: names with <,
+/// <=, >, >=, =, != and values, joined by `and`, `or`, `not` and brackets. What a run does not have
+/// fulfils no comparison.
 class Where {
  public:
   /// Throws Error with the place and what is expected there.

@@ -38,8 +38,8 @@ struct Data {
   /// The cell at these coordinates; places of axes that a cell does not have are ignored.
   std::optional<std::size_t> find(const Coordinates& at) const;
   const Quantity* quantity(const std::string& name) const;
-  /// One number a unit of replication, by unit: a seed; or, where every training is sampled more than once, a training, with the mean of
-  /// its samplings. Only units that have the quantity.
+  /// One number a unit of replication, by unit: a seed; or, where every training is sampled more
+  /// than once, a training, with the mean of its samplings. Only units that have the quantity.
   std::map<std::int64_t, double> units(std::size_t cell, const std::string& quantity) const;
   std::size_t units_planned() const;
   /// Whether a unit is a training; otherwise it is a sampling.
@@ -52,7 +52,8 @@ struct Data {
 std::optional<std::string> label_at(const Coordinates& at, const std::string& axis);
 
 /// The paper's number at a place; nothing where it has none.
-std::optional<double> paper_value(const manifest::Paper& paper, const Comparison& comparison, const Coordinates& at);
+std::optional<double> paper_value(const manifest::Paper& paper, const Comparison& comparison,
+                                  const Coordinates& at);
 
 /// The costs that every comparison knows.
 const std::vector<Quantity>& known_costs();

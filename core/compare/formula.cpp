@@ -13,7 +13,8 @@
 namespace scorelab::compare {
 namespace {
 
-const std::vector<std::string> functions{"abs", "sqrt", "log", "exp", "min", "max", "mean", "median", "geomean", "slope"};
+const std::vector<std::string> functions{"abs", "sqrt", "log",    "exp",     "min",
+                                         "max", "mean", "median", "geomean", "slope"};
 
 bool contains(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
@@ -21,7 +22,8 @@ bool contains(const std::vector<std::string>& list, const std::string& item) {
 
 class Parser {
  public:
-  Parser(const std::string& text, const Comparison& c, const Names* names) : text_(text), c_(c), names_(names) {}
+  Parser(const std::string& text, const Comparison& c, const Names* names)
+      : text_(text), c_(c), names_(names) {}
 
   Formula chain() {
     Formula out;
@@ -39,9 +41,12 @@ class Parser {
       out.relations.push_back(relation);
       out.sides.push_back(sum());
     }
-    if (i_ < text_.size()) fail(fmt::format("`{}` is not expected here", text_.substr(i_, 1)), "an operator, a relation or the end");
+    if (i_ < text_.size())
+      fail(fmt::format("`{}` is not expected here", text_.substr(i_, 1)),
+           "an operator, a relation or the end");
     if (out.relations.empty())
-      fail("a claim compares: it needs <, >, <=, >= or =", "such as mmd[a] < mmd[b]", 0, static_cast<int>(text_.size()));
+      fail("a claim compares: it needs <, >, <=, >= or =", "such as mmd[a] < mmd[b]", 0,
+           static_cast<int>(text_.size()));
     return out;
   }
 
@@ -71,13 +76,16 @@ class Parser {
         if (*until) ++i_;
         return out;
       }
-      fail(fmt::format("`{}` is expected here", *until ? until : "the end"), "labels are separated by commas");
+      fail(fmt::format("`{}` is expected here", *until ? until : "the end"),
+           "labels are separated by commas");
     }
   }
 
  private:
-  [[noreturn]] void fail(std::string message, std::string hint, int column = -1, int length = 1) const {
-    throw FormulaError{std::move(message), std::move(hint), column < 0 ? static_cast<int>(i_) : column, std::max(1, length)};
+  [[noreturn]] void fail(std::string message, std::string hint, int column = -1,
+                         int length = 1) const {
+    throw FormulaError{std::move(message), std::move(hint),
+                       column < 0 ? static_cast<int>(i_) : column, std::max(1, length)};
   }
 
   void blanks() {
@@ -97,26 +105,32 @@ class Parser {
   std::string name() {
     const std::size_t begin = i_;
     while (i_ < text_.size() &&
-           (letter(text_[i_]) || ((text_[i_] == '-' || text_[i_] == '.') && i_ + 1 < text_.size() && letter(text_[i_ + 1]))))
+           (letter(text_[i_]) || ((text_[i_] == '-' || text_[i_] == '.') && i_ + 1 < text_.size() &&
+                                  letter(text_[i_ + 1]))))
       ++i_;
     return text_.substr(begin, i_ - begin);
   }
 
-  void place(Coordinates& out, const std::string& axis, const std::string& value, std::size_t axis_at, std::size_t value_at) const {
+  void place(Coordinates& out, const std::string& axis, const std::string& value,
+             std::size_t axis_at, std::size_t value_at) const {
     if (!contains(c_.places(), axis)) {
       const std::string near = manifest::nearest(axis, c_.places());
       fail(fmt::format("there is no axis `{}`", axis),
-           near.empty() ? fmt::format("axes: {}", fmt::join(c_.places(), ", ")) : fmt::format("did you mean `{}`?", near),
+           near.empty() ? fmt::format("axes: {}", fmt::join(c_.places(), ", "))
+                        : fmt::format("did you mean `{}`?", near),
            static_cast<int>(axis_at), static_cast<int>(axis.size()));
     }
     const auto labels = c_.labels(axis);
     if (!contains(labels, value)) {
       const std::string near = manifest::nearest(value, labels);
       fail(fmt::format("`{}` has no value `{}`", axis, value),
-           near.empty() ? fmt::format("values: {}", fmt::join(labels, ", ")) : fmt::format("did you mean `{}`?", near),
+           near.empty() ? fmt::format("values: {}", fmt::join(labels, ", "))
+                        : fmt::format("did you mean `{}`?", near),
            static_cast<int>(value_at), static_cast<int>(std::max<std::size_t>(1, value.size())));
     }
-    if (label_at(out, axis)) fail(fmt::format("`{}` is placed twice", axis), "one value of each axis", static_cast<int>(axis_at));
+    if (label_at(out, axis))
+      fail(fmt::format("`{}` is placed twice", axis), "one value of each axis",
+           static_cast<int>(axis_at));
     out.emplace_back(axis, value);
   }
 
@@ -130,11 +144,12 @@ class Parser {
     if (found.size() == 1) return place(out, found[0], value, at, at);
     const int length = static_cast<int>(value.size());
     if (found.size() > 1)
-      fail(fmt::format("`{}` is a value of {}", value, fmt::join(found, " and ")), fmt::format("say {}={}", found[0], value),
-           static_cast<int>(at), length);
+      fail(fmt::format("`{}` is a value of {}", value, fmt::join(found, " and ")),
+           fmt::format("say {}={}", found[0], value), static_cast<int>(at), length);
     const std::string near = manifest::nearest(value, all);
     fail(fmt::format("there is no variant and no value `{}`", value),
-         near.empty() ? "a variant, or axis=value" : fmt::format("did you mean `{}`?", near), static_cast<int>(at), length);
+         near.empty() ? "a variant, or axis=value" : fmt::format("did you mean `{}`?", near),
+         static_cast<int>(at), length);
   }
 
   Formula::Node sum() {
@@ -166,7 +181,8 @@ class Parser {
   Formula::Node factor() {
     blanks();
     const int column = static_cast<int>(i_);
-    if (i_ >= text_.size()) fail("a quantity or a number is expected", "the formula ends too early");
+    if (i_ >= text_.size())
+      fail("a quantity or a number is expected", "the formula ends too early");
     if (text_[i_] == '-') {
       ++i_;
       Formula::Node out{Formula::Kind::negate, 0, "", {}, "", {}, column};
@@ -181,13 +197,16 @@ class Parser {
     }
     if (std::isdigit(static_cast<unsigned char>(text_[i_])) || text_[i_] == '.') {
       double number = 0;
-      const auto [end, wrong] = std::from_chars(text_.data() + i_, text_.data() + text_.size(), number);
+      const auto [end, wrong] =
+          std::from_chars(text_.data() + i_, text_.data() + text_.size(), number);
       if (wrong != std::errc()) fail("this is no number", "such as 0.05 or 1e-3");
       i_ = static_cast<std::size_t>(end - text_.data());
       return {Formula::Kind::number, number, "", {}, "", {}, column};
     }
     const std::string word = name();
-    if (word.empty()) fail(fmt::format("`{}` is not expected here", text_.substr(i_, 1)), "a quantity, a number or a function");
+    if (word.empty())
+      fail(fmt::format("`{}` is not expected here", text_.substr(i_, 1)),
+           "a quantity, a number or a function");
     blanks();
     if (i_ < text_.size() && text_[i_] == '(') return call(word, column);
     if (names_->knows(word)) {
@@ -205,22 +224,24 @@ class Parser {
     const auto all = names_->all();
     const std::string near = manifest::nearest(word, all);
     fail(fmt::format("nothing is called `{}`", word),
-         near.empty() ? fmt::format("quantities: {}", fmt::join(all, ", ")) : fmt::format("did you mean `{}`?", near), column,
-         static_cast<int>(word.size()));
+         near.empty() ? fmt::format("quantities: {}", fmt::join(all, ", "))
+                      : fmt::format("did you mean `{}`?", near),
+         column, static_cast<int>(word.size()));
   }
 
   double number_of(const std::string& label, const std::string& axis, int column) const {
     double number = 0;
     const auto [end, wrong] = std::from_chars(label.data(), label.data() + label.size(), number);
     if (wrong != std::errc() || end != label.data() + label.size())
-      fail(fmt::format("the axis `{}` has no numbers: `{}`", axis, label), "only an axis of numbers has a value", column,
-           static_cast<int>(axis.size()));
+      fail(fmt::format("the axis `{}` has no numbers: `{}`", axis, label),
+           "only an axis of numbers has a value", column, static_cast<int>(axis.size()));
     return number;
   }
 
   void close(char bracket) {
     blanks();
-    if (i_ >= text_.size() || text_[i_] != bracket) fail(fmt::format("`{}` is expected here", bracket), "a bracket is open");
+    if (i_ >= text_.size() || text_[i_] != bracket)
+      fail(fmt::format("`{}` is expected here", bracket), "a bracket is open");
     ++i_;
   }
 
@@ -228,8 +249,9 @@ class Parser {
     if (!contains(functions, word)) {
       const std::string near = manifest::nearest(word, functions);
       fail(fmt::format("there is no function `{}`", word),
-           near.empty() ? fmt::format("functions: {}", fmt::join(functions, ", ")) : fmt::format("did you mean `{}`?", near), column,
-           static_cast<int>(word.size()));
+           near.empty() ? fmt::format("functions: {}", fmt::join(functions, ", "))
+                        : fmt::format("did you mean `{}`?", near),
+           column, static_cast<int>(word.size()));
     }
     ++i_;
     Formula::Node out{Formula::Kind::call, 0, word, {}, "", {}, column};
@@ -258,13 +280,17 @@ class Parser {
     }
     const bool one = word == "abs" || word == "sqrt" || word == "log" || word == "exp";
     if (one && (out.inner.size() != 1 || !out.over.empty()))
-      fail(fmt::format("`{}` takes one value", word), "such as abs(a - b)", column, static_cast<int>(word.size()));
-    if (!out.over.empty() && out.inner.size() != 1)
-      fail(fmt::format("`{}` over an axis takes one value", word), fmt::format("such as {}(mmd, {})", word, out.over), column,
+      fail(fmt::format("`{}` takes one value", word), "such as abs(a - b)", column,
            static_cast<int>(word.size()));
-    if (word == "slope" && out.over.empty()) fail("`slope` needs an axis", "such as slope(mmd[heun], nfe)", column, 5);
+    if (!out.over.empty() && out.inner.size() != 1)
+      fail(fmt::format("`{}` over an axis takes one value", word),
+           fmt::format("such as {}(mmd, {})", word, out.over), column,
+           static_cast<int>(word.size()));
+    if (word == "slope" && out.over.empty())
+      fail("`slope` needs an axis", "such as slope(mmd[heun], nfe)", column, 5);
     if (!one && out.over.empty() && out.inner.size() < 2)
-      fail(fmt::format("`{}` takes several values, or one over an axis", word), "such as min(a, b)", column, static_cast<int>(word.size()));
+      fail(fmt::format("`{}` takes several values, or one over an axis", word), "such as min(a, b)",
+           column, static_cast<int>(word.size()));
     return out;
   }
 
@@ -274,12 +300,14 @@ class Parser {
   std::size_t i_ = 0;
 };
 
-void free_of(const Formula::Node& node, const std::vector<Coordinates>& cells, std::set<std::string> bound, std::set<std::string>& out) {
+void free_of(const Formula::Node& node, const std::vector<Coordinates>& cells,
+             std::set<std::string> bound, std::set<std::string>& out) {
   if (!node.over.empty()) bound.insert(node.over);
   if (node.kind == Formula::Kind::axis && !bound.contains(node.name)) out.insert(node.name);
   if (node.kind == Formula::Kind::quantity)
     for (const auto& cell : cells) {
-      if (!std::all_of(node.places.begin(), node.places.end(), [&](const auto& p) { return label_at(cell, p.first) == p.second; }))
+      if (!std::all_of(node.places.begin(), node.places.end(),
+                       [&](const auto& p) { return label_at(cell, p.first) == p.second; }))
         continue;
       for (const auto& [axis, label] : cell)
         if (!bound.contains(axis) && !label_at(node.places, axis)) out.insert(axis);
@@ -289,13 +317,17 @@ void free_of(const Formula::Node& node, const std::vector<Coordinates>& cells, s
 
 Coordinates with(Coordinates at, const std::string& axis, const std::string& label) {
   for (auto& place : at)
-    if (place.first == axis) return place.second = label, at;
+    if (place.first == axis) {
+      place.second = label;
+      return at;
+    }
   at.emplace_back(axis, label);
   return at;
 }
 
 double reduce(const std::string& name, const std::vector<double>& x) {
-  if (std::any_of(x.begin(), x.end(), [](double v) { return std::isnan(v); })) return std::numeric_limits<double>::quiet_NaN();
+  if (std::any_of(x.begin(), x.end(), [](double v) { return std::isnan(v); }))
+    return std::numeric_limits<double>::quiet_NaN();
   if (name == "min") return *std::min_element(x.begin(), x.end());
   if (name == "max") return *std::max_element(x.begin(), x.end());
   if (name == "mean") return mean(x);
@@ -318,8 +350,9 @@ std::vector<std::string> Names::all() const {
 bool Names::knows(const std::string& quantity) const {
   for (const auto& m : metrics)
     if (quantity == m || quantity.rfind(m + ".", 0) == 0) return true;
-  return std::any_of(known_costs().begin(), known_costs().end(),
-                     [&](const Quantity& c) { return c.name == quantity && !contains(comparison->places(), quantity); });
+  return std::any_of(known_costs().begin(), known_costs().end(), [&](const Quantity& c) {
+    return c.name == quantity && !contains(comparison->places(), quantity);
+  });
 }
 
 std::set<std::string> Formula::free_axes(const std::vector<Coordinates>& cells) const {
@@ -334,7 +367,10 @@ constexpr std::size_t longest = 4000;
 }  // namespace
 
 std::optional<Formula> parse(const std::string& text, const Names& names, FormulaError& error) {
-  if (text.size() > longest) return error = {"the formula is too long", fmt::format("at most {} characters", longest), 0, 1}, std::nullopt;
+  if (text.size() > longest) {
+    error = {"the formula is too long", fmt::format("at most {} characters", longest), 0, 1};
+    return std::nullopt;
+  }
   try {
     return Parser(text, *names.comparison, &names).chain();
   } catch (const FormulaError& e) {
@@ -343,7 +379,8 @@ std::optional<Formula> parse(const std::string& text, const Names& names, Formul
   }
 }
 
-std::optional<Coordinates> parse_place(const std::string& text, const Comparison& comparison, FormulaError& error) {
+std::optional<Coordinates> parse_place(const std::string& text, const Comparison& comparison,
+                                       FormulaError& error) {
   try {
     return Parser(text, comparison, nullptr).places("");
   } catch (const FormulaError& e) {
@@ -352,8 +389,11 @@ std::optional<Coordinates> parse_place(const std::string& text, const Comparison
   }
 }
 
-std::optional<double> value(const Formula::Node& n, const Coordinates& at, const Comparison& c, const Lookup& lookup) {
-  const auto inner = [&](std::size_t i, const Coordinates& where) { return value(n.inner[i], where, c, lookup); };
+std::optional<double> value(const Formula::Node& n, const Coordinates& at, const Comparison& c,
+                            const Lookup& lookup) {
+  const auto inner = [&](std::size_t i, const Coordinates& where) {
+    return value(n.inner[i], where, c, lookup);
+  };
   switch (n.kind) {
     case Formula::Kind::number:
       return n.number;

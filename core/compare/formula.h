@@ -16,11 +16,13 @@ namespace scorelab::compare {
 ///     chain    = sum { (< | <= | > | >= | =) sum }
 ///     sum      = product { (+ | -) product }
 ///     product  = factor { (* | /) factor }
-///     factor   = - factor | number | name ( sum {, sum} ) | quantity [ "[" place {, place} "]" ] | axis | ( sum )
+///     factor   = - factor | number | name ( sum {, sum} ) | axis | ( sum )
+///              | quantity [ "[" place {, place} "]" ]
 ///     place    = label | axis = label
 ///
-/// Functions: abs, sqrt, log, exp of one; min, max, mean, median, geomean of several, or of one over an axis: `geomean(mmd[pc], data)`;
-/// slope(y, axis) of log y against log of the axis's values.
+/// Functions: abs, sqrt, log, exp of one; min, max, mean, median, geomean of several, or of one
+/// over an axis: `geomean(mmd[pc], data)`; slope(y, axis) of log y against log of the axis's
+/// values.
 struct Formula {
   enum class Kind { number, quantity, axis, call, binary, negate };
   struct Node {
@@ -48,7 +50,8 @@ struct FormulaError {
 /// What names in formulas may mean.
 struct Names {
   const Comparison* comparison;
-  std::vector<std::string> metrics;  ///< labels; `label.part` is allowed too, as parts are known only once measured
+  /// labels; `label.part` is allowed too, as parts are known only once measured
+  std::vector<std::string> metrics;
   /// The names near one that is not known.
   std::vector<std::string> all() const;
   bool knows(const std::string& quantity) const;
@@ -56,11 +59,14 @@ struct Names {
 
 std::optional<Formula> parse(const std::string& text, const Names& names, FormulaError& error);
 /// A place alone, as a baseline is: `mse, eps` or `exact, tol=1e-8`.
-std::optional<Coordinates> parse_place(const std::string& text, const Comparison& comparison, FormulaError& error);
+std::optional<Coordinates> parse_place(const std::string& text, const Comparison& comparison,
+                                       FormulaError& error);
 
 /// The value of a quantity at some coordinates; NaN is a value, nothing is none.
-using Lookup = std::function<std::optional<double>(const std::string& quantity, const Coordinates& at)>;
+using Lookup =
+    std::function<std::optional<double>(const std::string& quantity, const Coordinates& at)>;
 /// A side's value where the free axes have these labels.
-std::optional<double> value(const Formula::Node& node, const Coordinates& at, const Comparison& comparison, const Lookup& lookup);
+std::optional<double> value(const Formula::Node& node, const Coordinates& at,
+                            const Comparison& comparison, const Lookup& lookup);
 
 }  // namespace scorelab::compare

@@ -36,7 +36,8 @@ Interval interval(const std::vector<double>& x) {
   const double m = mean(x);
   double squares = 0;
   for (const double v : x) squares += (v - m) * (v - m);
-  const double half = boost::math::quantile(boost::math::students_t(n - 1), 0.975) * std::sqrt(squares / (n - 1) / n);
+  const double half = boost::math::quantile(boost::math::students_t(n - 1), 0.975) *
+                      std::sqrt(squares / (n - 1) / n);
   return {m - half, m + half};
 }
 
@@ -60,7 +61,8 @@ SignFlip sign_flip(const std::vector<double>& d) {
     }
     far += std::abs(sum) >= bound;
   }
-  if (!exact) return {static_cast<double>(far + 1) / static_cast<double>(patterns + 1), false};  // the observed pattern is one of them
+  // the observed pattern is one of them
+  if (!exact) return {static_cast<double>(far + 1) / static_cast<double>(patterns + 1), false};
   return {static_cast<double>(far) / static_cast<double>(patterns), true};
 }
 
@@ -69,7 +71,10 @@ double log_slope(const std::vector<double>& x, const std::vector<double>& y) {
   const auto n = static_cast<double>(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double a = std::log(x[i]), b = std::log(y[i]);
-    sx += a, sy += b, sxx += a * a, sxy += a * b;
+    sx += a;
+    sy += b;
+    sxx += a * a;
+    sxy += a * b;
   }
   return (n * sxy - sx * sy) / (n * sxx - sx * sx);
 }

@@ -22,12 +22,14 @@ std::vector<double> values_of(const std::map<std::int64_t, double>& units) {
 }
 
 bool within(const Coordinates& cell, const Coordinates& at) {
-  return std::all_of(at.begin(), at.end(), [&](const auto& p) { return label_at(cell, p.first) == p.second; });
+  return std::all_of(at.begin(), at.end(),
+                     [&](const auto& p) { return label_at(cell, p.first) == p.second; });
 }
 
-/// The baseline's cell beside this one: its own coordinates with the baseline's labels put in; with NFE matched, the baseline's cell of
-/// equal cost that shares most with it.
-std::optional<std::size_t> beside(const Data& data, std::size_t cell, const Coordinates& baseline, bool match_nfe) {
+/// The baseline's cell beside this one: its own coordinates with the baseline's labels put in; with
+/// NFE matched, the baseline's cell of equal cost that shares most with it.
+std::optional<std::size_t> beside(const Data& data, std::size_t cell, const Coordinates& baseline,
+                                  bool match_nfe) {
   if (!match_nfe) {
     Coordinates at = data.cells[cell];
     for (const auto& place : baseline) {
@@ -40,10 +42,15 @@ std::optional<std::size_t> beside(const Data& data, std::size_t cell, const Coor
   std::optional<std::size_t> best;
   std::size_t best_shared = 0;
   for (std::size_t i = 0; i < data.cells.size(); ++i) {
-    if (!within(data.cells[i], baseline) || !(std::abs(cost(data, i, "nfe") - nfe) <= 0.01 * nfe)) continue;
+    if (!within(data.cells[i], baseline) || !(std::abs(cost(data, i, "nfe") - nfe) <= 0.01 * nfe))
+      continue;
     std::size_t shared = 1;
-    for (const auto& place : data.cells[i]) shared += label_at(data.cells[cell], place.first) == place.second;
-    if (shared > best_shared) best = i, best_shared = shared;
+    for (const auto& place : data.cells[i])
+      shared += label_at(data.cells[cell], place.first) == place.second;
+    if (shared > best_shared) {
+      best = i;
+      best_shared = shared;
+    }
   }
   return best;
 }
@@ -55,18 +62,21 @@ void note_runs(const Data& data, Row& row, const Quantity& q) {
     if (o.cell != row.cell) continue;
     const auto value = o.values.find(q.name);
     if (o.state == "failed" && value == o.values.end())
-      failed.push_back(fmt::format("seed {}: {}", o.sample_seed, o.failure.substr(0, o.failure.find('\n'))));
+      failed.push_back(
+          fmt::format("seed {}: {}", o.sample_seed, o.failure.substr(0, o.failure.find('\n'))));
     else if (value == o.values.end())
       ++missing;
     else if (!std::isfinite(value->second))
       row.notes.push_back(fmt::format("seed {} is {}", o.sample_seed, value->second));
   }
-  if (!failed.empty()) row.notes.push_back(fmt::format("{} failed ({})", failed.size(), failed.front()));
+  if (!failed.empty())
+    row.notes.push_back(fmt::format("{} failed ({})", failed.size(), failed.front()));
   if (missing > 0) row.notes.push_back(fmt::format("{} not run", missing));
   if (!data.chosen[row.cell].is_null()) {
     const Json& c = data.chosen[row.cell];
-    row.notes.push_back(
-        fmt::format("{}: best of {} by {}, on other seeds", c["label"].get<std::string>(), c["of"].dump(), c["metric"].get<std::string>()));
+    row.notes.push_back(fmt::format("{}: best of {} by {}, on other seeds",
+                                    c["label"].get<std::string>(), c["of"].dump(),
+                                    c["metric"].get<std::string>()));
   }
 }
 
@@ -85,7 +95,9 @@ std::string digits(double v) {
   return fmt::format("{:.4g}", v);
 }
 
-double cost(const Data& data, std::size_t cell, const std::string& name) { return mean(values_of(data.units(cell, name))); }
+double cost(const Data& data, std::size_t cell, const std::string& name) {
+  return mean(values_of(data.units(cell, name)));
+}
 
 std::vector<Quantity> quantities(const Data& data, const std::string& name) {
   const std::string wanted = !name.empty() ? name : data.comparison.compare.primary;
@@ -102,10 +114,36 @@ std::vector<Quantity> quantities(const Data& data, const std::string& name) {
       for (const auto& q : *list) all.push_back(q.name);
     const std::string near = manifest::nearest(wanted, all);
     throw Error(fmt::format("nothing measured is called `{}`{}; there is: {}", wanted,
-                            near.empty() ? "" : fmt::format("; did you mean `{}`?", near), fmt::join(all, ", ")));
+                            near.empty() ? "" : fmt::format("; did you mean `{}`?", near),
+                            fmt::join(all, ", ")));
   }
   return out;
 }
+
+namespace {
+
+/// Differences from `row.baseline`, paired by unit.
+void compare_to_baseline(const Data& data, const Quantity& q, Row& row, bool match_nfe) {
+  const auto own = data.units(row.cell, q.name), other = data.units(*row.baseline, q.name);
+  double mine = 0, theirs = 0;  // of the pairs
+  for (const auto& [unit, value] : own) {
+    const auto it = other.find(unit);
+    if (it == other.end()) continue;
+    row.differences.push_back(value - it->second);
+    mine += value;
+    theirs += it->second;
+  }
+  row.difference = mean(row.differences);
+  row.difference_interval = interval(row.differences);
+  row.p = sign_flip(row.differences);
+  row.ratio = row.differences.empty() ? nan : mine / theirs;
+  const double nfe = cost(data, row.cell, "nfe"), their_nfe = cost(data, *row.baseline, "nfe");
+  if (nfe > 0 && their_nfe > 0 && std::abs(nfe - their_nfe) > 0.01 * their_nfe)
+    row.notes.push_back(
+        fmt::format("{}x the NFE{}", digits(nfe / their_nfe), match_nfe ? "" : "; --match nfe"));
+}
+
+}  // namespace
 
 Table table(const Data& data, const Quantity& q, const TableOptions& options) {
   const Comparison& c = data.comparison;
@@ -115,7 +153,8 @@ Table table(const Data& data, const Quantity& q, const TableOptions& options) {
   if (!name.empty()) {
     FormulaError error;
     const auto place = parse_place(name, c, error);
-    if (!place) throw Error(fmt::format("baseline \"{}\": {}; {}", name, error.message, error.hint));
+    if (!place)
+      throw Error(fmt::format("baseline \"{}\": {}; {}", name, error.message, error.hint));
     baseline = *place;
   }
   Table out{q, {}, {}};
@@ -138,32 +177,27 @@ Table table(const Data& data, const Quantity& q, const TableOptions& options) {
       if (!row.baseline) unmatched.push_back(manifest::text(data.cells[i]));
     }
     if (row.baseline) {
-      const auto other = data.units(*row.baseline, q.name);
-      double mine_in_all = 0, theirs_in_all = 0;  // of the pairs
-      for (const auto& [unit, value] : own)
-        if (const auto it = other.find(unit); it != other.end())
-          row.differences.push_back(value - it->second), mine_in_all += value, theirs_in_all += it->second;
-      row.difference = mean(row.differences);
-      row.difference_interval = interval(row.differences);
-      row.p = sign_flip(row.differences);
-      row.ratio = row.differences.empty() ? nan : mine_in_all / theirs_in_all;
-      compared = true, sampled_p = sampled_p || !row.p.exact;
-      const double mine = cost(data, i, "nfe"), theirs = cost(data, *row.baseline, "nfe");
-      if (mine > 0 && theirs > 0 && std::abs(mine - theirs) > 0.01 * theirs)
-        row.notes.push_back(fmt::format("{}x the NFE{}", digits(mine / theirs), options.match_nfe ? "" : "; --match nfe"));
+      compare_to_baseline(data, q, row, options.match_nfe);
+      compared = true;
+      sampled_p = sampled_p || !row.p.exact;
     }
     out.rows.push_back(std::move(row));
   }
-  out.notes.push_back(fmt::format("n counts {}{}", data.units_are(), planned < 2 ? "; one says nothing of the spread" : ""));
+  out.notes.push_back(fmt::format("n counts {}{}", data.units_are(),
+                                  planned < 2 ? "; one says nothing of the spread" : ""));
   if (!baseline.empty())
-    out.notes.push_back(
-        fmt::format("differences are paired by seed, against {}{}", manifest::text(baseline), options.match_nfe ? " at equal NFE" : ""));
+    out.notes.push_back(fmt::format("differences are paired by seed, against {}{}",
+                                    manifest::text(baseline),
+                                    options.match_nfe ? " at equal NFE" : ""));
   if (compared && planned < 6)
-    out.notes.push_back(fmt::format("n = {}: no sign-flip p can be below {}", planned,
-                                    digits(std::min(1.0, 2 / std::pow(2.0, static_cast<double>(planned))))));
+    out.notes.push_back(
+        fmt::format("n = {}: no sign-flip p can be below {}", planned,
+                    digits(std::min(1.0, 2 / std::pow(2.0, static_cast<double>(planned))))));
   if (sampled_p) out.notes.push_back("p is from 200000 random sign patterns, as n > 20");
   if (!unmatched.empty())
-    out.notes.push_back(fmt::format("without a baseline{}: {}", options.match_nfe ? " of equal NFE" : "", fmt::join(unmatched, "; ")));
+    out.notes.push_back(fmt::format("without a baseline{}: {}",
+                                    options.match_nfe ? " of equal NFE" : "",
+                                    fmt::join(unmatched, "; ")));
   return out;
 }
 

@@ -10,8 +10,9 @@ struct Row {
   std::vector<double> values;  ///< one a unit
   double mean;
   Interval interval;
-  std::optional<std::size_t> baseline;  ///< the cell it is compared with; nothing where there is none, or it is the baseline
-  std::vector<double> differences;      ///< paired by unit
+  /// the cell it is compared with; nothing where there is none, or it is the baseline
+  std::optional<std::size_t> baseline;
+  std::vector<double> differences;  ///< paired by unit
   double difference = 0, ratio = 0;
   Interval difference_interval{0, 0};
   SignFlip p{0, true};
@@ -22,13 +23,16 @@ struct Row {
 struct Table {
   Quantity quantity;
   std::vector<Row> rows;
-  std::vector<std::string> notes;  ///< of the whole: what n counts, what no p can be below, what is unmatched
+  /// of the whole: what n counts, what no p can be below, what is unmatched
+  std::vector<std::string> notes;
 };
 
 struct TableOptions {
-  std::string baseline;    ///< a place, such as `ddim` or `mse, eps`; empty: the manifest's, or the first variant
-  bool match_nfe = false;  ///< compare with the baseline's cell of equal mean NFE (within 1 %), whatever its axes
-  Coordinates at;          ///< only these cells
+  /// a place, such as `ddim` or `mse, eps`; empty: the manifest's, or the first variant
+  std::string baseline;
+  /// compare with the baseline's cell of equal mean NFE (within 1 %), whatever its axes
+  bool match_nfe = false;
+  Coordinates at;  ///< only these cells
 };
 
 /// Throws Error where the baseline is no place of the comparison.
@@ -44,8 +48,8 @@ std::string as_markdown(const Data& data, const Table& table);
 std::string as_csv(const Data& data, const std::vector<Table>& tables);
 Json as_json(const Data& data, const Table& table);
 /// Means with half intervals, rows and columns along axes; `markdown` or aligned text.
-std::string pivot(const Data& data, const Table& table, const std::vector<std::string>& rows, const std::vector<std::string>& columns,
-                  bool markdown);
+std::string pivot(const Data& data, const Table& table, const std::vector<std::string>& rows,
+                  const std::vector<std::string>& columns, bool markdown);
 
 /// A field of CSV, in quotes where it needs them.
 std::string csv_quoted(const std::string& text);

@@ -48,28 +48,32 @@ Json worth_a_warning(const Json& spec, const Setup& setup) {
   Json out = Json::array();
   const Scheduler& q = *setup.scheduler;
   const double alpha = q.alpha(q.t_max()).one(), sigma = q.sigma(q.t_max()).one();
-  const bool from_noise = spec["sample"]["initial"].is_object() && spec["sample"]["initial"]["plugin"] == "prior";
+  const bool from_noise =
+      spec["sample"]["initial"].is_object() && spec["sample"]["initial"]["plugin"] == "prior";
   if (from_noise && q.t_min() < q.t_max() && alpha * alpha > sigma * sigma)
     out.push_back(
         {{"plugin", title(spec["scheduler"])},
          {"why",
-          fmt::format("at its end alpha^2 is {:.3g} and sigma^2 {:.3g}: x_T still shows the data, and samplers start from noise; more "
-                      "levels or larger betas reach further",
+          fmt::format("at its end alpha^2 is {:.3g} and sigma^2 {:.3g}: x_T still shows the data, "
+                      "and samplers start from noise; more levels or larger betas reach further",
                       alpha * alpha, sigma * sigma)}});
   const Json metrics = spec.value("metrics", Json::object());  // items() refers to it
   for (const auto& [label, config] : metrics.items()) {
     if (config["of"] == "model" || spec["sample"]["moments"] == "exact") continue;
     const auto needed = make_as<Metric>(config)->needs_samples(setup.data->shape());
     if (spec["sample"]["count"] < needed)
-      out.push_back({{"plugin", title(config)},
-                     {"why", fmt::format("it needs {} samples at least to say much of these data, and sample.count is {}", needed,
-                                         spec["sample"]["count"].dump())}});
+      out.push_back(
+          {{"plugin", title(config)},
+           {"why",
+            fmt::format(
+                "it needs {} samples at least to say much of these data, and sample.count is {}",
+                needed, spec["sample"]["count"].dump())}});
   }
   return out;
 }
 
-/// Sets an experiment up as a stage would, without weights: whether its parts go together only they can say. {"plugin", "why"},
-/// {"warnings"}, or "".
+/// Sets an experiment up as a stage would, without weights: whether its parts go together only they
+/// can say. {"plugin", "why"}, {"warnings"}, or "".
 Json set_up(const Json& spec) {
   const std::atomic<bool> never{false};
   try {
@@ -80,7 +84,8 @@ Json set_up(const Json& spec) {
     const Json& sampler = spec["sampler"];
     const Sampling sampling = setup.sampling(sampler, spec.at("sample"), spec, never);
     const Json& params = sampler.at("params");
-    const bool budget = params.contains("nfe") && params["nfe"].is_number() && params["nfe"] > 0;  // its steps are not known yet
+    // its steps are not known yet
+    const bool budget = params.contains("nfe") && params["nfe"].is_number() && params["nfe"] > 0;
     if (!budget) call(title(sampler), [&] { sampling.sampler->start(*setup.scheduler); });
     const Json warnings = worth_a_warning(spec, setup);
     return warnings.empty() ? Json("") : Json{{"warnings", warnings}};

@@ -19,23 +19,30 @@
 #include "setup/crash.h"
 #include "setup/device.h"
 
-/// scorelab-host: run by scorelab, not by people.
-///   describe FILE..        one JSON line for each plugin file
-///   check                  components, and whole experiments, as JSON on stdin, their verdicts on stdout
-///   data                   stdin: {"spec", "count", "seed"}; one JSON line: draws of the data set, for figures
-///   field                  stdin: {"results", "key", "t", "points"}; one JSON line: a model's score there, and the exact one
-///   paths                  stdin: {"results", "key", "count"}; one JSON line: exact paths beside a trace
-///   certify                stdin: a list of {"check", "component", "schema", "plugins"}; a JSON line each: what the check found
-///   devices                one JSON line
-///   work RESULTS HOST HOSTS MAX_FAILURES   runs the stages whose keys stand on stdin, one a line up to an empty one; the end of stdin
-///                          means that the front end is gone
+/// scorelab-host: run by scorelab, not by people. Each answers in JSON, a line each.
+///   describe FILE..   each plugin file
+///   check             stdin: components, and whole experiments; their verdicts
+///   data              stdin: {"spec", "count", "seed"}; draws of the data set, for figures
+///   field             stdin: {"results", "key", "t", "points"}; a model's score there, and the
+///                     exact one
+///   paths             stdin: {"results", "key", "count"}; exact paths beside a trace
+///   certify           stdin: a list of {"check", "component", "schema", "plugins"}; what each
+///                     check found
+///   devices
+///   work RESULTS HOST HOSTS MAX_FAILURES
+///                     runs the stages whose keys stand on stdin, one a line up to an empty one;
+///                     the end of stdin means that the front end is gone
 namespace {
+
+using scorelab::host::say;
 
 std::atomic<bool> stop{false};
 
 /// LibTorch's warnings reach the front end as lines of ours.
 class Warnings final : public c10::WarningHandler {
-  void process(const c10::Warning& warning) override { scorelab::host::say({{"event", "warning"}, {"message", warning.msg()}}); }
+  void process(const c10::Warning& warning) override {
+    scorelab::host::say({{"event", "warning"}, {"message", warning.msg()}});
+  }
 };
 
 void on_stop(int) { stop.store(true); }
@@ -49,13 +56,39 @@ void watch_front_end() {
   }).detach();
 }
 
+/// `work RESULTS HOST HOSTS MAX_FAILURES`; the exit code.
+int work(char** argv) {
+  for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) std::signal(number, on_stop);
+  std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
+  scorelab::allow_declared_data_only();
+  std::vector<std::string> keys;
+  for (std::string key; std::getline(std::cin, key) && !key.empty();) keys.push_back(key);
+  static Warnings warnings;
+  c10::WarningUtils::set_warning_handler(&warnings);
+  say({{"event", "ready"}});
+  watch_front_end();
+  // Big tensors come and go in every step: memory that is kept saves the kernel from clearing it
+  // again (half of the time in small runs).
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  try {
+    return scorelab::host::work(argv[2], keys, std::stoul(argv[3]), std::stoul(argv[4]),
+                                std::stoul(argv[5]), stop);
+  } catch (const std::exception& e) {
+    std::cerr << "scorelab-host: " << e.what() << "\n";
+    return 3;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using scorelab::host::Json;
-  using scorelab::host::say;
   const std::string verb = argc > 1 ? argv[1] : "";
-  // What a plugin prints must not get between our lines: stdout is kept for us, and becomes stderr for everybody else.
+  // What a plugin prints must not get between our lines: stdout is kept for us, and becomes stderr
+  // for everybody else.
   scorelab::record::open_standard_descriptors();
   scorelab::host::answers = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -86,30 +119,12 @@ int main(int argc, char** argv) {
     say(Json{{"cuda", count}, {"why", why}});
     code = 0;
   } else if (verb == "work" && argc == 6) {
-    for (const int number : {SIGTERM, SIGHUP, SIGUSR1}) std::signal(number, on_stop);
-    std::signal(SIGINT, SIG_IGN);  // the terminal's Ctrl-C is the front end's; it says what to do
-    std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, with a message
-    scorelab::allow_declared_data_only();
-    std::vector<std::string> keys;
-    for (std::string key; std::getline(std::cin, key) && !key.empty();) keys.push_back(key);
-    static Warnings warnings;
-    c10::WarningUtils::set_warning_handler(&warnings);
-    say({{"event", "ready"}});
-    watch_front_end();
-    // Big tensors come and go in every step: memory that is kept saves the kernel from clearing it again (half of the time in small runs).
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    try {
-      code = scorelab::host::work(argv[2], keys, std::stoul(argv[3]), std::stoul(argv[4]), std::stoul(argv[5]), stop);
-    } catch (const std::exception& e) {
-      std::cerr << "scorelab-host: " << e.what() << "\n";
-      code = 3;
-    }
+    code = work(argv);
   } else {
     std::cerr << "scorelab-host is started by scorelab: try scorelab --help\n";
   }
   std::cout.flush();
-  // Plugins stay loaded and LibTorch's threads may still run: no destructor of a library is worth waiting for.
+  // Plugins stay loaded and LibTorch's threads may still run: no destructor of a library is worth
+  // waiting for.
   _exit(code);
 }

@@ -30,11 +30,13 @@ NamedTensors to_tensors(const record::NamedArrays& arrays) {
 
 constexpr const char* rest = "training";  // the group of what is no parameter's
 
-/// Copies a state into a checkpoint, into the memory of the one before where there is one: fresh pages cost more than the copy.
+/// Copies a state into a checkpoint, into the memory of the one before where there is one: fresh
+/// pages cost more than the copy.
 class Writing final : public TrainState {
  public:
   explicit Writing(record::Checkpoint& to) : to_(to) {
-    if (const auto before = to_.groups.find(rest); before != to_.groups.end()) before->second.clear();
+    if (const auto before = to_.groups.find(rest); before != to_.groups.end())
+      before->second.clear();
   }
   void parameters(const std::string& group, const Arena& arena, at::Tensor& flat) override {
     const NamedTensors from = arena.views(flat);
@@ -59,7 +61,8 @@ class Writing final : public TrainState {
   record::Checkpoint& to_;
 };
 
-/// `missing`: what a checkpoint lacks, the first of it; looked for before anything is read, so that a state is read whole or not at all.
+/// `missing`: what a checkpoint lacks, the first of it; looked for before anything is read, so that
+/// a state is read whole or not at all.
 class Reading final : public TrainState {
  public:
   explicit Reading(const record::Checkpoint& from) : from_(from) {}
@@ -69,7 +72,8 @@ class Reading final : public TrainState {
     if (!looking) arena.fill(flat, to_tensors(found->second));
   }
   void tensor(const std::string& name, at::Tensor& value) override {
-    if (const auto* a = find(name); a && !looking) value = value.defined() ? to_tensor(*a).to(value.device()) : to_tensor(*a);
+    if (const auto* a = find(name); a && !looking)
+      value = value.defined() ? to_tensor(*a).to(value.device()) : to_tensor(*a);
   }
   void number(const std::string& name, double& value) override {
     if (const auto* a = needed(name, record::Array::Type::f64)) value = a->as<double>()[0];
@@ -87,12 +91,16 @@ class Reading final : public TrainState {
   const record::Array* find(const std::string& name) const {
     const auto group = from_.groups.find(rest);
     if (group == from_.groups.end()) return nullptr;
-    const auto found = std::find_if(group->second.begin(), group->second.end(), [&](const auto& item) { return item.first == name; });
+    const auto found = std::find_if(group->second.begin(), group->second.end(),
+                                    [&](const auto& item) { return item.first == name; });
     return found == group->second.end() ? nullptr : &found->second;
   }
   const record::Array* needed(const std::string& name, record::Array::Type type) {
     const auto* found = find(name);
-    if (!found || found->type != type || found->count() != 1) return lacks(name), nullptr;
+    if (!found || found->type != type || found->count() != 1) {
+      lacks(name);
+      return nullptr;
+    }
     return looking ? nullptr : found;
   }
   const record::Checkpoint& from_;
@@ -100,7 +108,8 @@ class Reading final : public TrainState {
 
 class Port final : public TrainPort {
  public:
-  Port(StageRun& run, Trainer& trainer, const Setup& setup) : run_(run), trainer_(trainer), setup_(setup), begin_(clock::now()) {}
+  Port(StageRun& run, Trainer& trainer, const Setup& setup)
+      : run_(run), trainer_(trainer), setup_(setup), begin_(clock::now()) {}
 
   void resume() {
     bool damaged = false;
@@ -108,41 +117,51 @@ class Port final : public TrainPort {
       damaged = true;
       run_.journal.event("damaged-checkpoint", 0, why + "; it is kept as *.damaged");
     });
-    if (!found && damaged) run_.journal.event("restart", 0, "no checkpoint is whole: training starts again");
+    if (!found && damaged)
+      run_.journal.event("restart", 0, "no checkpoint is whole: training starts again");
     if (!found) return;
     Reading reading(*found);
     trainer_.state(reading);
     if (!reading.missing.empty())
-      return run_.journal.event(
-          "restart", 0,
-          fmt::format("the checkpoint is of another release, or of other averages: it has no `{}`; training starts again",
-                      reading.missing));
+      return run_.journal.event("restart", 0,
+                                fmt::format("the checkpoint is of another release, or of other "
+                                            "averages: it has no `{}`; training starts again",
+                                            reading.missing));
     const Json& every = run_.spec["train"]["log_every"];
-    if (every > 0 && found->step >= every && !record::read_journal(run_.folder / "journal.jsonl").streams.contains("train"))
-      return run_.journal.event("restart", 0, "the journal of its losses is gone: training starts again");
+    if (every > 0 && found->step >= every &&
+        !record::read_journal(run_.folder / "journal.jsonl").streams.contains("train"))
+      return run_.journal.event("restart", 0,
+                                "the journal of its losses is gone: training starts again");
     for (const auto step : trainer_.keep)
       if (step <= found->step && !std::filesystem::exists(kept(step) / "checkpoint.h5"))
-        return run_.journal.event("restart", 0, fmt::format("the checkpoint of step {} was not kept: training starts again", step));
+        return run_.journal.event(
+            "restart", 0,
+            fmt::format("the checkpoint of step {} was not kept: training starts again", step));
     reading.looking = false;
     trainer_.state(reading);
     trainer_.step = found->step;
     before_ = found->wall;
-    run_.journal.event("resume", found->step, fmt::format("from the checkpoint of step {}", found->step));
+    run_.journal.event("resume", found->step,
+                       fmt::format("from the checkpoint of step {}", found->step));
   }
 
   void row(const std::string& stream, std::int64_t step, const Values& values) override {
     Values all = values;
     if (stream == "train") {
-      const double now = wall(), rate = static_cast<double>(step - rate_step_) / std::max(1e-9, now - rate_wall_);
+      const double now = wall(),
+                   rate = static_cast<double>(step - rate_step_) / std::max(1e-9, now - rate_wall_);
       if (rate_step_ >= 0) all.emplace_back("rate", rate);
-      rate_step_ = step, rate_wall_ = now;
+      rate_step_ = step;
+      rate_wall_ = now;
     }
     declare(stream, all);
     run_.journal.row(stream, step, wall(), all);
   }
 
   void progress(std::int64_t step, double loss) override {
-    if (written_.valid() && written_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) settle();  // a failure is said soon
+    // a failure is said soon
+    if (written_.valid() && written_.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
+      settle();
     run_.progress(step, run_.spec["train"]["steps"], {{"loss", loss}, {"unit", "steps"}});
   }
 
@@ -151,7 +170,8 @@ class Port final : public TrainPort {
     try {
       settle();
     } catch (const record::IoError&) {
-      if (!run_.stop.load()) throw;  // asked to stop, what follows is another attempt, and its own error counts
+      // asked to stop, what follows is another attempt, and its own error counts
+      if (!run_.stop.load()) throw;
     }
     record::Checkpoint& c = copy_;
     c.step = trainer_.step;
@@ -161,7 +181,9 @@ class Port final : public TrainPort {
     trainer_.state(state);
     run_.journal.sync();
     const auto keep_in = trainer_.keep.contains(c.step) ? kept(c.step) : std::filesystem::path();
-    written_ = std::async(std::launch::async, [this, keep_in] { record::save_checkpoint(run_.folder, copy_, keep_in); });
+    written_ = std::async(std::launch::async, [this, keep_in] {
+      record::save_checkpoint(run_.folder, copy_, keep_in);
+    });
   }
 
   void settle() override {
@@ -173,15 +195,19 @@ class Port final : public TrainPort {
     settle();  // it writes HDF5 too, which takes one thread at a time
     const Json& p = run_.spec["preview"];
     Sampling sampling =
-        setup_.sampling(setup_.within_budget(p["sampler"], p["sample"], run_.spec, run_.stop), p["sample"], run_.spec, run_.stop);
+        setup_.sampling(setup_.within_budget(p["sampler"], p["sample"], run_.spec, run_.stop),
+                        p["sample"], run_.spec, run_.stop);
     sampling.stream = "preview";
-    const std::int64_t n = std::min(run_.spec["train"]["preview_count"].get<std::int64_t>(), sampling.rows());
+    const std::int64_t n =
+        std::min(run_.spec["train"]["preview_count"].get<std::int64_t>(), sampling.rows());
     const Sampled drawn = draw_samples(sampling, 0, n);
     const auto folder = run_.folder / "previews" / fmt::format("{:08}", step);
     record::save_samples(folder, {0, to_array(drawn.x), drawn.nfe, 0});
   }
 
-  double wall() const { return before_ + std::chrono::duration<double>(clock::now() - begin_).count(); }
+  double wall() const {
+    return before_ + std::chrono::duration<double>(clock::now() - begin_).count();
+  }
 
  private:
   using clock = std::chrono::steady_clock;
@@ -196,15 +222,21 @@ class Port final : public TrainPort {
                  {"rate", "1/s", "none", "optimiser steps a second"}};
       for (const auto& [name, value] : values)
         if (name.rfind("loss_", 0) == 0)
-          columns.insert(columns.end() - 1, {name, "1", "min", "mean loss of the objective's own network since the row before"});
+          columns.insert(
+              columns.end() - 1,
+              {name, "1", "min", "mean loss of the objective's own network since the row before"});
     } else {
       for (const auto& [name, value] : values)
-        columns.push_back({name, "1", "min", name == "loss" ? "loss on fixed draws" : "loss on fixed draws with the weights' average"});
+        columns.push_back({name, "1", "min",
+                           name == "loss" ? "loss on fixed draws"
+                                          : "loss on fixed draws with the weights' average"});
     }
     run_.journal.declare(stream, columns);
   }
 
-  std::filesystem::path kept(std::int64_t step) const { return run_.folder / "kept" / std::to_string(step); }
+  std::filesystem::path kept(std::int64_t step) const {
+    return run_.folder / "kept" / std::to_string(step);
+  }
 
   StageRun& run_;
   Trainer& trainer_;
@@ -230,19 +262,49 @@ std::int64_t measure_threads(Trainer& trainer) {
   return many < 0.9 * one ? all : 1;
 }
 
+/// Those of another model or of a file, where the manifest says so.
+void set_first_weights(StageRun& run, const Setup& setup, const TrainOptions& options,
+                       Trainer& trainer) {
+  if (*options.from) {
+    const Json& model = run.spec["from"];
+    try {
+      trainer.start_from(stored_weights(
+          run.results, model, read_table<SampleOptions>(model["sample"]),
+          [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); }));
+    } catch (const NotReady&) {
+      throw;
+    } catch (const Error& e) {
+      throw Error(fmt::format("train.from = \"{}\": {}", options.from->name(), e.what()));
+    }
+  }
+  if (!options.weights.empty()) {
+    expect_unchanged("train.weights", run.spec["files"]);
+    trainer.start_from(
+        file_weights(options.weights, options.weights_map, setup.network->parameters()));
+    expect_unchanged("train.weights", run.spec["files"]);
+  }
+}
+
 }  // namespace
 
 Json run_train(StageRun& run) {
-  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true, run.results);
+  const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true,
+                    run.results);
   auto objective = make_as<Objective>(run.spec["objective"]);
   prepare(objective, run.spec["objective"], setup.setting(), setup.models);
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
   const auto options = read_table<TrainOptions>(run.spec["train"]);
   const std::string owner = title(run.spec["objective"]);
   for (const OwnNetwork* own : objective->networks())
-    if (*own) setup.expect_conditions(own->network()->conditions(), fmt::format("{}, its network `{}`", owner, own->name()), true);
-  Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, options, ema, run.spec["seed"], setup.tensors,
-                  run.stop);
+    if (*own)
+      setup.expect_conditions(own->network()->conditions(),
+                              fmt::format("{}, its network `{}`", owner, own->name()), true);
+  Trainer trainer(setup.model(run.spec), setup.context(run.stop), setup.data, objective, options,
+                  ema, run.spec["seed"], setup.tensors, run.stop);
+  const Json held_out = run.spec.value("holdout", Json());
+  trainer.around_data = [set = title(run.spec["dataset"]),
+                         other = title(held_out.is_object() ? held_out : run.spec["dataset"])](
+                            bool held, const auto& body) { call(held ? other : set, body); };
   call(owner, [&] { trainer.take_networks(); });
   if (setup.held_out) trainer.evaluate_on(setup.held_out);
   if (objective->average_rate(0, std::max<std::int64_t>(1, options.steps))) {
@@ -251,31 +313,18 @@ Json run_train(StageRun& run) {
     trainer.average_in(std::move(averaged));
   }
   if (!run.resolved.contains("threads")) {
-    run.resolved["threads"] = setup.tensors.device().is_cpu() && options.steps > 0 ? measure_threads(trainer) : 1;
+    run.resolved["threads"] =
+        setup.tensors.device().is_cpu() && options.steps > 0 ? measure_threads(trainer) : 1;
     record::write_json(run.folder / "resolved.json", run.resolved);
   }
   at::set_num_threads(run.resolved["threads"]);
   trainer.keep = run.spec["keep"].get<std::set<std::int64_t>>();
   Port port(run, trainer, setup);
   port.resume();
-  if (*options.from && trainer.step == 0) {
-    const Json& model = run.spec["from"];
-    try {
-      trainer.start_from(stored_weights(run.results, model, read_table<SampleOptions>(model["sample"]),
-                                        [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); }));
-    } catch (const NotReady&) {
-      throw;
-    } catch (const Error& e) {
-      throw Error(fmt::format("train.from = \"{}\": {}", options.from->name(), e.what()));
-    }
-  }
-  if (!options.weights.empty() && trainer.step == 0) {
-    expect_unchanged("train.weights", run.spec["files"]);
-    trainer.start_from(file_weights(options.weights, options.weights_map, setup.network->parameters()));
-    expect_unchanged("train.weights", run.spec["files"]);
-  }
+  if (trainer.step == 0) set_first_weights(run, setup, options, trainer);
   call(owner, [&] { trainer.run(port); });
-  if (trainer.cost.evaluations == 0 && options.steps > 0) trainer.rehearse(1);  // it ended before: nothing was left but to say so
+  // it ended before: nothing was left but to say so
+  if (trainer.cost.evaluations == 0 && options.steps > 0) trainer.rehearse(1);
   const auto& c = trainer.cost;
   return {{"ema", ema},
           {"keep", run.spec["keep"]},

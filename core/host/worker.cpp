@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The largest memory since the last reset, in bytes: of the device that the stage ran on; on the CPU the resident memory of this process,
-/// which serves many stages.
+/// The largest memory since the last reset, in bytes: of the device that the stage ran on; on the
+/// CPU the resident memory of this process, which serves many stages.
 double peak_memory(at::Device device) {
   if (!device.is_cpu()) {
     const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
@@ -41,7 +41,8 @@ void reset_peak_memory(at::Device device) {
     c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
 }
 
-/// `auto` is resolved once a stage and kept, so that a stage that goes on has the arithmetic it began with.
+/// `auto` is resolved once a stage and kept, so that a stage that goes on has the arithmetic it
+/// began with.
 Json resolve(const fs::path& folder, const Json& spec) {
   Json known = record::read_json(folder / "resolved.json");
   const std::string asked = spec.at("run").at("device");
@@ -63,17 +64,23 @@ constexpr int busy = -1, not_ready = -2;
 
 /// What went wrong, for people.
 std::string explained(const std::string& message) {
-  for (const char* mark : {"can't allocate memory", "out of memory", "std::bad_alloc", "bad allocation"})
+  for (const char* mark :
+       {"can't allocate memory", "out of memory", "std::bad_alloc", "bad allocation"})
     if (message.find(mark) != message.npos)
-      return "out of memory: lower train.batch, run.chunk or sample.count; what was checkpointed before is kept\n  it said: " + message;
+      return "out of memory: lower train.batch, run.chunk or sample.count; what was checkpointed "
+             "before is kept\n  it said: " +
+             message;
   return message;
 }
 
 /// Keeps the failure beside the stage, where that is possible, and reports it.
-void fail(const fs::path& folder, const std::string& key, const record::Claim& claim, const std::string& what) {
+void fail(const fs::path& folder, const std::string& key, const record::Claim& claim,
+          const std::string& what) {
   std::string message = explained(what);
   try {
-    if (claim.in_place()) record::write_json(folder / "failure.json", Json{{"message", message}, {"time", record::now()}});
+    if (claim.in_place())
+      record::write_json(folder / "failure.json",
+                         Json{{"message", message}, {"time", record::now()}});
   } catch (const std::exception& e) {
     message += fmt::format("\n  and the failure could not be recorded: {}", e.what());
   }
@@ -81,13 +88,16 @@ void fail(const fs::path& folder, const std::string& key, const record::Claim& c
 }
 
 /// Runs the stage's own work, and stores that it is done.
-Json made(const fs::path& results, const std::string& key, const record::Claim& claim, const std::atomic<bool>& stop) {
+Json made(const fs::path& results, const std::string& key, const record::Claim& claim,
+          const std::atomic<bool>& stop) {
   const auto begin = std::chrono::steady_clock::now();
   const fs::path folder = record::stage_folder(results, key);
   record::remove_stale(folder);
   const Json spec = record::read_json(folder / "spec.json");
-  if (!spec.is_null() && spec.value("key", "") != key) throw record::Damaged(folder / "spec.json", "it is of another stage");
-  if (spec.is_null()) throw Error((folder / "spec.json").string() + " was removed; the same command makes it again");
+  if (!spec.is_null() && spec.value("key", "") != key)
+    throw record::Damaged(folder / "spec.json", "it is of another stage");
+  if (spec.is_null())
+    throw Error((folder / "spec.json").string() + " was removed; the same command makes it again");
   say({{"event", "start"}, {"stage", key}});
   record::Journal journal(folder / "journal.jsonl");
   StageRun run{results, folder, spec, journal, stop, {}, {}};
@@ -105,24 +115,30 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
   const KeepGenerator generator(device);
   reset_peak_memory(device);
   const std::string kind = spec.at("stage");
-  Json result = kind == "train" ? run_train(run) : kind == "sample" ? run_sample(run) : run_evaluate(run);
+  Json result = kind == "train"    ? run_train(run)
+                : kind == "sample" ? run_sample(run)
+                                   : run_evaluate(run);
   if (generator.changed()) {
-    for (const char* made : {"samples", "trace.h5", "previews", "kept", "checkpoint.h5", "checkpoint.previous.h5"})
+    for (const char* made :
+         {"samples", "trace.h5", "previews", "kept", "checkpoint.h5", "checkpoint.previous.h5"})
       fs::remove_all(folder / made);
     throw Error(
-        "a plugin drew from LibTorch's default generator, so that this result cannot be made again and was not kept; every draw belongs "
-        "to the Noise that it is handed");
+        "a plugin drew from LibTorch's default generator, so that this result cannot be made again "
+        "and was not kept; every draw belongs to the Noise that it is handed");
   }
-  result.update({{"stage", kind},
-                 {"key", key},
-                 {"label", spec.at("label")},
-                 {"finished", record::now()},
-                 {"resolved", run.resolved},
-                 {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
-                 {"peak_memory", peak_memory(device)}});
+  result.update(
+      {{"stage", kind},
+       {"key", key},
+       {"label", spec.at("label")},
+       {"finished", record::now()},
+       {"resolved", run.resolved},
+       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
+       {"peak_memory", peak_memory(device)}});
   journal.sync();
   if (!claim.in_place() || !journal.in_place())
-    throw Error("its folder or its journal was removed while it was at work; the same command makes it again");
+    throw Error(
+        "its folder or its journal was removed while it was at work; the same command makes it "
+        "again");
   record::write_json(folder / "stage.json", result);
   return result;
 }
@@ -130,9 +146,13 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
 int run_stage(const fs::path& results, const std::string& key, const std::atomic<bool>& stop) {
   const fs::path folder = record::stage_folder(results, key);
   const record::Claim claim(folder, true);
-  if (!claim.held()) return say({{"event", "busy"}, {"stage", key}}), busy;
+  if (!claim.held()) {
+    say({{"event", "busy"}, {"stage", key}});
+    return busy;
+  }
   try {
-    if (const Json other = record::read_json(folder / "stage.json"); !other.is_null()) {  // another host was faster
+    // another host was faster
+    if (const Json other = record::read_json(folder / "stage.json"); !other.is_null()) {
       say({{"event", "done"}, {"stage", key}, {"result", other}});
       return 0;
     }
@@ -173,7 +193,10 @@ enum class Stand { ready, done, failed, waits };
 Stand stand_of(const fs::path& results, const std::string& key, std::set<std::string>& hopeless) {
   const fs::path folder = record::stage_folder(results, key);
   if (fs::exists(folder / "stage.json")) return Stand::done;
-  if (hopeless.contains(key) || fs::exists(folder / "failure.json")) return hopeless.insert(key), Stand::failed;
+  if (hopeless.contains(key) || fs::exists(folder / "failure.json")) {
+    hopeless.insert(key);
+    return Stand::failed;
+  }
   Json spec;
   try {
     spec = record::read_json(folder / "spec.json");
@@ -183,7 +206,10 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
   for (const std::string& parent : parents_of(spec)) {
     const fs::path stage = record::stage_folder(results, parent);
     if (fs::exists(stage / "stage.json")) continue;
-    if (hopeless.contains(parent) || fs::exists(stage / "failure.json")) return hopeless.insert(key), Stand::failed;
+    if (hopeless.contains(parent) || fs::exists(stage / "failure.json")) {
+      hopeless.insert(key);
+      return Stand::failed;
+    }
     return Stand::waits;
   }
   return Stand::ready;
@@ -191,8 +217,8 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
 
 }  // namespace
 
-int work(const fs::path& results, const std::vector<std::string>& keys, std::size_t host, std::size_t hosts, std::size_t max_failures,
-         std::atomic<bool>& stop) {
+int work(const fs::path& results, const std::vector<std::string>& keys, std::size_t host,
+         std::size_t hosts, std::size_t max_failures, std::atomic<bool>& stop) {
   std::set<std::string> over, hopeless;  // done or failed; failed, or after one that has
   share_cores(host, hosts);
   std::size_t failed = 0;

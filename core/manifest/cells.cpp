@@ -33,26 +33,32 @@ void overrides_and_axes(const Comparison& c, const Node& over, Findings& finding
 
 }  // namespace
 
-const std::vector<std::string> experiment_keys{"dataset", "holdout", "space",  "scheduler", "network", "output", "objective",
-                                               "train",   "sampler", "guides", "sample",    "metrics", "run",    "models"};
+const std::vector<std::string> experiment_keys{
+    "dataset", "holdout", "space",  "scheduler", "network", "output", "objective",
+    "train",   "sampler", "guides", "sample",    "metrics", "run",    "models"};
 
 std::string Seeds::name(std::int64_t train_seed, std::int64_t sample_seed) const {
-  return apart && train.size() > 1 ? fmt::format("t{}s{}", train_seed, sample_seed) : fmt::format("s{}", sample_seed);
+  return apart && train.size() > 1 ? fmt::format("t{}s{}", train_seed, sample_seed)
+                                   : fmt::format("s{}", sample_seed);
 }
 
 bool Axis::applies_to(const std::string& variant) const {
-  const auto in = [&](const std::vector<std::string>& list) { return std::find(list.begin(), list.end(), variant) != list.end(); };
+  const auto in = [&](const std::vector<std::string>& list) {
+    return std::find(list.begin(), list.end(), variant) != list.end();
+  };
   return (only.empty() || in(only)) && !in(except);
 }
 
 std::string text(const Coordinates& at) {
   std::string out;
-  for (const auto& [axis, label] : at) out += (out.empty() ? "" : " ") + (axis == "variant" ? label : axis + "=" + label);
+  for (const auto& [axis, label] : at)
+    out += (out.empty() ? "" : " ") + (axis == "variant" ? label : axis + "=" + label);
   return out;
 }
 
 const Axis* Comparison::axis(const std::string& name) const {
-  const auto it = std::find_if(axes.begin(), axes.end(), [&](const Axis& a) { return a.name == name; });
+  const auto it =
+      std::find_if(axes.begin(), axes.end(), [&](const Axis& a) { return a.name == name; });
   return it == axes.end() ? nullptr : &*it;
 }
 
@@ -73,12 +79,14 @@ std::vector<std::string> Comparison::labels(const std::string& name) const {
   return out;
 }
 
-std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vector<Node>& overrides, Findings& findings) {
+std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vector<Node>& overrides,
+                         Findings& findings) {
   for (const auto& over : overrides) overrides_and_axes(c, over, findings);
   Node top;
   top.at = root.at;
   for (const auto& m : root.members)
-    if (std::find(experiment_keys.begin(), experiment_keys.end(), m.key) != experiment_keys.end()) top.members.push_back(m);
+    if (std::find(experiment_keys.begin(), experiment_keys.end(), m.key) != experiment_keys.end())
+      top.members.push_back(m);
   // Each cell holds the whole experiment.
   const std::function<double(const Node&)> size_of = [&](const Node& n) {
     double size = 1;
@@ -88,29 +96,34 @@ std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vecto
   };
   std::vector<Cell> out;
   const auto variants = c.variants.empty() ? std::vector<Variant>{{}} : c.variants;
-  const double seeds = static_cast<double>((c.seeds.apart ? c.seeds.train.size() : 1) * c.seeds.sample.size());
+  const double seeds =
+      static_cast<double>((c.seeds.apart ? c.seeds.train.size() : 1) * c.seeds.sample.size());
   double cells = 0;
   for (const auto& v : variants) {
     double own = 1;
     for (const auto& a : c.axes)
-      if (a.applies_to(v.name)) own *= static_cast<double>(std::max<std::size_t>(1, a.points.size()));
+      if (a.applies_to(v.name))
+        own *= static_cast<double>(std::max<std::size_t>(1, a.points.size()));
     cells += own;
   }
   if (cells * size_of(top) > most_values) {
-    findings.problem(
-        {root.at,
-         fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} values: too many to hold", cells, size_of(top)),
-         "fewer values of axes, or a smaller experiment",
-         {},
-         false});
+    findings.problem({root.at,
+                      fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} "
+                                  "values: too many to hold",
+                                  cells, size_of(top)),
+                      "fewer values of axes, or a smaller experiment",
+                      {},
+                      false});
     return {};
   }
   if (cells * seeds > most_runs) {
-    findings.problem({root.at,
-                      fmt::format("the comparison has {:.0f} cells and {:.0f} seeds: more than {:.0f} runs", cells, seeds, most_runs),
-                      "fewer values or seeds, or `only` and `except`",
-                      {},
-                      false});
+    findings.problem(
+        {root.at,
+         fmt::format("the comparison has {:.0f} cells and {:.0f} seeds: more than {:.0f} runs",
+                     cells, seeds, most_runs),
+         "fewer values or seeds, or `only` and `except`",
+         {},
+         false});
     return {};
   }
   for (const auto& v : variants) {
@@ -130,18 +143,22 @@ std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vecto
         }
       cells = std::move(more);
     }
-    out.insert(out.end(), std::make_move_iterator(cells.begin()), std::make_move_iterator(cells.end()));
+    out.insert(out.end(), std::make_move_iterator(cells.begin()),
+               std::make_move_iterator(cells.end()));
   }
   for (Node over : overrides) {
-    std::erase_if(over.members,
-                  [](const auto& m) { return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) == experiment_keys.end(); });
+    std::erase_if(over.members, [](const auto& m) {
+      return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) ==
+             experiment_keys.end();
+    });
     for (auto& cell : out) merge(cell.root, over, Merge::carry);
   }
   return out;
 }
 
 Json to_json(const Comparison& c) {
-  Json variants = Json::array(), axes = Json::array(), claims = Json::array(), papers = Json::array(), figures = Json::array();
+  Json variants = Json::array(), axes = Json::array(), claims = Json::array(),
+       papers = Json::array(), figures = Json::array();
   for (const auto& v : c.variants) variants.push_back(v.name);
   for (const auto& a : c.axes) {
     Json labels = Json::array();
@@ -154,51 +171,71 @@ Json to_json(const Comparison& c) {
                     {"best", a.best ? Json(a.best->metric) : Json()}});
   }
   for (const auto& x : c.claims)
-    claims.push_back({{"name", x.name}, {"says", x.says}, {"paper", x.paper}, {"decide", x.decide}, {"holds", x.holds.text}, {"at", x.at}});
+    claims.push_back({{"name", x.name},
+                      {"says", x.says},
+                      {"paper", x.paper},
+                      {"decide", x.decide},
+                      {"holds", x.holds.text},
+                      {"at", x.at}});
   for (const auto& p : c.papers)
-    papers.push_back({{"name", p.name}, {"cite", p.cite}, {"beside", p.beside}, {"over", p.over}, {"values", p.values}});
+    papers.push_back({{"name", p.name},
+                      {"cite", p.cite},
+                      {"beside", p.beside},
+                      {"over", p.over},
+                      {"values", p.values}});
   for (const auto& f : c.figures) figures.push_back({{"name", f.name}, {"options", f.options}});
   const auto& o = c.compare;
-  return {{"name", c.name},
-          {"question", c.question},
-          {"seeds", {{"train", c.seeds.train}, {"sample", c.seeds.sample}, {"apart", c.seeds.apart}}},
-          {"variants", variants},
-          {"axes", axes},
-          {"claims", claims},
-          {"papers", papers},
-          {"figures", figures},
-          {"compare",
-           {{"baseline", o.baseline.text},
-            {"primary", o.primary},
-            {"match", o.match},
-            {"rows", o.rows},
-            {"columns", o.columns},
-            {"cost", o.cost}}}};
+  return {
+      {"name", c.name},
+      {"question", c.question},
+      {"seeds", {{"train", c.seeds.train}, {"sample", c.seeds.sample}, {"apart", c.seeds.apart}}},
+      {"variants", variants},
+      {"axes", axes},
+      {"claims", claims},
+      {"papers", papers},
+      {"figures", figures},
+      {"compare",
+       {{"baseline", o.baseline.text},
+        {"primary", o.primary},
+        {"match", o.match},
+        {"rows", o.rows},
+        {"columns", o.columns},
+        {"cost", o.cost}}}};
 }
 
 Comparison comparison_of(const Json& j) {
   Comparison c;
-  c.name = j.at("name"), c.question = j.at("question");
+  c.name = j.at("name");
+  c.question = j.at("question");
   c.seeds = {j.at("seeds").at("train"), j.at("seeds").at("sample"), j.at("seeds").at("apart")};
   for (const auto& v : j.at("variants")) c.variants.push_back({v, {}, {}});
   for (const auto& a : j.at("axes")) {
     Axis axis;
-    axis.name = a.at("name"), axis.key = a.at("key"), axis.only = a.at("only"), axis.except = a.at("except");
+    axis.name = a.at("name");
+    axis.key = a.at("key");
+    axis.only = a.at("only");
+    axis.except = a.at("except");
     for (const auto& label : a.at("labels")) axis.points.push_back({label, {}, {}});
     if (!a.at("best").is_null()) axis.best = Axis::Best{a.at("best"), {}, {}};
     c.axes.push_back(std::move(axis));
   }
   for (const auto& x : j.at("claims")) {
     Claim claim;
-    claim.name = x.at("name"), claim.says = x.at("says"), claim.paper = x.at("paper"), claim.decide = x.at("decide"),
+    claim.name = x.at("name");
+    claim.says = x.at("says");
+    claim.paper = x.at("paper");
+    claim.decide = x.at("decide");
     claim.holds.text = x.at("holds");
     claim.at = x.at("at").get<std::map<std::string, std::vector<std::string>>>();
     c.claims.push_back(std::move(claim));
   }
-  for (const auto& p : j.at("papers")) c.papers.push_back({p.at("name"), p.at("cite"), p.at("beside"), p.at("over"), p.at("values"), {}});
+  for (const auto& p : j.at("papers"))
+    c.papers.push_back(
+        {p.at("name"), p.at("cite"), p.at("beside"), p.at("over"), p.at("values"), {}});
   for (const auto& f : j.at("figures")) c.figures.push_back({f.at("name"), f.at("options"), {}});
   const Json& o = j.at("compare");
-  c.compare = {{o.at("baseline"), {}}, o.at("primary"), o.at("match"), o.at("rows"), o.at("columns"), o.at("cost")};
+  c.compare = {{o.at("baseline"), {}}, o.at("primary"), o.at("match"),
+               o.at("rows"),           o.at("columns"), o.at("cost")};
   return c;
 }
 

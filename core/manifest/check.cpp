@@ -11,6 +11,7 @@
 
 #include "catalog/sha256.h"
 #include "manifest/parts.h"
+#include "manifest/plugins.h"
 #include "params/data_path.h"
 #include "params/tables.h"
 
@@ -19,29 +20,15 @@ namespace {
 
 using Kind = Node::Kind;
 
-template <class Options>
-schema::Schema table_schema() {
-  Options options;
-  Params p;
-  options.params(p);
-  return schema::of(p);
-}
-
-void collect(const Node& node, const catalog::Catalog& catalog, std::set<std::string>& seen, std::vector<const catalog::Entry*>& out) {
-  if (node.kind == Kind::string && seen.insert(node.string).second)
-    for (const auto& e : catalog.entries())
-      if (e.stamp.name == node.string.substr(node.string.rfind('/') + 1)) out.push_back(&e);
-  for (const auto& item : node.items) collect(item, catalog, seen, out);
-  for (const auto& m : node.members) collect(m.value, catalog, seen, out);
-}
-
-const std::vector<std::string> model_keys{"dataset",   "holdout", "space", "scheduler", "network", "output",
-                                          "objective", "train",   "run",   "ema",       "seed"};
+const std::vector<std::string> model_keys{"dataset", "holdout", "space",     "scheduler",
+                                          "network", "output",  "objective", "train",
+                                          "run",     "ema",     "seed"};
 
 /// For as long as it lives, what is read plays this role.
 class InRole {
  public:
-  InRole(std::string& role, std::string now) : role_(role), before_(std::exchange(role, std::move(now))) {}
+  InRole(std::string& role, std::string now)
+      : role_(role), before_(std::exchange(role, std::move(now))) {}
   ~InRole() { role_ = before_; }
   InRole(const InRole&) = delete;
   InRole& operator=(const InRole&) = delete;
@@ -54,7 +41,8 @@ class InRole {
 class Checker {
  public:
   /// Of one of `[models]`: its name, and the checker of the experiment that holds the others.
-  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings, std::string model = "", Checker* experiment = nullptr)
+  Checker(const Node& root, catalog::Catalog& catalog, Findings& findings, std::string model = "",
+          Checker* experiment = nullptr)
       : root_(root),
         catalog_(catalog),
         findings_(findings),
@@ -68,10 +56,13 @@ class Checker {
     e.scheduler = required("scheduler");
     e.dataset = required("dataset");
     if (const Node* held = root_.find("holdout")) e.holdout = holdout(*held);
-    if (const Node* space = root_.find("space")) e.space = slot_reader(false)(*space, "space", "space");
+    if (const Node* space = root_.find("space"))
+      e.space = slot_reader(false)(*space, "space", "space");
     e.network = required("network");
-    if (root_.find("objective")) e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
-    if (root_.find("sampler")) e.sampler = component("sampler", {"sampler", "step"}, *root_.find("sampler"), "sampler");
+    if (root_.find("objective"))
+      e.objective = component("objective", {"objective"}, *root_.find("objective"), "objective");
+    if (root_.find("sampler"))
+      e.sampler = component("sampler", {"sampler", "step"}, *root_.find("sampler"), "sampler");
     labelled("guides", "guide", [&](const std::string& label, Json c) {
       c["label"] = label;
       e.guides.push_back(std::move(c));
@@ -80,26 +71,36 @@ class Checker {
       c["of"] = parts_.back().declares("on-model") ? "model" : "samples";
       c["traced"] = parts_.back().asks("trace");
       if (c["params"].value("reference", "data") == "holdout" && e.holdout.is_null())
-        problem(parts_.back().at, fmt::format("metric `{}` takes its reference from `holdout`, and nothing is held out", label),
-                "such as holdout = 0.1");
+        problem(
+            parts_.back().at,
+            fmt::format("metric `{}` takes its reference from `holdout`, and nothing is held out",
+                        label),
+            "such as holdout = 0.1");
       e.metrics[label] = std::move(c);
     });
     e.output = table<OutputOptions>("output");
     const Node* output = root_.find("output");
     const Json means{{"plugin", e.output["predict"]}, {"params", e.output}};
-    parts_.push_back({means, output ? output->at : root_.at, table_schema<OutputOptions>(), "output"});
+    parts_.push_back(
+        {means, output ? output->at : root_.at, schema::of_table<OutputOptions>(), "output"});
     e.train = table<TrainOptions>("train");
     const Node* train = root_.find("train");
-    const Json dropped{{"plugin", fmt::format("drop_condition = {}", e.train["drop_condition"].dump())}, {"params", e.train}};
-    parts_.push_back({dropped, train ? train->at : root_.at, table_schema<TrainOptions>(), "train"});
+    const Json dropped{
+        {"plugin", fmt::format("drop_condition = {}", e.train["drop_condition"].dump())},
+        {"params", e.train}};
+    parts_.push_back(
+        {dropped, train ? train->at : root_.at, schema::of_table<TrainOptions>(), "train"});
     if (const std::string weights = e.train["weights"]; !weights.empty())
       e.keys["train"]["weights"] = e.files[weights] = catalog_.hash_of(weights);
     e.sample = model_.empty() ? table<SampleOptions>("sample") : weights_of_model();
-    if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : ""; !noise.empty())
+    if (const std::string noise = model_.empty() ? e.sample["noise"].get<std::string>() : "";
+        !noise.empty())
       e.files[noise] = catalog_.hash_of(noise);
     if (const Node* sample = root_.find("sample"); model_.empty()) {
-      const Json traced{{"plugin", fmt::format("trace = {}", e.sample["trace"].dump())}, {"params", e.sample}};
-      parts_.push_back({traced, sample ? sample->at : root_.at, table_schema<SampleOptions>(), "sample"});
+      const Json traced{{"plugin", fmt::format("trace = {}", e.sample["trace"].dump())},
+                        {"params", e.sample}};
+      parts_.push_back(
+          {traced, sample ? sample->at : root_.at, schema::of_table<SampleOptions>(), "sample"});
     }
     e.run = table<RunOptions>("run");
     std::erase_if(e.models, [&](const auto& m) { return !named_.contains(m.first); });
@@ -111,7 +112,8 @@ class Checker {
   }
 
  private:
-  void problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes = {}, bool unavailable = false) {
+  void problem(const Position& at, std::string message, std::string hint,
+               std::vector<std::string> notes = {}, bool unavailable = false) {
     findings_.problem({at, std::move(message), std::move(hint), std::move(notes), unavailable});
   }
 
@@ -119,42 +121,51 @@ class Checker {
     const Node* node = root_.find(key);
     if (node) return component(key, {key}, *node, key);
     const auto meant = [&](const Node::Member& m) {
-      return std::find(model_keys.begin(), model_keys.end(), m.key) == model_keys.end() && nearest(m.key, model_keys) == key;
+      return std::find(model_keys.begin(), model_keys.end(), m.key) == model_keys.end() &&
+             nearest(m.key, model_keys) == key;
     };
-    if (model_.empty() ? findings_.misspelt.contains(key) : std::any_of(root_.members.begin(), root_.members.end(), meant)) return {};
+    if (model_.empty() ? findings_.misspelt.contains(key)
+                       : std::any_of(root_.members.begin(), root_.members.end(), meant))
+      return {};
     Position start = root_.at;
     start.length = 1;
-    problem(start, fmt::format("{} names no {}", model_.empty() ? "the manifest" : "model `" + model_ + "`", key),
-            fmt::format("such as {} = \"{}\"; scorelab list {}", key, example(key), key));
+    problem(start,
+            fmt::format("{} names no {}",
+                        model_.empty() ? "the manifest" : "model `" + model_ + "`", key),
+            fmt::format("such as {} = \"{}\"; scorelab list {}", key, example(key, catalog_), key));
     return {};
   }
 
-  std::string example(const std::string& kind) const {
-    const auto entries = catalog_.of_kind(kind);
-    return entries.empty() ? "NAME" : entries.front()->stamp.name;
-  }
-
-  /// `[models]`: each starts from the cell's dataset, scheduler and run. Those that nothing names are left out in the end.
+  /// `[models]`: each starts from the cell's dataset, scheduler and run. Those that nothing names
+  /// are left out in the end.
   void models() {
     const Node* all = root_.find("models");
     if (!all) return;
-    if (all->kind != Kind::table) return problem(all->at, fmt::format("`models` is {}", all->kind_name()), "expected a table of names");
+    if (all->kind != Kind::table)
+      return problem(all->at, fmt::format("`models` is {}", all->kind_name()),
+                     "expected a table of names");
     for (const auto& m : all->members) {
       if (m.key.empty() || m.key == "none" || m.key.find_first_of("/. ") != m.key.npos) {
-        problem(m.key_at, fmt::format("`{}` cannot be a model's name", m.key), "a plain name: no slash, dot or blank, and not \"none\"");
+        problem(m.key_at, fmt::format("`{}` cannot be a model's name", m.key),
+                "a plain name: no slash, dot or blank, and not \"none\"");
         continue;
       }
       if (m.value.kind != Kind::table) {
-        problem(m.value.at, fmt::format("`models.{}` is {}", m.key, m.value.kind_name()), "expected a table with a `network`");
+        problem(m.value.at, fmt::format("`models.{}` is {}", m.key, m.value.kind_name()),
+                "expected a table with a `network`");
         continue;
       }
       out_.experiment.models[m.key] = checked_model(m);
       findings_.unused(m.key_at, "model " + m.key,
-                       {m.key_at, fmt::format("nothing names the model `{}`", m.key), fmt::format("such as teacher = \"{}\"", m.key), {}});
+                       {m.key_at,
+                        fmt::format("nothing names the model `{}`", m.key),
+                        fmt::format("such as teacher = \"{}\"", m.key),
+                        {}});
     }
   }
 
-  /// One of `[models]`, checked when it is asked for first: models may name each other, in any order.
+  /// One of `[models]`, checked when it is asked for first: models may name each other, in any
+  /// order.
   std::shared_ptr<const Experiment> checked_model(const Node::Member& m) {
     if (const auto known = checked_.find(m.key); known != checked_.end()) return known->second;
     Node own;
@@ -180,11 +191,15 @@ class Checker {
   /// A share of the data set's items, or a data set.
   Json holdout(const Node& node) {
     if (node.kind == Kind::string && node.string == "none") return {};
-    if (node.kind == Kind::string || node.kind == Kind::table) return component("holdout", {"dataset"}, node, "holdout");
+    if (node.kind == Kind::string || node.kind == Kind::table)
+      return component("holdout", {"dataset"}, node, "holdout");
     const double share = node.kind == Kind::number ? node.number : -1;
     if (share > 0 && share < 1) return share;
-    problem(node.at, fmt::format("`holdout` is {}", node.kind == Kind::number ? fmt::format("{}", share) : node.kind_name()),
-            "expected a share between 0 and 1, \"none\", or a data set, such as { plugin = \"idx\", split = \"test\" }");
+    problem(node.at,
+            fmt::format("`holdout` is {}",
+                        node.kind == Kind::number ? fmt::format("{}", share) : node.kind_name()),
+            "expected a share between 0 and 1, \"none\", or a data set, such as { plugin = "
+            "\"idx\", split = \"test\" }");
     return {};
   }
 
@@ -196,13 +211,18 @@ class Checker {
 
   /// The name of a model, as a parameter gives it.
   Json model(const Node& node, const std::string& key) {
-    if (node.kind != Kind::string)
-      return problem(node.at, fmt::format("`{}` is {}", key, node.kind_name()), "expected the name of a model, or \"none\""), "none";
+    if (node.kind != Kind::string) {
+      problem(node.at, fmt::format("`{}` is {}", key, node.kind_name()),
+              "expected the name of a model, or \"none\"");
+      return "none";
+    }
     if (node.string == "none") return "none";
-    if (role_ == "dataset" || role_ == "holdout" || role_ == "space" || role_ == "scheduler" || role_ == "network")
-      return problem(node.at, fmt::format("a {} cannot name a model", role_),
-                     "objectives, samplers, guides, initials and metrics can, and train.from"),
-             "none";
+    if (role_ == "dataset" || role_ == "holdout" || role_ == "space" || role_ == "scheduler" ||
+        role_ == "network") {
+      problem(node.at, fmt::format("a {} cannot name a model", role_),
+              "objectives, samplers, guides, initials and metrics can, and train.from");
+      return "none";
+    }
     std::vector<std::string> names;
     const Node* all = experiment_.root_.find("models");
     if (all && all->kind == Kind::table)
@@ -210,11 +230,13 @@ class Checker {
         names.push_back(m.key);
         if (m.key != node.string || m.value.kind != Kind::table) continue;
         const auto& open = experiment_.open_;
-        if (const auto from = std::find(open.begin(), open.end(), m.key); from != open.end())
-          return problem(node.at, fmt::format("the model `{}` is to be trained before itself", m.key),
-                         fmt::format("{} -> {}: models name each other in a circle",
-                                     fmt::join(std::vector<std::string>(from, open.end()), " -> "), m.key)),
-                 "none";
+        if (const auto from = std::find(open.begin(), open.end(), m.key); from != open.end()) {
+          problem(
+              node.at, fmt::format("the model `{}` is to be trained before itself", m.key),
+              fmt::format("{} -> {}: models name each other in a circle",
+                          fmt::join(std::vector<std::string>(from, open.end()), " -> "), m.key));
+          return "none";
+        }
         if (!model_.empty()) out_.experiment.models[m.key] = experiment_.checked_model(m);
         findings_.used(m.key_at, "model " + m.key);
         named_.insert(m.key);
@@ -228,56 +250,61 @@ class Checker {
     return "none";
   }
 
-  /// A name or a table with `plugin`, read against the plugin's schema. Null where it is "none" or wrong.
-  Json component(const std::string& what, const std::vector<std::string>& kinds, const Node& node, const std::string& role,
-                 bool inner = false) {
-    const Node* name = node.kind == Kind::table ? node.find("plugin") : &node;
-    if (!name) return without_plugin(what, node), Json();
-    if (name->kind != Kind::string) {
-      if (name == &node)
-        problem(node.at, fmt::format("`{}` is {}", what, node.kind_name()), "expected a plugin's name, or a table with `plugin`");
-      else
-        problem(name->at, fmt::format("`plugin` of `{}` is {}", what, name->kind_name()), "expected a plugin's name");
-      return {};
-    }
+  /// A name or a table with `plugin`, read against the plugin's schema. Null where it is "none" or
+  /// wrong.
+  Json component(const std::string& what, const std::vector<std::string>& kinds, const Node& node,
+                 const std::string& role, bool inner = false) {
     const std::size_t problems_before = findings_.count();
     const InRole in_role(role_, role);
-    const auto entries = catalog_.all(kinds, name->string);
-    if (entries.empty()) return unknown(kinds, *name), Json();
-    if (entries.size() > 1 && !name->implied) return ambiguous(kinds[0], *name, entries), Json();
-    const catalog::Entry* entry = entries.front();
+    const catalog::Entry* entry = find_plugin(what, kinds, node, catalog_, findings_);
+    if (!entry) return {};
+    const Position at = node.kind == Kind::table ? node.find("plugin")->at : node.at;
     const std::string owner = fmt::format("{} `{}`", kinds[0], entry->stamp.name);
     const auto& described = catalog_.describe(*entry);
     if (!described.error.empty()) {
-      problem(name->at, fmt::format("{} cannot be used", owner), "its library " + described.error.substr(0, described.error.find('\n')),
+      problem(at, fmt::format("{} cannot be used", owner),
+              "its library " + described.error.substr(0, described.error.find('\n')),
               {fmt::format("file: {}", entry->file.string())}, true);
       return {};
     }
-    const schema::Schema& own = role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
-    if (entry->stamp.kind == "metric" && own.find("reference"))
-      return problem(name->at, fmt::format("{} declares `reference`", owner), "that is core's own, of every metric; give it another name"),
-             Json();
+    const schema::Schema& own =
+        role == "sampler" && described.as_sampler ? *described.as_sampler : described.schema;
+    if (entry->stamp.kind == "metric" && own.find("reference")) {
+      problem(at, fmt::format("{} declares `reference`", owner),
+              "that is core's own, of every metric; give it another name");
+      return Json();
+    }
     const schema::Schema s = with_options_of_kind(entry->stamp.kind, own);
-    auto read = reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner,
-                             fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name), slot_reader(), true);
-    const std::string id = entry->built_in ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version)
-                                           : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
-    Json out{{"plugin", entry->stamp.name},  {"kind", entry->stamp.kind}, {"version", entry->stamp.version},  {"id", id},
-             {"file", entry->file.string()}, {"sha256", entry->sha256},   {"params", std::move(read.values)}, {"key", std::move(read.key)}};
-    if (findings_.count() == problems_before) files(s, out, name->at, owner);
-    parts_.push_back({out, name->at, s, role, inner});
-    if (findings_.count() == problems_before) out_.doubts.push_back({out, name->at});
+    auto read =
+        reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner,
+                     fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
+                     slot_reader(), true);
+    const std::string id = entry->built_in
+                               ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version)
+                               : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);
+    Json out{{"plugin", entry->stamp.name},      {"kind", entry->stamp.kind},
+             {"version", entry->stamp.version},  {"id", id},
+             {"file", entry->file.string()},     {"sha256", entry->sha256},
+             {"params", std::move(read.values)}, {"key", std::move(read.key)}};
+    if (findings_.count() == problems_before) files(s, out, at, owner);
+    parts_.push_back({out, at, s, role, inner});
+    if (findings_.count() == problems_before) out_.doubts.push_back({out, at});
     return out;
   }
 
   TableReader::ReadSlot slot_reader(bool inner = true) {
-    return [this, inner](const Node& value, const std::string& kind, const std::string& key) -> Json {
+    return [this, inner](const Node& value, const std::string& kind,
+                         const std::string& key) -> Json {
       if (kind == "model") return model(value, key);
       const Node* plugin = value.kind == Kind::table ? value.find("plugin") : &value;
-      if (!plugin || plugin->kind != Kind::string || plugin->string != "none") return component(key, {kind}, value, kind, inner);
+      if (!plugin || plugin->kind != Kind::string || plugin->string != "none")
+        return component(key, {kind}, value, kind, inner);
       for (const auto& m : value.members) {
         if (m.key == "plugin") continue;
-        const Diagnostic d{m.key_at, fmt::format("`{}` has no effect in `{}`, which is \"none\"", m.key, key), "the slot is empty", {}};
+        const Diagnostic d{m.key_at,
+                           fmt::format("`{}` has no effect in `{}`, which is \"none\"", m.key, key),
+                           "the slot is empty",
+                           {}};
         m.must_fit ? findings_.problem(d) : findings_.unused(m.key_at, m.key, d);
       }
       return {};
@@ -285,7 +312,8 @@ class Checker {
   }
 
   /// The files that a component reads, by their contents, and those that its parameters name.
-  void files(const schema::Schema& s, Json& component, const Position& at, const std::string& owner) {
+  void files(const schema::Schema& s, Json& component, const Position& at,
+             const std::string& owner) {
     component["files"] = Json::object();
     std::string contents;
     for (const auto& reading : s.reads) {
@@ -294,7 +322,9 @@ class Checker {
       if (found.empty() && !reading.optional) {
         std::vector<std::string> folders;
         for (const auto& folder : data_folders()) folders.push_back(folder.string());
-        problem(at, fmt::format("{} reads `{}`, which is not there", owner, data_name(reading.name, component["params"])),
+        problem(at,
+                fmt::format("{} reads `{}`, which is not there", owner,
+                            data_name(reading.name, component["params"])),
                 "set SCORELAB_DATA to the folder that holds it, or see `scorelab data`",
                 {fmt::format("searched: {}", fmt::join(folders, ", "))});
       }
@@ -313,86 +343,52 @@ class Checker {
     out_.experiment.files.update(component["files"]);
   }
 
-  void without_plugin(const std::string& what, const Node& table) {
-    for (const auto& m : table.members)
-      if (nearest(m.key, {"plugin"}) == "plugin")
-        return problem(m.key_at, fmt::format("`{}` is a table without `plugin`", what), "did you mean `plugin`?");
-    problem(table.at, fmt::format("`{}` is a table without `plugin`", what), "expected a plugin's name, or a table with `plugin`");
-  }
-
-  void ambiguous(const std::string& kind, const Node& name, const std::vector<const catalog::Entry*>& entries) {
-    std::vector<std::string> notes;
-    for (const auto* e : entries) notes.push_back(fmt::format("file: {}", e->file.string()));
-    const auto* other = entries.back();
-    problem(name.at, fmt::format("{} plugins are a {} called `{}`", entries.size(), kind, name.string),
-            fmt::format("say which: \"{}/{}\"{}", other->file.parent_path().filename().string(), other->stamp.name,
-                        entries.front()->built_in ? fmt::format(" or \"scorelab/{}\"", entries.front()->stamp.name) : ""),
-            std::move(notes));
-  }
-
-  void unknown(const std::vector<std::string>& kinds, const Node& name) {
-    for (const auto& skipped : catalog_.skipped())
-      if (skipped.file.stem() == name.string || skipped.file.stem() == "lib" + name.string)
-        return problem(name.at, fmt::format("{} `{}` cannot be used", kinds[0], name.string), "its file " + skipped.reason,
-                       {fmt::format("file: {}", skipped.file.string())}, true);
-    std::vector<std::string> names, notes;
-    for (const auto& kind : kinds)
-      for (const auto* e : catalog_.of_kind(kind)) names.push_back(e->stamp.name);
-    for (const auto& e : catalog_.entries())
-      if (e.stamp.name == name.string)
-        return problem(name.at, fmt::format("`{}` is {}", name.string, catalog::with_article(e.stamp.kind)),
-                       "expected " + catalog::with_article(kinds[0]), {fmt::format("{}s: {}", kinds[0], fmt::join(names, ", "))});
-    const std::string near = nearest(name.string, names);
-    notes.push_back(fmt::format("{}s: {}", kinds[0], fmt::join(names, ", ")));
-    std::vector<std::string> folders;
-    for (const auto& f : catalog_.folders()) folders.push_back(f == catalog_.folders().back() ? "scorelab's own" : f.string());
-    notes.push_back(fmt::format("folders searched: {}", fmt::join(folders, ", ")));
-    constexpr std::size_t shown = 5;
-    const auto& skipped = catalog_.skipped();
-    for (std::size_t i = 0; i < std::min(shown, skipped.size()); ++i)
-      notes.push_back(fmt::format("skipped: {} {}", skipped[i].file.filename().string(), skipped[i].reason));
-    if (skipped.size() > shown) notes.push_back(fmt::format("skipped: {} more; scorelab doctor lists them", skipped.size() - shown));
-    problem(name.at, fmt::format("there is no {} `{}`", kinds[0], name.string),
-            near.empty() ? "unknown name" : fmt::format("did you mean `{}`?", near), notes);
-  }
-
   /// A table without `plugin` under a plugin's own name is that plugin: `vlb = { .. }`.
   Node named(const Node& value, const std::string& kind, const std::string& label) const {
     Node out = value;
-    if (value.kind != Kind::table || value.find("plugin") || !catalog_.find({kind}, label)) return out;
+    if (value.kind != Kind::table || value.find("plugin") || !catalog_.find({kind}, label))
+      return out;
     Node name;
-    name.kind = Kind::string, name.string = label, name.at = value.at;
+    name.kind = Kind::string;
+    name.string = label;
+    name.at = value.at;
     out.members.push_back({"plugin", value.at, std::move(name), false, false});
     return out;
   }
 
   /// Components under labels: a list of names, or a table of labels. `f` keeps each.
-  void labelled(const std::string& key, const std::string& kind, const std::function<void(const std::string& label, Json)>& f) {
+  void labelled(const std::string& key, const std::string& kind,
+                const std::function<void(const std::string& label, Json)>& f) {
     const Node* node = root_.find(key);
     if (!node) return;
     std::set<std::string> seen;
-    const auto add = [&](const std::string& label, const std::string& what, const Position& at, const Node& value) {
+    const auto add = [&](const std::string& label, const std::string& what, const Position& at,
+                         const Node& value) {
       if (!seen.insert(label).second)
         return problem(at, fmt::format("the {} `{}` is named twice", kind, label),
                        fmt::format("give one a label: {} = {{ label = .. }}", key));
-      if (Json c = component(what, {kind}, named(value, kind, label), kind); !c.is_null()) f(label, std::move(c));
+      if (Json c = component(what, {kind}, named(value, kind, label), kind); !c.is_null())
+        f(label, std::move(c));
     };
     if (node->kind == Kind::array) {
       for (std::size_t i = 0; i < node->items.size(); ++i) {
         const Node& item = node->items[i];
         const Node* name = item.kind == Kind::table ? item.find("plugin") : &item;
-        add(name && name->kind == Kind::string ? name->string : std::to_string(i), fmt::format("{}[{}]", key, i), item.at, item);
+        add(name && name->kind == Kind::string ? name->string : std::to_string(i),
+            fmt::format("{}[{}]", key, i), item.at, item);
       }
     } else if (node->kind == Kind::table) {
       for (const auto& m : node->members) {
         if (m.key.empty() || m.key[0] == '.' || m.key.find('/') != std::string::npos)
-          problem(m.key_at, fmt::format("a {}'s label is a plain name", kind), "no slash, no dot in front, not empty");
+          problem(m.key_at, fmt::format("a {}'s label is a plain name", kind),
+                  "no slash, no dot in front, not empty");
         else
           add(m.key, key + "." + m.key, m.value.at, m.value);
       }
     } else {
       problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()),
-              fmt::format("expected names, such as [\"{}\"], or a table of labels", example(kind)));
+              fmt::format("expected names, such as [\"{}\"], or a table of labels",
+                          example(kind, catalog_)));
     }
   }
 
@@ -402,8 +398,11 @@ class Checker {
     ema.at = root_.at;
     for (const auto& m : root_.members)
       if (m.key == "ema" || m.key == "seed") ema.members.push_back(m);
-    static const schema::Schema s = table_schema<ModelOptions>();
-    return reader_.read(&ema, s, fmt::format("model `{}`", model_), "scorelab list models", slot_reader(), false).values;
+    static const schema::Schema s = schema::of_table<ModelOptions>();
+    return reader_
+        .read(&ema, s, fmt::format("model `{}`", model_), "scorelab list models", slot_reader(),
+              false)
+        .values;
   }
 
   template <class Options>
@@ -413,9 +412,10 @@ class Checker {
       problem(node->at, fmt::format("`{}` is {}", key, node->kind_name()), "expected a table");
       node = nullptr;
     }
-    static const schema::Schema s = table_schema<Options>();
+    static const schema::Schema s = schema::of_table<Options>();
     const InRole in_role(role_, key);
-    auto read = reader_.read(node, s, fmt::format("the table `{}`", key), fmt::format("scorelab list {}", key), slot_reader(), false);
+    auto read = reader_.read(node, s, fmt::format("the table `{}`", key),
+                             fmt::format("scorelab list {}", key), slot_reader(), false);
     out_.experiment.keys[key] = std::move(read.key);
     return std::move(read.values);
   }
@@ -435,38 +435,8 @@ class Checker {
 
 }  // namespace
 
-void learn_schemas(const std::vector<const Node*>& experiments, catalog::Catalog& catalog) {
-  std::vector<const catalog::Entry*> named;
-  std::set<std::string> seen;
-  for (const Node* root : experiments) collect(*root, catalog, seen, named);
-  for (const auto& p : table_schema<SampleOptions>().params)
-    if (const auto* e = p.type == "slot" ? catalog.find({p.slot}, p.initial.get<std::string>()) : nullptr) named.push_back(e);
-  catalog.learn(named);
-  for (int depth = 0; depth < 4; ++depth) {  // slots have defaults, whose slots have defaults
-    std::vector<const catalog::Entry*> more;
-    for (const auto* entry : named) {
-      for (const auto& p : catalog.describe(*entry).schema.params) {
-        if (p.type != "slot") continue;
-        if (const auto* e = catalog.find({p.slot}, p.initial.get<std::string>());
-            e && std::find(named.begin(), named.end(), e) == named.end())
-          more.push_back(e);
-      }
-    }
-    if (more.empty()) break;
-    catalog.learn(more);
-    named.insert(named.end(), more.begin(), more.end());
-  }
-}
-
-Checked check(const Node& root, catalog::Catalog& catalog, Findings& findings) { return Checker(root, catalog, findings).run(); }
-
-std::vector<std::pair<std::filesystem::path, Position>> plugin_folders(const Node& root, const Sources& sources) {
-  std::vector<std::pair<std::filesystem::path, Position>> out;
-  if (const Node* plugins = root.find("plugins"))
-    for (const auto& item : plugins->items)
-      if (item.kind == Kind::string)
-        out.emplace_back((std::filesystem::path(sources.folder(item.at)) / item.string).lexically_normal(), item.at);
-  return out;
+Checked check(const Node& root, catalog::Catalog& catalog, Findings& findings) {
+  return Checker(root, catalog, findings).run();
 }
 
 }  // namespace scorelab::manifest

@@ -12,21 +12,28 @@
 namespace scorelab::manifest {
 
 /// One experiment, checked, with every default filled in. A component is
-///   {"plugin", "kind", "version", "id", "file", "sha256", "params": {..}, "files": {path: sha256 of what it reads},
+///   {"plugin", "kind", "version", "id", "file", "sha256", "params": {..},
+///    "files": {path: sha256 of what it reads},
 ///    "key": {active parameters that differ from their default, and "$files" for what it reads}}
-/// and `id` is what its stage's key names: name@version, or the source's hash for a plugin from elsewhere. A metric has "of": what it
-/// measures, "model" or "samples".
+/// and `id` is what its stage's key names: name@version, or the source's hash for a plugin from
+/// elsewhere. A metric has "of": what it measures, "model" or "samples".
 struct Experiment {
-  bool classifies = false;                                                           ///< its network is a classifier
-  bool conditional = false;                                                          ///< its network takes conditions
-  Json dataset, scheduler, network, output, objective, train, sampler, sample, run;  ///< null where not asked for
-  Json space;                                                                        ///< null: the data set's range
-  Json holdout;                   ///< a share of the data set, or another data set; null: nothing is held out
+  /// its network is a classifier
+  bool classifies = false;
+  /// its network takes conditions
+  bool conditional = false;
+  /// null where not asked for
+  Json dataset, scheduler, network, output, objective, train, sampler, sample, run;
+  /// null: the data set's range
+  Json space;
+  /// a share of the data set, or another data set; null: nothing is held out
+  Json holdout;
   Json guides = Json::array();    ///< components, each with its "label", in order
   Json metrics = Json::object();  ///< label -> component
   Json files = Json::object();    ///< path -> SHA-256, of all that is read beside plugins
   Json keys = Json::object();     ///< of output, train, sample, run: what differs from the default
-  /// `[models.NAME]` that something names, and those that they name; of a model, `sample` says which weights are used, and its seed.
+  /// `[models.NAME]` that something names, and those that they name; of a model, `sample` says
+  /// which weights are used, and its seed.
   std::map<std::string, std::shared_ptr<const Experiment>> models;
 };
 
@@ -40,18 +47,14 @@ struct Doubt {
 };
 
 struct Checked {
-  Experiment experiment;              ///< whole if there are no problems
-  std::vector<std::string> left_out;  ///< keys that it has no use for, and why: beside an overridden plugin, or used by other cells
-  std::vector<Doubt> doubts;          ///< every component, for the host's verdict
+  Experiment experiment;  ///< whole if there are no problems
+  /// keys that it has no use for, and why: beside an overridden plugin, or used by other cells
+  std::vector<std::string> left_out;
+  std::vector<Doubt> doubts;  ///< every component, for the host's verdict
 };
 
-/// Learns the schemas of all plugins that these experiments name, with one start of the host.
-void learn_schemas(const std::vector<const Node*>& experiments, catalog::Catalog& catalog);
-
-/// Checks one merged experiment to the last key against the catalog's schemas; all that is wrong goes to the findings.
+/// Checks one merged experiment to the last key against the catalog's schemas; all that is wrong
+/// goes to the findings.
 Checked check(const Node& root, catalog::Catalog& catalog, Findings& findings);
-
-/// The folders of `plugins = [..]`, relative to the file that names them, and where that stands.
-std::vector<std::pair<std::filesystem::path, Position>> plugin_folders(const Node& root, const Sources& sources);
 
 }  // namespace scorelab::manifest

@@ -13,7 +13,8 @@ namespace scorelab::manifest {
 /// Which replicates of a cell are run: (train, sample) pairs.
 struct Seeds {
   std::vector<std::int64_t> train{0}, sample{0};
-  bool apart = false;  ///< every sampling of every training; otherwise train and sample are one list
+  /// every sampling of every training; otherwise train and sample are one list
+  bool apart = false;
   /// `s3`, `t0s3` where they are apart and there are several trainings.
   std::string name(std::int64_t train_seed, std::int64_t sample_seed) const;
 };
@@ -46,7 +47,8 @@ struct Variant {
   Node change;
 };
 
-/// Where a cell stands: variant and axes in order, each with a label. `variant` is there only where the manifest has variants.
+/// Where a cell stands: variant and axes in order, each with a label. `variant` is there only where
+/// the manifest has variants.
 using Coordinates = std::vector<std::pair<std::string, std::string>>;
 /// `eta0 S=10`.
 std::string text(const Coordinates& at);
@@ -92,7 +94,8 @@ struct CompareOptions {
   std::vector<Position> cost_at{};
 };
 
-/// A manifest as a comparison: variants, axes and seeds, and what is asked of the results. A manifest without them is one cell.
+/// A manifest as a comparison: variants, axes and seeds, and what is asked of the results. A
+/// manifest without them is one cell.
 struct Comparison {
   std::string name, question;
   Seeds seeds;
@@ -105,7 +108,8 @@ struct Comparison {
 
   bool single() const { return variants.empty() && axes.empty(); }
   const Axis* axis(const std::string& name) const;
-  /// What tables and claims place cells by: `variant` where there are variants, then the axes; not those that a search decides.
+  /// What tables and claims place cells by: `variant` where there are variants, then the axes; not
+  /// those that a search decides.
   std::vector<std::string> places() const;
   /// The labels of an axis, or of `variant`.
   std::vector<std::string> labels(const std::string& axis) const;
@@ -114,8 +118,10 @@ struct Comparison {
 /// Reads the tables of a comparison from the merged root. Whatever is wrong is reported.
 Comparison read_comparison(const Node& root, const std::string& name, Findings& findings);
 
-/// Every cell with its merged experiment: the top level, then the variant, the axes as written, and last `overrides`.
-std::vector<Cell> expand(const Comparison& comparison, const Node& root, const std::vector<Node>& overrides, Findings& findings);
+/// Every cell with its merged experiment: the top level, then the variant, the axes as written, and
+/// last `overrides`.
+std::vector<Cell> expand(const Comparison& comparison, const Node& root,
+                         const std::vector<Node>& overrides, Findings& findings);
 
 /// The tables of one experiment: what variants, points and overrides may change.
 extern const std::vector<std::string> experiment_keys;
@@ -136,7 +142,8 @@ std::string label_of(const Node& value);
 
 /// The node as JSON, for what is recorded as it is.
 Json to_json(const Node& node);
-/// What results keep of a comparison: names, labels and questions, without what variants and points change.
+/// What results keep of a comparison: names, labels and questions, without what variants and points
+/// change.
 Json to_json(const Comparison& comparison);
 Comparison comparison_of(const Json& json);
 

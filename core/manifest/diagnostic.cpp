@@ -17,11 +17,14 @@ int Sources::add(std::string name, std::string text, std::optional<std::string> 
 const std::string& Sources::folder(const Position& at) const {
   static const std::string here;
   for (const int source : {at.source, 0})
-    if (source >= 0 && source < static_cast<int>(files_.size()) && files_[source].folder) return *files_[source].folder;
+    if (source >= 0 && source < static_cast<int>(files_.size()) && files_[source].folder)
+      return *files_[source].folder;
   return here;
 }
 
-std::string Sources::place(const Position& at) const { return fmt::format("{}:{}:{}", name(at.source), at.line, at.column); }
+std::string Sources::place(const Position& at) const {
+  return fmt::format("{}:{}:{}", name(at.source), at.line, at.column);
+}
 
 std::string Sources::line(const Position& at) const {
   std::istringstream in(text(at.source));
@@ -42,8 +45,9 @@ std::string render(const Diagnostic& d, const Sources& sources) {
     const auto column = static_cast<std::size_t>(std::max(1, d.at.column));
     const auto room = line.size() >= column ? line.size() - column + 1 : 1;
     const std::string caret(std::clamp<std::size_t>(d.at.length, 1, room), '^');
-    out += fmt::format("{}--> {}\n{} | {}\n{} | {}{}{}{}\n", std::string(number.size() + 1, ' '), sources.place(d.at), number, line, margin,
-                       std::string(column - 1, ' '), caret, d.hint.empty() ? "" : " ", d.hint);
+    out += fmt::format("{}--> {}\n{} | {}\n{} | {}{}{}{}\n", std::string(number.size() + 1, ' '),
+                       sources.place(d.at), number, line, margin, std::string(column - 1, ' '),
+                       caret, d.hint.empty() ? "" : " ", d.hint);
     for (const auto& note : d.notes) out += fmt::format("{} = {}\n", margin, note);
     return out;
   }
@@ -61,8 +65,10 @@ std::size_t distance(const std::string& a, const std::string& b) {
         d[i][j] = i + j;
         continue;
       }
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      d[i][j] =
+          std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
   return d[a.size()][b.size()];
@@ -76,7 +82,10 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
   for (const auto& candidate : names) {
     if (candidate.size() > 100) continue;
     const std::size_t d = distance(name, candidate);
-    if (d < best_distance && 2 * d <= candidate.size()) best = candidate, best_distance = d;
+    if (d < best_distance && 2 * d <= candidate.size()) {
+      best = candidate;
+      best_distance = d;
+    }
   }
   if (!best.empty()) return best;
   const auto letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
@@ -85,15 +94,19 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
     const auto at = name.find(candidate);
     if (candidate.size() < 3 || at == name.npos) continue;
     const std::size_t end = at + candidate.size();
-    if ((at == 0 || !letter(name[at - 1])) && (end == name.size() || !letter(name[end])) && candidate.size() > best.size())
+    if ((at == 0 || !letter(name[at - 1])) && (end == name.size() || !letter(name[end])) &&
+        candidate.size() > best.size())
       best = candidate;
   }
   return best;
 }
 
-std::string suggestion(const std::string& name, const std::vector<std::string>& names, const std::string& what) {
-  if (const std::string near = nearest(name, names); !near.empty()) return fmt::format("did you mean `{}`?", near);
-  return fmt::format("{}: {}", what, names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
+std::string suggestion(const std::string& name, const std::vector<std::string>& names,
+                       const std::string& what) {
+  if (const std::string near = nearest(name, names); !near.empty())
+    return fmt::format("did you mean `{}`?", near);
+  return fmt::format("{}: {}", what,
+                     names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
 }
 
 }  // namespace scorelab::manifest

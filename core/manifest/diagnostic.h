@@ -37,17 +37,19 @@ struct Diagnostic {
   std::string message;
   std::string hint;                ///< behind the caret: `did you mean ..?`, what is allowed
   std::vector<std::string> notes;  ///< further lines, each after `= `
-  bool unavailable = false;        ///< a plugin or device that cannot be used here, not a mistake in the manifest
-  bool warning = false;            ///< it works, and may still mislead
+  /// a plugin or device that cannot be used here, not a mistake in the manifest
+  bool unavailable = false;
+  bool warning = false;  ///< it works, and may still mislead
 };
 
 /// A problem as the user reads it: message, place, the source line, a caret, the hint, the notes.
 std::string render(const Diagnostic& diagnostic, const Sources& sources);
 
-/// The nearest of some names (Damerau-Levenshtein distance at most 2, or a third of the length; or the name that this one begins, or that
-/// is a word of it), or nothing.
+/// The nearest of some names (Damerau-Levenshtein distance at most 2, or a third of the length; or
+/// the name that this one begins, or that is a word of it), or nothing.
 std::string nearest(const std::string& name, const std::vector<std::string>& names);
 /// "did you mean `NEAREST`?", or "WHAT: " and all names.
-std::string suggestion(const std::string& name, const std::vector<std::string>& names, const std::string& what);
+std::string suggestion(const std::string& name, const std::vector<std::string>& names,
+                       const std::string& what);
 
 }  // namespace scorelab::manifest

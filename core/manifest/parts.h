@@ -21,7 +21,9 @@ struct Part {
   bool asks(const std::string& capability) const;
 };
 
-/// Whether the parts of one experiment (or of a model in `[models]`) go together; what has no effect in it is noted and set to nothing.
-void match_parts(const Node& root, const std::vector<Part>& parts, bool is_model, Experiment& experiment, Findings& findings);
+/// Whether the parts of one experiment (or of a model in `[models]`) go together; what has no
+/// effect in it is noted and set to nothing.
+void match_parts(const Node& root, const std::vector<Part>& parts, bool is_model,
+                 Experiment& experiment, Findings& findings);
 
 }  // namespace scorelab::manifest

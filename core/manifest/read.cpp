@@ -3,14 +3,17 @@
 #include <stdexcept>
 
 #define TOML_EXCEPTIONS 1
-// An assertion of the library that does not hold is a text that it cannot read, not the end of the program.
-#define TOML_ASSERT(expression) ((expression) ? static_cast<void>(0) : throw std::logic_error("the parser stumbled here"))
+// An assertion of the library that does not hold is a text that it cannot read, not the end of the
+// program.
+#define TOML_ASSERT(expression) \
+  ((expression) ? static_cast<void>(0) : throw std::logic_error("the parser stumbled here"))
 #include <fmt/format.h>
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wterminate"
 
+// toml++ 3.3 reaches __builtin_unreachable() for letters such as é in a bare key, where the answer
+// is "no".
 // clang-format off
-// toml++ 3.3 reaches __builtin_unreachable() for letters such as é in a bare key, where the answer is "no".
 #include <toml++/impl/preprocessor.h>
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE return false
@@ -39,22 +42,27 @@ Position position(const toml::source_region& region, int source) {
   return p;
 }
 
-/// toml++ keeps tables sorted by key and marks values by where they begin: order and extent are found again here.
+/// toml++ keeps tables sorted by key and marks values by where they begin: order and extent are
+/// found again here.
 Node convert(const toml::node& from, int source) {
   Node out;
   out.at = position(from.source(), source);
   switch (from.type()) {
     case toml::node_type::boolean:
-      out.kind = Node::Kind::boolean, out.boolean = from.as_boolean()->get();
+      out.kind = Node::Kind::boolean;
+      out.boolean = from.as_boolean()->get();
       break;
     case toml::node_type::integer:
-      out.kind = Node::Kind::integer, out.integer = from.as_integer()->get();
+      out.kind = Node::Kind::integer;
+      out.integer = from.as_integer()->get();
       break;
     case toml::node_type::floating_point:
-      out.kind = Node::Kind::number, out.number = from.as_floating_point()->get();
+      out.kind = Node::Kind::number;
+      out.number = from.as_floating_point()->get();
       break;
     case toml::node_type::string:
-      out.kind = Node::Kind::string, out.string = from.as_string()->get();
+      out.kind = Node::Kind::string;
+      out.string = from.as_string()->get();
       break;
     case toml::node_type::array:
       out.kind = Node::Kind::array;
@@ -62,13 +70,16 @@ Node convert(const toml::node& from, int source) {
       break;
     case toml::node_type::table:
       for (const auto& [key, value] : *from.as_table())
-        out.members.push_back({std::string(key.str()), position(key.source(), source), convert(value, source), false, false});
+        out.members.push_back({std::string(key.str()), position(key.source(), source),
+                               convert(value, source), false, false});
       std::sort(out.members.begin(), out.members.end(), [](const auto& a, const auto& b) {
-        return std::pair(a.key_at.line, a.key_at.column) < std::pair(b.key_at.line, b.key_at.column);
+        return std::pair(a.key_at.line, a.key_at.column) <
+               std::pair(b.key_at.line, b.key_at.column);
       });
       break;
     default:
-      out.kind = Node::Kind::other, out.string = "a date or time";
+      out.kind = Node::Kind::other;
+      out.string = "a date or time";
       break;
   }
   return out;
@@ -77,7 +88,10 @@ Node convert(const toml::node& from, int source) {
 void move_to(Node& node, const Position& at) {
   node.at = at;
   for (auto& item : node.items) move_to(item, at);
-  for (auto& m : node.members) m.key_at = at, move_to(m.value, at);
+  for (auto& m : node.members) {
+    m.key_at = at;
+    move_to(m.value, at);
+  }
 }
 
 }  // namespace
@@ -86,18 +100,22 @@ namespace {
 
 constexpr std::size_t longest_manifest = 16 << 20, most_parts = 64, most_files = 200;
 
-/// Where a key of too many parts stands, as line and column: the parser would nest a table for each. Comments, and texts in quotes, end at
-/// a line's end.
+/// Where a key of too many parts stands, as line and column: the parser would nest a table for
+/// each. Comments, and texts in quotes, end at a line's end.
 std::optional<std::pair<int, int>> deep_key(const std::string& text) {
   std::size_t dots = 0;
   int line = 1, column = 0;
   bool comment = false;  // also behind a # in quotes, where no key begins
   for (const char c : text) {
     ++column;
-    if (c == '\n') ++line, column = 0;
+    if (c == '\n') {
+      ++line;
+      column = 0;
+    }
     comment = c == '#' || (comment && c != '\n');
     if (comment) continue;
-    const bool of_key = std::isalnum(static_cast<unsigned char>(c)) || std::string("_-.\"' \t").find(c) != std::string::npos;
+    const bool of_key = std::isalnum(static_cast<unsigned char>(c)) ||
+                        std::string("_-.\"' \t").find(c) != std::string::npos;
     dots = of_key ? dots + (c == '.') : 0;
     if (dots >= most_parts) return std::pair(line, column);
   }
@@ -106,7 +124,8 @@ std::optional<std::pair<int, int>> deep_key(const std::string& text) {
 
 }  // namespace
 
-std::optional<Node> read_file(const std::filesystem::path& file, Sources& sources, std::vector<Diagnostic>& problems) {
+std::optional<Node> read_file(const std::filesystem::path& file, Sources& sources,
+                              std::vector<Diagnostic>& problems) {
   const std::string shown = as_utf8(file.string());
   std::string text;
   std::error_code none;
@@ -115,22 +134,31 @@ std::optional<Node> read_file(const std::filesystem::path& file, Sources& source
     if (std::filesystem::is_directory(file, none)) throw Error("it is a folder");
     text = record::read_whole(file, longest_manifest);
   } catch (const Error& e) {
-    problems.push_back({{}, fmt::format("the manifest {} cannot be read", shown), as_utf8(e.what()), {}});
+    problems.push_back(
+        {{}, fmt::format("the manifest {} cannot be read", shown), as_utf8(e.what()), {}});
     return {};
   }
   const int source = sources.add(shown, text, file.parent_path());
   if (const auto deep = deep_key(text)) {
-    problems.push_back({{source, deep->first, deep->second, 1}, fmt::format("a key has more than {} parts", most_parts), "", {}});
+    problems.push_back({{source, deep->first, deep->second, 1},
+                        fmt::format("a key has more than {} parts", most_parts),
+                        "",
+                        {}});
     return {};
   }
   try {
     return convert(toml::parse(text, shown), source);
   } catch (const toml::parse_error& e) {
     std::string what(e.description());
-    problems.push_back({position(e.source(), source), "this is not TOML: " + what, "", {"TOML's rules: https://toml.io"}});
+    problems.push_back({position(e.source(), source),
+                        "this is not TOML: " + what,
+                        "",
+                        {"TOML's rules: https://toml.io"}});
   } catch (const std::logic_error& e) {
-    problems.push_back(
-        {{source, 1, 1, 1}, fmt::format("this is not TOML: {}", e.what()), "look for a bracket or brace that is not closed", {}});
+    problems.push_back({{source, 1, 1, 1},
+                        fmt::format("this is not TOML: {}", e.what()),
+                        "look for a bracket or brace that is not closed",
+                        {}});
   }
   return {};
 }
@@ -178,32 +206,46 @@ struct Argument {
   bool whole = false;  // key:=value
 };
 
-std::optional<Argument> read_argument(const std::string& flag, const std::string& argument, Sources& sources,
-                                      std::vector<Diagnostic>& problems) {
+std::optional<Argument> read_argument(const std::string& flag, const std::string& argument,
+                                      Sources& sources, std::vector<Diagnostic>& problems) {
   if (!is_utf8(argument)) {
-    problems.push_back({{}, fmt::format("an argument of {} is not UTF-8", flag), "check the terminal's encoding", {}});
+    problems.push_back({{},
+                        fmt::format("an argument of {} is not UTF-8", flag),
+                        "check the terminal's encoding",
+                        {}});
     return {};
   }
   const int source = sources.add(fmt::format("command line, {} {}", flag, argument), argument);
   if (argument.size() > longest_manifest || deep_key(argument)) {
-    problems.push_back({{}, fmt::format("an argument of {} is too long, or its key has more than {} parts", flag, most_parts), "", {}});
+    problems.push_back(
+        {{},
+         fmt::format("an argument of {} is too long, or its key has more than {} parts", flag,
+                     most_parts),
+         "",
+         {}});
     return {};
   }
   const auto equals = argument.find('=');
   const Position key_at{source, 1, 1, static_cast<int>(std::min(equals, argument.size()))};
   if (equals == argument.npos || equals == 0) {
-    problems.push_back({{source, 1, 1, static_cast<int>(argument.size())},
-                        flag + (flag == "-x" ? " takes key=value,value" : " takes key=value"),
-                        flag == "-x" ? "such as -x sampler.steps=10,20,50" : "such as -s train.lr=1e-3",
-                        {}});
+    problems.push_back(
+        {{source, 1, 1, static_cast<int>(argument.size())},
+         flag + (flag == "-x" ? " takes key=value,value" : " takes key=value"),
+         flag == "-x" ? "such as -x sampler.steps=10,20,50" : "such as -s train.lr=1e-3",
+         {}});
     return {};
   }
   Argument out{argument.substr(0, equals), argument.substr(equals + 1), key_at, {}};
-  if (flag == "-s" && out.key.back() == ':') out.key.pop_back(), out.whole = true;
+  if (flag == "-s" && out.key.back() == ':') {
+    out.key.pop_back();
+    out.whole = true;
+  }
   while (!out.key.empty() && out.key.back() == ' ') out.key.pop_back();
-  out.value_at = {source, 1, static_cast<int>(equals) + 2, std::max(1, static_cast<int>(out.value.size()))};
+  out.value_at = {source, 1, static_cast<int>(equals) + 2,
+                  std::max(1, static_cast<int>(out.value.size()))};
   if (out.key.empty() || out.key.back() == '.' || ("." + out.key).find("..") != std::string::npos) {
-    problems.push_back({key_at, fmt::format("`{}` is no key", out.key), "keys are names joined by dots", {}});
+    problems.push_back(
+        {key_at, fmt::format("`{}` is no key", out.key), "keys are names joined by dots", {}});
     return {};
   }
   return out;
@@ -211,7 +253,8 @@ std::optional<Argument> read_argument(const std::string& flag, const std::string
 
 }  // namespace
 
-std::optional<Node> read_override(const std::string& argument, Sources& sources, std::vector<Diagnostic>& problems) {
+std::optional<Node> read_override(const std::string& argument, Sources& sources,
+                                  std::vector<Diagnostic>& problems) {
   const auto a = read_argument("-s", argument, sources, problems);
   if (!a) return {};
   Node leaf = value_of(a->value, a->key_at.source);
@@ -222,22 +265,26 @@ std::optional<Node> read_override(const std::string& argument, Sources& sources,
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
     Node table;
     table.at = a->key_at;
-    table.members.push_back({*part, a->key_at, std::move(leaf), false, false, a->whole && part == parts.rbegin()});
+    table.members.push_back(
+        {*part, a->key_at, std::move(leaf), false, false, a->whole && part == parts.rbegin()});
     leaf = std::move(table);
   }
   return leaf;
 }
 
-std::optional<Node> read_axis(const std::string& argument, const std::vector<std::string>& taken, Sources& sources,
-                              std::vector<Diagnostic>& problems) {
+std::optional<Node> read_axis(const std::string& argument, const std::vector<std::string>& taken,
+                              Sources& sources, std::vector<Diagnostic>& problems) {
   const auto a = read_argument("-x", argument, sources, problems);
   if (!a) return {};
-  std::string name = a->key.substr(a->key.rfind('.') == std::string::npos ? 0 : a->key.rfind('.') + 1);
+  std::string name =
+      a->key.substr(a->key.rfind('.') == std::string::npos ? 0 : a->key.rfind('.') + 1);
   const auto is_taken = [&] { return std::find(taken.begin(), taken.end(), name) != taken.end(); };
   if (is_taken()) name = a->key;  // two keys of one last name
   if (is_taken()) {
-    problems.push_back(
-        {a->key_at, fmt::format("there is an axis `{}` already", name), fmt::format("such as -s sweep.{}.values=[..]", name), {}});
+    problems.push_back({a->key_at,
+                        fmt::format("there is an axis `{}` already", name),
+                        fmt::format("such as -s sweep.{}.values=[..]", name),
+                        {}});
     return {};
   }
   Node values;
@@ -246,7 +293,8 @@ std::optional<Node> read_axis(const std::string& argument, const std::vector<std
   move_to(values, a->value_at);
   Node key;
   key.kind = Node::Kind::string;
-  key.string = a->key, key.at = a->key_at;
+  key.string = a->key;
+  key.at = a->key_at;
   Node out;
   out.at = a->key_at;
   const auto table_of = [&](std::string name, Node value) {
@@ -260,7 +308,8 @@ std::optional<Node> read_axis(const std::string& argument, const std::vector<std
   return table_of("sweep", table_of(std::move(name), std::move(axis)));
 }
 
-std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& sources, std::vector<Diagnostic>& problems) {
+std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& sources,
+                                  std::vector<Diagnostic>& problems) {
   std::vector<std::filesystem::path> open;
   std::size_t files = 0;
   const std::function<std::optional<Node>(const std::filesystem::path&)> read =
@@ -268,7 +317,10 @@ std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& so
     auto own = read_file(path, sources, problems);
     if (!own) return {};
     if (++files > most_files) {
-      problems.push_back({own->at, fmt::format("`extends` reads more than {} files", most_files), "name each manifest once", {}});
+      problems.push_back({own->at,
+                          fmt::format("`extends` reads more than {} files", most_files),
+                          "name each manifest once",
+                          {}});
       return {};
     }
     const Node* extends = own->find("extends");
@@ -279,14 +331,18 @@ std::optional<Node> read_manifest(const std::filesystem::path& file, Sources& so
     all.at = own->at;
     const auto add = [&](const Node& name) {
       if (name.kind != Node::Kind::string)
-        return problems.push_back(
-            {name.at, fmt::format("`extends` holds {}", name.kind_name()), "expected a manifest's file, or a list of them", {}});
+        return problems.push_back({name.at,
+                                   fmt::format("`extends` holds {}", name.kind_name()),
+                                   "expected a manifest's file, or a list of them",
+                                   {}});
       const auto next = (path.parent_path() / name.string).lexically_normal();
-      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(next, none)) != open.end())
+      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(next, none)) !=
+          open.end())
         return problems.push_back({name.at, "this manifest extends itself", next.string(), {}});
       if (!problems.empty()) return;
       if (!std::filesystem::is_regular_file(next, none))
-        return problems.push_back({name.at, "the manifest that is extended is not there", next.string(), {}});
+        return problems.push_back(
+            {name.at, "the manifest that is extended is not there", next.string(), {}});
       if (const auto base = read(next)) merge(all, *base, Merge::extend);
     };
     if (extends->kind == Node::Kind::array)

@@ -5,12 +5,14 @@
 namespace scorelab::manifest {
 
 const Node* Node::find(const std::string& key) const {
-  const auto it = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
+  const auto it =
+      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
   return it == members.end() ? nullptr : &it->value;
 }
 
 Node::Member* Node::member(const std::string& key) {
-  const auto it = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
+  const auto it =
+      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
   return it == members.end() ? nullptr : &*it;
 }
 
@@ -41,7 +43,8 @@ void merge(Node& base, const Node& over, Merge how) {
       base.members.push_back(m);
       continue;
     }
-    if (how == Merge::extend && own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::boolean && !m.value.boolean) {
+    if (how == Merge::extend && own->value.kind == Node::Kind::table &&
+        m.value.kind == Node::Kind::boolean && !m.value.boolean) {
       std::erase_if(base.members, [&](const Node::Member& x) { return x.key == m.key; });
       continue;
     }
@@ -51,15 +54,19 @@ void merge(Node& base, const Node& over, Merge how) {
       own->value = m.value;
       continue;
     }
-    // A bare name in front of a table of its parameters: the name is the plugin, the parameters stay.
-    if (own->value.kind == Node::Kind::string && m.value.kind == Node::Kind::table && !m.value.find("plugin")) {
+    // A bare name in front of a table of its parameters: the name is the plugin, the parameters
+    // stay.
+    if (own->value.kind == Node::Kind::string && m.value.kind == Node::Kind::table &&
+        !m.value.find("plugin")) {
       Node table;
       table.at = m.value.at;
       table.members.push_back({"plugin", own->key_at, own->value, false, false});
       own->value = std::move(table);
     }
     if (Node::Member* plugin =
-            own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::string ? own->value.member("plugin") : nullptr) {
+            own->value.kind == Node::Kind::table && m.value.kind == Node::Kind::string
+                ? own->value.member("plugin")
+                : nullptr) {
       // And a bare name over a component's table sets its plugin.
       if (how == Merge::carry)
         for (auto& beside : own->value.members) beside.carried = true;

@@ -33,15 +33,18 @@ struct Node::Member {
   std::string key;
   Position key_at;
   Node value;
-  bool carried = false;   ///< beside a `plugin` that an override changed: left out where the new plugin does not declare it
+  /// beside a `plugin` that an override changed: left out where the new plugin does not declare it
+  bool carried = false;
   bool must_fit = false;  ///< set by an axis: wrong where it is not declared or has no effect
   bool whole = false;     ///< replaces what is there, a table too
 };
 
-/// keep: nothing more; carry: what stands beside a changed `plugin` is carried along; extend: `NAME = false` removes a table.
+/// keep: nothing more; carry: what stands beside a changed `plugin` is carried along; extend: `NAME
+/// = false` removes a table.
 enum class Merge { keep, carry, extend };
 
-/// Merges `over` into `base`: tables deeply, everything else replaces; the overriding side's places win.
+/// Merges `over` into `base`: tables deeply, everything else replaces; the overriding side's places
+/// win.
 void merge(Node& base, const Node& over, Merge how);
 
 }  // namespace scorelab::manifest

@@ -16,25 +16,31 @@ namespace {
 using Kind = Node::Kind;
 
 std::string expected(const schema::Param& p) {
-  static const std::map<std::string, std::string> words{{"bool", "true or false"},
-                                                        {"int", "an integer"},
-                                                        {"float", "a number"},
-                                                        {"string", "a string"},
-                                                        {"floats", "an array of numbers"},
-                                                        {"ints", "an array of integers"},
-                                                        {"strings", "an array of strings"},
-                                                        {"matrix", "an array of arrays of numbers"},
-                                                        {"number-or-word", "a number"},
-                                                        {"slot", "a plugin's name, or a table with `plugin`"}};
-  if (!p.words.empty() && p.type == "string") return fmt::format("one of \"{}\"", fmt::join(p.words, "\", \""));
-  if (p.type == "number-or-word" && p.words.size() == 1) return fmt::format("a number or \"{}\"", p.words[0]);
+  static const std::map<std::string, std::string> words{
+      {"bool", "true or false"},
+      {"int", "an integer"},
+      {"float", "a number"},
+      {"string", "a string"},
+      {"floats", "an array of numbers"},
+      {"ints", "an array of integers"},
+      {"strings", "an array of strings"},
+      {"matrix", "an array of arrays of numbers"},
+      {"number-or-word", "a number"},
+      {"slot", "a plugin's name, or a table with `plugin`"}};
+  if (!p.words.empty() && p.type == "string")
+    return fmt::format("one of \"{}\"", fmt::join(p.words, "\", \""));
+  if (p.type == "number-or-word" && p.words.size() == 1)
+    return fmt::format("a number or \"{}\"", p.words[0]);
   if (p.type == "number-or-word")
-    return fmt::format("a number, \"{}\" or \"{}\"", fmt::join(p.words.begin(), p.words.end() - 1, "\", \""), p.words.back());
+    return fmt::format("a number, \"{}\" or \"{}\"",
+                       fmt::join(p.words.begin(), p.words.end() - 1, "\", \""), p.words.back());
   return words.at(p.type);
 }
 
 bool is_number(const Node& n) { return n.kind == Kind::number || n.kind == Kind::integer; }
-double number_of(const Node& n) { return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number; }
+double number_of(const Node& n) {
+  return n.kind == Kind::integer ? static_cast<double>(n.integer) : n.number;
+}
 
 }  // namespace
 
@@ -58,7 +64,8 @@ std::vector<Diagnostic> Findings::all() const {
   return out;
 }
 
-void TableReader::problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes) {
+void TableReader::problem(const Position& at, std::string message, std::string hint,
+                          std::vector<std::string> notes) {
   findings_.problem({at, std::move(message), std::move(hint), std::move(notes)});
 }
 
@@ -70,16 +77,19 @@ void TableReader::leave_out(const Node::Member& m, const std::string& why, Diagn
 
 bool TableReader::in_range(const Node& node, const schema::Param& p, double number) {
   if (!std::isfinite(number) || (p.low && (number < *p.low || number > *p.high))) {
-    problem(node.at, fmt::format("`{}` is out of range", p.name), p.low ? fmt::format("from {} to {}", *p.low, *p.high) : "a finite number",
-            {p.doc});
+    problem(node.at, fmt::format("`{}` is out of range", p.name),
+            p.low ? fmt::format("from {} to {}", *p.low, *p.high) : "a finite number", {p.doc});
     return false;
   }
   return true;
 }
 
-bool TableReader::value(const Node& n, const schema::Param& p, const std::string& owner, Json& out) {
+bool TableReader::value(const Node& n, const schema::Param& p, const std::string& owner,
+                        Json& out) {
   const auto wrong = [&](const Node& item, const std::string& wanted) {
-    problem(item.at, fmt::format("{}`{}` of {} is {}", &item == &n ? "" : "an entry of ", p.name, owner, item.kind_name()),
+    problem(item.at,
+            fmt::format("{}`{}` of {} is {}", &item == &n ? "" : "an entry of ", p.name, owner,
+                        item.kind_name()),
             "expected " + wanted, {p.doc});
     return false;
   };
@@ -109,8 +119,11 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
   const auto word = [&](const Node& item, Json& to) {
     return item.kind == Kind::string ? (to = item.string, true) : wrong(item, "a string");
   };
-  const auto row = [&](const Node& item, Json& to) { return list(item, "an array of numbers", real, to); };
-  if (p.type == "bool") return n.kind == Kind::boolean ? (out = n.boolean, true) : wrong(n, expected(p));
+  const auto row = [&](const Node& item, Json& to) {
+    return list(item, "an array of numbers", real, to);
+  };
+  if (p.type == "bool")
+    return n.kind == Kind::boolean ? (out = n.boolean, true) : wrong(n, expected(p));
   if (p.type == "int") return whole(n, out);
   if (p.type == "float") return real(n, out);
   if (p.type == "floats") return list(n, expected(p), real, out);
@@ -122,20 +135,27 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
   if (!p.words.empty() && std::find(p.words.begin(), p.words.end(), n.string) == p.words.end()) {
     const std::string near = nearest(n.string, p.words);
     problem(n.at, fmt::format("`{}` cannot be \"{}\"", p.name, n.string),
-            (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "expected " + expected(p), {p.doc});
+            (near.empty() ? "" : fmt::format("did you mean \"{}\"? ", near)) + "expected " +
+                expected(p),
+            {p.doc});
     return false;
   }
   if (p.file && n.string != p.initial) {  // the default may name none
     const auto path = std::filesystem::path(findings_.sources.folder(n.at)) / n.string;
-    if (!std::filesystem::is_regular_file(path))
-      return problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(), {p.doc}), false;
-    return out = std::filesystem::absolute(path).lexically_normal().string(), true;
+    if (!std::filesystem::is_regular_file(path)) {
+      problem(n.at, fmt::format("`{}` names a file that is not there", p.name), path.string(),
+              {p.doc});
+      return false;
+    }
+    out = std::filesystem::absolute(path).lexically_normal().string();
+    return true;
   }
   out = n.string;
   return true;
 }
 
-TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help,
+TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema,
+                                      const std::string& owner, const std::string& help,
                                       const ReadSlot& slot, bool component) {
   Result out;
   std::vector<std::string> names;
@@ -144,17 +164,23 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     for (const auto& m : table->members) {
       if ((component && m.key == "plugin") || schema.find(m.key)) continue;
       // A record of an earlier release has the earlier name.
-      if (m.carried && std::any_of(schema.params.begin(), schema.params.end(), [&](const auto& p) { return p.former == m.key; })) continue;
+      if (m.carried && std::any_of(schema.params.begin(), schema.params.end(),
+                                   [&](const auto& p) { return p.former == m.key; }))
+        continue;
       const std::string near = nearest(m.key, names);
-      const auto renamed = std::find_if(schema.params.begin(), schema.params.end(), [&](const auto& p) { return p.former == m.key; });
-      std::vector<std::string> notes{names.empty() ? "it has no parameters" : fmt::format("parameters: {}", fmt::join(names, ", "))};
+      const auto renamed = std::find_if(schema.params.begin(), schema.params.end(),
+                                        [&](const auto& p) { return p.former == m.key; });
+      std::vector<std::string> notes{names.empty()
+                                         ? "it has no parameters"
+                                         : fmt::format("parameters: {}", fmt::join(names, ", "))};
       if (!help.empty()) notes.push_back("help: " + help);
-      leave_out(m, owner + " does not declare it",
-                {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
-                 renamed != schema.params.end() ? fmt::format("it is called `{}` now", renamed->name)
-                 : near.empty()                 ? "unknown key"
-                                                : fmt::format("did you mean `{}`?", near),
-                 notes});
+      leave_out(
+          m, owner + " does not declare it",
+          {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
+           renamed != schema.params.end() ? fmt::format("it is called `{}` now", renamed->name)
+           : near.empty()                 ? "unknown key"
+                                          : fmt::format("did you mean `{}`?", near),
+           notes});
     }
   }
   std::map<std::string, Json> keys;
@@ -174,10 +200,15 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
       initial.implied = true;
       if (table) initial.at = table->at;
       value = slot(given ? *given : initial, p.slot, p.name);
-      // A plugin from elsewhere that has the default's name is another one: its id holds its source.
-      const bool as_default = value.is_object() ? value["id"].get<std::string>().rfind(initial.string + "@", 0) == 0 && value["key"].empty()
-                                                : p.initial == "none";
-      if (!as_default) key = value.is_object() ? Json{{"id", value["id"]}, {"params", value["key"]}} : Json("none");
+      // A plugin from elsewhere that has the default's name is another one: its id holds its
+      // source.
+      const bool as_default =
+          value.is_object() ? value["id"].get<std::string>().rfind(initial.string + "@", 0) == 0 &&
+                                  value["key"].empty()
+                            : p.initial == "none";
+      if (!as_default)
+        key =
+            value.is_object() ? Json{{"id", value["id"]}, {"params", value["key"]}} : Json("none");
     } else if (given && this->value(*given, p, owner, value)) {
       if (value != p.initial) key = p.file ? Json(sha256_file(value.get<std::string>())) : value;
     } else if (!given && p.required && table) {
@@ -190,9 +221,11 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
   for (const auto& p : schema.params) {
     const bool active = schema::holds(p.whens, given);
     if (active && keys.contains(p.name)) out.key[p.name] = keys[p.name];
-    if (!active && p.type != "slot") out.values[p.name] = p.initial;  // it is no part of the key, so that it must not reach the component
+    // it is no part of the key, so that it must not reach the component
+    if (!active && p.type != "slot") out.values[p.name] = p.initial;
     if (!table) continue;
-    const auto m = std::find_if(table->members.begin(), table->members.end(), [&](const auto& x) { return x.key == p.name; });
+    const auto m = std::find_if(table->members.begin(), table->members.end(),
+                                [&](const auto& x) { return x.key == p.name; });
     if (m == table->members.end()) continue;
     if (active) {
       findings_.used(m->key_at, m->key);
@@ -201,8 +234,10 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     std::vector<std::string> now;
     for (const auto& w : p.whens)
       if (given.contains(w.key))
-        now.push_back(
-            fmt::format("{} = {}", w.key, given[w.key].is_object() ? "\"" + schema::text(given[w.key]) + "\"" : given[w.key].dump()));
+        now.push_back(fmt::format("{} = {}", w.key,
+                                  given[w.key].is_object()
+                                      ? "\"" + schema::text(given[w.key]) + "\""
+                                      : given[w.key].dump()));
     leave_out(*m, "it has no effect in " + owner,
               {m->key_at,
                fmt::format("`{}` has no effect in {}", p.name, owner),

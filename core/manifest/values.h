@@ -11,8 +11,8 @@ namespace scorelab::manifest {
 
 using schema::Json;
 
-/// What was found in all cells of a manifest. A key that has no place or no effect in one cell may have one in another; it is a mistake if
-/// it has none in any.
+/// What was found in all cells of a manifest. A key that has no place or no effect in one cell may
+/// have one in another; it is a mistake if it has none in any.
 class Findings {
  public:
   explicit Findings(const Sources& sources) : sources(sources) {}
@@ -40,28 +40,32 @@ class Findings {
   std::set<std::pair<Place, std::string>> used_;
 };
 
-/// Reads one table against a schema. Problems go to the list; a value that is wrong is left at its default.
+/// Reads one table against a schema. Problems go to the list; a value that is wrong is left at its
+/// default.
 class TableReader {
  public:
   /// `owner`: how messages name the table, such as "sampler `ancestral`".
   explicit TableReader(Findings& findings) : findings_(findings) {}
 
-  /// Reads a component that a slot names; null: the empty slot. Of kind `model`: its name, or "none".
-  using ReadSlot = std::function<Json(const Node& node, const std::string& kind, const std::string& key)>;
+  /// Reads a component that a slot names; null: the empty slot. Of kind `model`: its name, or
+  /// "none".
+  using ReadSlot =
+      std::function<Json(const Node& node, const std::string& kind, const std::string& key)>;
 
   struct Result {
     Json values = Json::object();  ///< every parameter
     Json key = Json::object();     ///< active, not reporting, other than the default
   };
   /// `component`: the table may name its `plugin`.
-  Result read(const Node* table, const schema::Schema& schema, const std::string& owner, const std::string& help, const ReadSlot& slot,
-              bool component);
+  Result read(const Node* table, const schema::Schema& schema, const std::string& owner,
+              const std::string& help, const ReadSlot& slot, bool component);
 
   /// Keys that this experiment has no use for: carried along, or used by other cells.
   const std::vector<std::string>& left_out() const { return left_out_; }
 
  private:
-  void problem(const Position& at, std::string message, std::string hint, std::vector<std::string> notes = {});
+  void problem(const Position& at, std::string message, std::string hint,
+               std::vector<std::string> notes = {});
   bool value(const Node& node, const schema::Param& param, const std::string& owner, Json& out);
   bool in_range(const Node& node, const schema::Param& param, double number);
 

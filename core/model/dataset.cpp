@@ -18,7 +18,8 @@ Grey DataSet::grey() const { return {}; }
 Images::~Images() = default;
 
 void Images::params(Params& p) {
-  p("range", range_, "what black and white are for the model; samples and metrics are in data units, [0, 1]");
+  p("range", range_,
+    "what black and white are for the model; samples and metrics are in data units, [0, 1]");
   p("flip", flip_, "mirrors half of the training images left to right");
   p("dequantise", dequantise_, "adds uniform noise of one grey level: (byte + u)/levels");
   p.gives("bounds");
@@ -32,11 +33,13 @@ std::vector<ConditionType> Images::conditions() const {
 }
 
 void Images::check() const {
-  if (range_.size() != 2 || !(range_[0] < range_[1])) throw Error("`range` takes two increasing numbers, such as [-1.0, 1.0]");
+  if (range_.size() != 2 || !(range_[0] < range_[1]))
+    throw Error("`range` takes two increasing numbers, such as [-1.0, 1.0]");
 }
 
 void Images::store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top) {
-  if (bytes.dim() != 4 || bytes.numel() == 0) throw Error(c10::str("there are no images in it: their shape is ", bytes.sizes()));
+  if (bytes.dim() != 4 || bytes.numel() == 0)
+    throw Error(c10::str("there are no images in it: their shape is ", bytes.sizes()));
   if (!labels.empty() && static_cast<std::int64_t>(labels.size()) != bytes.size(0))
     throw Error(c10::str("it has ", labels.size(), " labels for ", bytes.size(0), " images"));
   bytes_ = std::move(bytes);
@@ -44,7 +47,8 @@ void Images::store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int6
   top_ = top;
 }
 
-at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise, Condition& condition) const {
+at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise,
+                       Condition& condition) const {
   const at::Tensor rows = at::tensor(index, at::kLong);
   at::Tensor x = bytes_.index_select(0, rows).to(at::kFloat);
   if (dequantise_) {
@@ -52,19 +56,23 @@ at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise, Con
   } else {
     x = x / static_cast<double>(top_);
   }
-  if (flip_) x = at::where(noise.sign(x.flatten(1).narrow(1, 0, 1)).view({-1, 1, 1, 1}) > 0, x, x.flip({3}));
+  if (flip_)
+    x = at::where(noise.sign(x.flatten(1).narrow(1, 0, 1)).view({-1, 1, 1, 1}) > 0, x, x.flip({3}));
   if (!labels_.empty()) condition["label"] = at::tensor(labels_, at::kLong).index_select(0, rows);
   return x;
 }
 
 namespace {
 
-/// Reads a file, decompressed where it is gzip (one member after another), up to `count` bytes. zlib's own gzread takes a stream that is
-/// cut short for a whole one where its data end with a block.
+/// Reads a file, decompressed where it is gzip (one member after another), up to `count` bytes.
+/// zlib's own gzread takes a stream that is cut short for a whole one where its data end with a
+/// block.
 std::string read_up_to(const std::filesystem::path& file, std::uint64_t count) {
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file)) throw Error("cannot open " + file.string());
-  const auto damaged = [&](const std::string& why) { return Error(file.string() + " is damaged: " + why); };
+  const auto damaged = [&](const std::string& why) {
+    return Error(file.string() + " is damaged: " + why);
+  };
   std::string out;
   std::vector<char> packed(1 << 16), unpacked(1 << 16);
   const auto next = [&] {
@@ -74,7 +82,8 @@ std::string read_up_to(const std::filesystem::path& file, std::uint64_t count) {
   };
   std::size_t n = next();
   if (n < 2 || packed[0] != '\x1f' || packed[1] != '\x8b') {
-    for (; n > 0 && out.size() < count; n = next()) out.append(packed.data(), std::min<std::uint64_t>(n, count - out.size()));
+    for (; n > 0 && out.size() < count; n = next())
+      out.append(packed.data(), std::min<std::uint64_t>(n, count - out.size()));
     return out;
   }
   z_stream z{};
@@ -82,21 +91,27 @@ std::string read_up_to(const std::filesystem::path& file, std::uint64_t count) {
   const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&z, inflateEnd);
   bool whole = false;  // the member that is being read
   for (; n > 0 && out.size() < count; n = next()) {
-    z.next_in = reinterpret_cast<Bytef*>(packed.data()), z.avail_in = static_cast<uInt>(n);
+    z.next_in = reinterpret_cast<Bytef*>(packed.data());
+    z.avail_in = static_cast<uInt>(n);
     while (out.size() < count) {
       if (whole && z.avail_in == 0) break;
-      if (whole) inflateReset(&z), whole = false;
+      if (whole) {
+        inflateReset(&z);
+        whole = false;
+      }
       z.next_out = reinterpret_cast<Bytef*>(unpacked.data());
       z.avail_out = static_cast<uInt>(std::min<std::uint64_t>(unpacked.size(), count - out.size()));
       const uInt room = z.avail_out;
       const int status = inflate(&z, Z_NO_FLUSH);
-      if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) throw damaged("it does not decompress");
+      if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
+        throw damaged("it does not decompress");
       out.append(unpacked.data(), room - z.avail_out);
       whole = status == Z_STREAM_END;
       if (!whole && z.avail_in == 0 && z.avail_out > 0) break;  // it wants more of the file
     }
   }
-  if (out.size() < count && !whole) throw damaged("it is cut short, and does not decompress to its end");
+  if (out.size() < count && !whole)
+    throw damaged("it is cut short, and does not decompress to its end");
   return out;
 }
 
@@ -106,10 +121,13 @@ std::string read_bytes(const std::filesystem::path& file, std::uint64_t limit) {
   std::string out = read_up_to(file, limit + 1);
   if (out.size() > limit)
     throw Error(file.string() + " holds more than " + std::to_string(limit) + " bytes" +
-                (std::filesystem::file_size(file) <= limit ? ", unpacked" : "") + ": it is not what its format allows");
+                (std::filesystem::file_size(file) <= limit ? ", unpacked" : "") +
+                ": it is not what its format allows");
   return out;
 }
 
-std::string read_head(const std::filesystem::path& file, std::size_t count) { return read_up_to(file, count); }
+std::string read_head(const std::filesystem::path& file, std::size_t count) {
+  return read_up_to(file, count);
+}
 
 }  // namespace scorelab

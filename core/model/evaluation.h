@@ -37,8 +37,8 @@ struct Guiding {
 /// Runs a plugin's code in its name, so that a crash or an exception tells whose it is.
 using CallPlugin = std::function<void(const Component&, const std::function<void()>&)>;
 
-/// What a model is made of. Nothing of it changes once the parts are prepared, but for the values of the network's parameters; models of
-/// several calls share it.
+/// What a model is made of. Nothing of it changes once the parts are prepared, but for the values
+/// of the network's parameters; models of several calls share it.
 struct Model::Parts {
   std::shared_ptr<Network> network;
   std::shared_ptr<Scheduler> scheduler;
@@ -46,21 +46,27 @@ struct Model::Parts {
   std::shared_ptr<const Space> space;
 };
 
-/// What belongs to one use of a model: a sampling call, a training batch, a measurement. Made for it and never used again; the handles of
-/// one use share it. A copy of one that was not used yet is a new one with the same settings.
+/// What belongs to one use of a model: a sampling call, a training batch, a measurement. Made for
+/// it and never used again; the handles of one use share it. A copy of one that was not used yet is
+/// a new one with the same settings.
 struct Model::Context {
   // How networks are evaluated.
-  std::int64_t chunk = 0;                   ///< rows of one network evaluation; 0: the batch as it is
-  bool bf16 = false;                        ///< networks multiply in bfloat16, but for exact ones: run.precision
+
+  /// rows of one network evaluation; 0: the batch as it is
+  std::int64_t chunk = 0;
+  /// networks multiply in bfloat16, but for exact ones: run.precision
+  bool bf16 = false;
   const std::atomic<bool>* stop = nullptr;  ///< set: evaluations throw Stopped
   CallPlugin call = nullptr;                ///< null: plugins' code runs unnamed
   std::int64_t max_nfe = 0;                 ///< evaluations of a row; 0: unlimited
   // What is evaluated.
   std::vector<Guiding> guides;  ///< in order; each stands before the one before it
   Condition condition;          ///< a row for each sample of the call
-  at::Tensor told;              ///< [B] bool, the rows that networks are told it; the others' is the null. Undefined: all
-  Noise* dropout = nullptr;     ///< in training
-  /// Sees every evaluation, in the network's name: the search for the first value that is not finite.
+  /// [B] bool, the rows that networks are told it; the others' is the null. Undefined: all
+  at::Tensor told;
+  Noise* dropout = nullptr;  ///< in training
+  /// Sees every evaluation, in the network's name: the search for the first value that is not
+  /// finite.
   std::function<void(const at::Tensor& x, const Times& t, const at::Tensor& out)> look;
   // What it came to.
   Counts counts;

@@ -19,9 +19,12 @@ PerRow slice(const PerRow& all, std::int64_t begin, std::int64_t rows, std::int6
   return PerRow(std::move(out));
 }
 
-at::Tensor slice(const at::Tensor& all, std::int64_t begin, std::int64_t rows, std::int64_t padded) {
+at::Tensor slice(const at::Tensor& all, std::int64_t begin, std::int64_t rows,
+                 std::int64_t padded) {
   const at::Tensor part = all.narrow(0, begin, rows);
-  return padded == rows ? part : at::cat({part, part.narrow(0, rows - 1, 1).repeat_interleave(padded - rows, 0)});
+  return padded == rows
+             ? part
+             : at::cat({part, part.narrow(0, rows - 1, 1).repeat_interleave(padded - rows, 0)});
 }
 
 Condition slice(const Condition& all, std::int64_t begin, std::int64_t rows, std::int64_t padded) {
@@ -30,12 +33,15 @@ Condition slice(const Condition& all, std::int64_t begin, std::int64_t rows, std
   return out;
 }
 
-/// While it lives, matrix products and convolutions are computed in bfloat16, and what needs the range stays float32 (LibTorch's autocast).
-/// Weights stay float32: each product takes a rounded copy of them.
+/// While it lives, matrix products and convolutions are computed in bfloat16, and what needs the
+/// range stays float32 (LibTorch's autocast). Weights stay float32: each product takes a rounded
+/// copy of them.
 class Bfloat16 {
  public:
   explicit Bfloat16(at::DeviceType device)
-      : device_(device), enabled_(at::autocast::is_autocast_enabled(device)), dtype_(at::autocast::get_autocast_dtype(device)) {
+      : device_(device),
+        enabled_(at::autocast::is_autocast_enabled(device)),
+        dtype_(at::autocast::get_autocast_dtype(device)) {
     at::autocast::set_autocast_dtype(device, at::kBFloat16);
     at::autocast::set_autocast_enabled(device, true);
     at::autocast::increment_nesting();
@@ -62,8 +68,9 @@ void Executor::in_the_networks_name(const std::function<void()>& body) const {
 
 void Executor::expect_rows(const PerRow& of_rows, std::int64_t rows) {
   if (!of_rows.shared() && static_cast<std::int64_t>(of_rows.rows()) != rows)
-    throw Error(
-        fmt::format("the model was asked at {} samples and {} times; give one time for all, or one for each", rows, of_rows.rows()));
+    throw Error(fmt::format(
+        "the model was asked at {} samples and {} times; give one time for all, or one for each",
+        rows, of_rows.rows()));
 }
 
 Condition Executor::condition_of(const at::Tensor& x, bool conditioned) const {
@@ -74,8 +81,9 @@ Condition Executor::condition_of(const at::Tensor& x, bool conditioned) const {
     const auto found = context_.condition.find(type.name);
     const bool told = conditioned && found != context_.condition.end();
     if (told && found->second.size(0) != rows)
-      throw Error(fmt::format("the model was asked at {} rows, but each of this call's {} samples has its own `{}`", rows,
-                              found->second.size(0), type.name));
+      throw Error(fmt::format(
+          "the model was asked at {} rows, but each of this call's {} samples has its own `{}`",
+          rows, found->second.size(0), type.name));
     if (told && !context_.told.defined()) {
       own = found->second;
     } else {
@@ -96,12 +104,14 @@ Input Executor::input(const at::Tensor& in, const Times& t, const Condition& con
   at::Tensor of_rows = at::empty({3, rows}, at::kDouble);
   const PerRow columns[] = {parts_.output.time(q, t), q.alpha(t), q.sigma(t)};
   for (int k = 0; k < 3; ++k)
-    for (std::int64_t r = 0; r < rows; ++r) of_rows.mutable_data_ptr<double>()[k * rows + r] = columns[k][r];
+    for (std::int64_t r = 0; r < rows; ++r)
+      of_rows.mutable_data_ptr<double>()[k * rows + r] = columns[k][r];
   of_rows = of_rows.to(in.options().requires_grad(false));
   return {in, of_rows[0], of_rows[1], of_rows[2], condition, context_.dropout};
 }
 
-at::Tensor Executor::forward_chunk(const at::Tensor& x, const Times& t, const Condition& condition) const {
+at::Tensor Executor::forward_chunk(const at::Tensor& x, const Times& t,
+                                   const Condition& condition) const {
   const bool states_itself = parts_.network->states().has_value();
   const at::Tensor in = states_itself ? x : parts_.output.input(*parts_.scheduler, x, t);
   at::Tensor out;
@@ -109,22 +119,27 @@ at::Tensor Executor::forward_chunk(const at::Tensor& x, const Times& t, const Co
     std::optional<Bfloat16> rounded;
     if (context_.bf16 && !states_itself) rounded.emplace(x.device().type());
     out = parts_.network->forward(input(in, t, condition));
-    if (rounded && out.defined() && out.scalar_type() == at::kBFloat16) out = out.to(x.scalar_type());
+    if (rounded && out.defined() && out.scalar_type() == at::kBFloat16)
+      out = out.to(x.scalar_type());
     rounded.reset();
     auto expected = x.sizes().vec();
     expected[1] *= states_itself ? 1 : parts_.output.parts();
     if (!out.defined() || out.sizes() != at::IntArrayRef(expected))
-      throw Error(c10::str("it returned shape ", out.defined() ? out.sizes() : at::IntArrayRef(), " for x of shape ", x.sizes(),
-                           "; expected ", at::IntArrayRef(expected)));
+      throw Error(c10::str("it returned shape ", out.defined() ? out.sizes() : at::IntArrayRef(),
+                           " for x of shape ", x.sizes(), "; expected ",
+                           at::IntArrayRef(expected)));
     if (out.scalar_type() != x.scalar_type())
-      throw Error(c10::str("it returned ", out.scalar_type(), " for x of ", x.scalar_type(), "; it must keep x's dtype"));
+      throw Error(c10::str("it returned ", out.scalar_type(), " for x of ", x.scalar_type(),
+                           "; it must keep x's dtype"));
     if (context_.look) context_.look(x, t, out);
   });
   return out;
 }
 
-/// The last chunk is padded with copies of its last row: matrix products round differently for other batch sizes.
-at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& active, bool conditioned) const {
+/// The last chunk is padded with copies of its last row: matrix products round differently for
+/// other batch sizes.
+at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& active,
+                             bool conditioned) const {
   const std::int64_t rows = x.size(0), chunk = context_.chunk;
   expect_rows(t, rows);
   const Condition condition = condition_of(x, conditioned);
@@ -134,11 +149,14 @@ at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& 
     const std::int64_t n = std::min(chunk, rows - begin);
     if (!slice(active, begin, n, n).any()) {
       auto shape = x.sizes().vec();
-      shape[0] = n, shape[1] *= parts_.network->states() ? 1 : parts_.output.parts();
+      shape[0] = n;
+      shape[1] *= parts_.network->states() ? 1 : parts_.output.parts();
       parts.push_back(at::zeros(shape, x.options()));
       continue;
     }
-    parts.push_back(forward_chunk(slice(x, begin, n, chunk), slice(t, begin, n, chunk), slice(condition, begin, n, chunk)).narrow(0, 0, n));
+    parts.push_back(forward_chunk(slice(x, begin, n, chunk), slice(t, begin, n, chunk),
+                                  slice(condition, begin, n, chunk))
+                        .narrow(0, 0, n));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
@@ -158,11 +176,14 @@ Classified Executor::classify(const at::Tensor& x, const Times& t, bool conditio
       Classified part = parts_.network->classify(input(in, slice(t, begin, n, size), own));
       if (rounded) part = {part.logits.to(x.scalar_type()), part.features.to(x.scalar_type())};
       rounded.reset();
-      if (part.logits.size(0) != size || part.logits.dim() != 2 || part.features.size(0) != size || part.features.dim() != 2)
-        throw Error(c10::str("it returned logits of shape ", part.logits.sizes(), " and features of shape ", part.features.sizes(), " for ",
-                             size, " rows; expected [B, classes] and [B, F]"));
+      if (part.logits.size(0) != size || part.logits.dim() != 2 || part.features.size(0) != size ||
+          part.features.dim() != 2)
+        throw Error(c10::str("it returned logits of shape ", part.logits.sizes(),
+                             " and features of shape ", part.features.sizes(), " for ", size,
+                             " rows; expected [B, classes] and [B, F]"));
       if (context_.look) context_.look(x, t, part.logits);
-      logits.push_back(part.logits.narrow(0, 0, n)), features.push_back(part.features.narrow(0, 0, n));
+      logits.push_back(part.logits.narrow(0, 0, n));
+      features.push_back(part.features.narrow(0, 0, n));
     }
   });
   return {at::cat(logits), at::cat(features)};

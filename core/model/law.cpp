@@ -16,21 +16,29 @@ struct Parts {
   at::Tensor log_terms;  // log w_k N(x; ..), [B, K]
 };
 
-Parts parts(const Law& law, const at::Tensor& flat, const at::Tensor& alpha, const at::Tensor& sigma) {
+Parts parts(const Law& law, const at::Tensor& flat, const at::Tensor& alpha,
+            const at::Tensor& sigma) {
   const at::Tensor a = alpha.view({-1, 1, 1}), s = sigma.view({-1, 1, 1});
   at::Tensor offset = flat.unsqueeze(1) - a * law.means.unsqueeze(0);
-  if (law.bases.defined()) offset = sum_last(offset.unsqueeze(-2) * law.bases.transpose(1, 2).unsqueeze(0));
+  if (law.bases.defined())
+    offset = sum_last(offset.unsqueeze(-2) * law.bases.transpose(1, 2).unsqueeze(0));
   const at::Tensor variance = a.square() * law.variances.unsqueeze(0) + s.square();
-  const at::Tensor log_terms = law.weights.log().unsqueeze(0) - 0.5 * sum_last(offset.square() / variance + (variance * (2 * M_PI)).log());
+  const at::Tensor log_terms =
+      law.weights.log().unsqueeze(0) -
+      0.5 * sum_last(offset.square() / variance + (variance * (2 * M_PI)).log());
   return {offset, variance, log_terms};
 }
 
 }  // namespace
 
-Law Law::mapped(double scale, double shift) const { return {weights, means * scale + shift, variances * (scale * scale), bases}; }
+Law Law::mapped(double scale, double shift) const {
+  return {weights, means * scale + shift, variances * (scale * scale), bases};
+}
 
 Law Law::like(const at::Tensor& x) const {
-  const auto move = [&x](const at::Tensor& v) { return v.defined() ? v.to(x.device(), x.scalar_type()) : v; };
+  const auto move = [&x](const at::Tensor& v) {
+    return v.defined() ? v.to(x.device(), x.scalar_type()) : v;
+  };
   return {move(weights), move(means), move(variances), move(bases)};
 }
 
@@ -38,15 +46,19 @@ at::Tensor Law::mean() const { return (weights.unsqueeze(1) * means).sum(0); }
 
 at::Tensor Law::covariance() const {
   const at::Tensor off = means - mean(),
-                   within = bases.defined() ? bases.matmul(variances.unsqueeze(-1) * bases.transpose(1, 2)) : variances.diag_embed();
+                   within = bases.defined()
+                                ? bases.matmul(variances.unsqueeze(-1) * bases.transpose(1, 2))
+                                : variances.diag_embed();
   return (within * weights.view({-1, 1, 1})).sum(0) + off.t().matmul(weights.unsqueeze(1) * off);
 }
 
-at::Tensor Law::responsibilities(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const {
+at::Tensor Law::responsibilities(const at::Tensor& x, const at::Tensor& alpha,
+                                 const at::Tensor& sigma) const {
   return parts(*this, x.flatten(1), alpha, sigma).log_terms.softmax(1);
 }
 
-at::Tensor Law::log_density(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const {
+at::Tensor Law::log_density(const at::Tensor& x, const at::Tensor& alpha,
+                            const at::Tensor& sigma) const {
   return parts(*this, x.flatten(1), alpha, sigma).log_terms.logsumexp(1);
 }
 
@@ -64,7 +76,8 @@ at::Tensor Law::score(const at::Tensor& x, const at::Tensor& alpha, const at::Te
 at::Tensor Law::v(const at::Tensor& x, const at::Tensor& alpha, const at::Tensor& sigma) const {
   const at::Tensor flat = x.flatten(1);
   const auto [offset, variance, log_terms] = parts(*this, flat, alpha, sigma);
-  at::Tensor shift = alpha.view({-1, 1, 1}) * variances.unsqueeze(0) * (offset / variance);  // of each component's mean, along its axes
+  // of each component's mean, along its axes
+  at::Tensor shift = alpha.view({-1, 1, 1}) * variances.unsqueeze(0) * (offset / variance);
   if (bases.defined()) shift = sum_last(shift.unsqueeze(-2) * bases.unsqueeze(0));
   at::Tensor x0 = means.unsqueeze(0) + shift;  // of each component
   if (weights.size(0) == 1) {

@@ -13,8 +13,11 @@ std::int64_t Metric::needs_samples(const std::vector<std::int64_t>&) const { ret
 
 Items::Items(at::Tensor all) {
   if (!all.defined()) return;
-  size_ = all.size(0), shape_ = all.sizes().slice(1).vec();
-  read_ = [all = std::move(all)](std::int64_t first, std::int64_t count) { return all.narrow(0, first, count); };
+  size_ = all.size(0);
+  shape_ = all.sizes().slice(1).vec();
+  read_ = [all = std::move(all)](std::int64_t first, std::int64_t count) {
+    return all.narrow(0, first, count);
+  };
 }
 
 Items::Items(std::int64_t size, std::vector<std::int64_t> shape, Read read)
@@ -22,7 +25,8 @@ Items::Items(std::int64_t size, std::vector<std::int64_t> shape, Read read)
 
 at::Tensor Items::rows(std::int64_t first, std::int64_t count) const {
   if (first < 0 || count < 0 || first + count > size_)
-    throw Error(fmt::format("it asks for the items {} to {}, and there are {}", first, first + count - 1, size_));
+    throw Error(fmt::format("it asks for the items {} to {}, and there are {}", first,
+                            first + count - 1, size_));
   return read_ ? read_(first, count) : at::Tensor();
 }
 
@@ -34,8 +38,10 @@ Items Items::head(std::int64_t count) const {
 
 void Items::in_batches(const std::function<void(const at::Tensor&)>& f) const {
   constexpr std::int64_t bytes = std::int64_t{64} << 20;
-  const std::int64_t batch = std::max<std::int64_t>(1, bytes / std::max<std::int64_t>(1, 8 * c10::multiply_integers(shape_)));
-  for (std::int64_t first = 0; first < size_; first += batch) f(rows(first, std::min(batch, size_ - first)));
+  const std::int64_t batch = std::max<std::int64_t>(
+      1, bytes / std::max<std::int64_t>(1, 8 * c10::multiply_integers(shape_)));
+  for (std::int64_t first = 0; first < size_; first += batch)
+    f(rows(first, std::min(batch, size_ - first)));
 }
 
 void RunningMoments::add(const at::Tensor& x) {
@@ -43,7 +49,8 @@ void RunningMoments::add(const at::Tensor& x) {
   const std::int64_t before = count_;
   count_ += x.size(0);
   if (before == 0) {
-    mean_ = mean, scatter_ = scatter;
+    mean_ = mean;
+    scatter_ = scatter;
     return;
   }
   const at::Tensor off = mean - mean_;
@@ -58,19 +65,24 @@ at::Tensor RunningMoments::covariance() const {
 }
 
 void OnModel::params(Params& p) {
-  p("weights", weights_, "which average of the weights is measured; 0: the weights themselves").range(0, 0.9999999);
+  p("weights", weights_, "which average of the weights is measured; 0: the weights themselves")
+      .range(0, 0.9999999);
   p("count", count_, "fresh draws of the data at which it is measured").range(1, 1e9);
   p.gives("on-model");
 }
 
 void FeatureSpace::params(Params& p) {
-  p("features", features_, "a classifier in [models] whose last hidden layer gives the features to compare; none: the samples' own values");
+  p("features", features_,
+    "a classifier in [models] whose last hidden layer gives the features to compare; none: the "
+    "samples' own values");
 }
 
 at::Tensor FeatureSpace::operator()(const at::Tensor& x) const {
   if (!features_) return x.flatten(1).to(at::kDouble);
   const at::Tensor in = features_.alone().space().encode(x, nullptr).to(options_);
-  return features_.alone().classify(in, features_.alone().scheduler().t_min()).features.to(at::kCPU, at::kDouble);
+  return features_.alone()
+      .classify(in, features_.alone().scheduler().t_min())
+      .features.to(at::kCPU, at::kDouble);
 }
 
 at::Tensor FeatureSpace::operator()(const Items& items) const {

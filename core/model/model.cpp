@@ -27,8 +27,12 @@ void expect_no_stop(const std::atomic<bool>* stop) {
 
 }  // namespace
 
-Model::Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active, bool guided)
-    : parts_(std::move(parts)), context_(std::move(context)), active_(std::move(active)), guides_(guided ? context_->guides.size() : 0) {}
+Model::Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active,
+             bool guided)
+    : parts_(std::move(parts)),
+      context_(std::move(context)),
+      active_(std::move(active)),
+      guides_(guided ? context_->guides.size() : 0) {}
 Model Model::rows(const PerRow& active) const {
   Model out = *this;
   out.active_ = active_ * active;
@@ -76,22 +80,25 @@ Quantity Model::stated() const {
 Prediction Model::evaluate(const at::Tensor& x, const Times& asked) const {
   expect_no_stop(context_->stop);
   const Scheduler& q = *parts_->scheduler;
-  const Times t = all_active(active_) ? asked : where(active_, asked, q.t_max());  // inactive rows may be at t = 0
+  // inactive rows may be at t = 0
+  const Times t = all_active(active_) ? asked : where(active_, asked, q.t_max());
   for (std::size_t r = 0; r < t.rows(); ++r)
     if (t[r] == 0 && q.t_min() > 0)
       throw Error(
-          "the model was asked at t = 0, where neither score nor velocity is defined; end the grid at t_min, or take the last step without "
-          "an evaluation");
+          "the model was asked at t = 0, where neither score nor velocity is defined; end the grid "
+          "at t_min, or take the last step without an evaluation");
   return guides_ > 0 ? evaluate_guide(x, t) : evaluate_network(x, t);
 }
 
 Prediction Model::evaluate_guide(const at::Tensor& x, const Times& t) const {
   Model inner = *this;
   Guiding& one = context_->guides[--inner.guides_];
-  const auto none = [](const at::Tensor&, Noise::Law, std::string_view, std::int64_t) -> at::Tensor {
+  const auto none = [](const at::Tensor&, Noise::Law, std::string_view,
+                       std::int64_t) -> at::Tensor {
     throw Error("it draws noise, but outside of a sampling call");
   };
-  GuideRun run(std::move(inner), one.call->noise ? one.call->noise->rows(active_) : Noise::scripted(none), *one.call);
+  GuideRun run(std::move(inner),
+               one.call->noise ? one.call->noise->rows(active_) : Noise::scripted(none), *one.call);
   std::optional<Prediction> out;
   const auto body = [&] { out.emplace(one.guide->guide(run, x, t)); };
   context_->call ? context_->call(*one.guide, body) : body();
@@ -106,8 +113,10 @@ Prediction Model::evaluate_network(const at::Tensor& x, const Times& t) const {
     const auto row = std::max_element(n.begin(), n.end()) - n.begin();
     c.over_budget = n[row] > c.max_nfe;
     if (c.over_budget)
-      throw Error(fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen the tolerances or raise the bound",
-                              row, c.max_nfe, t[row]));
+      throw Error(
+          fmt::format("row {} reached sample.max_nfe = {} network evaluations at t = {}; loosen "
+                      "the tolerances or raise the bound",
+                      row, c.max_nfe, t[row]));
   }
   const at::Tensor F = Executor(*parts_, c).forward(x, t, active_, conditioned_);
   const Scheduler& q = *parts_->scheduler;
@@ -115,7 +124,8 @@ Prediction Model::evaluate_network(const at::Tensor& x, const Times& t) const {
   return own ? Prediction(q, x, t, *own, F, active_) : parts_->output.read(q, x, t, F, active_);
 }
 
-GuideRun::GuideRun(Model model, Noise noise, Call& call) : model(std::move(model)), noise(std::move(noise)), call_(call) {}
+GuideRun::GuideRun(Model model, Noise noise, Call& call)
+    : model(std::move(model)), noise(std::move(noise)), call_(call) {}
 
 const at::Tensor& GuideRun::clean() {
   if (!call_.clean) throw Error("it asks for draws of the data, but this is no sampling call");
@@ -137,8 +147,12 @@ Network& ModelRef::network() const { return *model_->parts_->network; }
 
 void OwnNetwork::params(Params& p) {
   p(name_, network_, "the network that is trained beside the model's");
-  p(name_ + "_from", from_, "a model of the manifest, of the same network, whose weights it starts from; none: first weights of its own");
-  p(name_ + "_lr", lr_, "its learning rate, at every step; the rest of Adam is as in the table train").range(1e-12, 100);
+  p(name_ + "_from", from_,
+    "a model of the manifest, of the same network, whose weights it starts from; none: first "
+    "weights of its own");
+  p(name_ + "_lr", lr_,
+    "its learning rate, at every step; the rest of Adam is as in the table train")
+      .range(1e-12, 100);
   p(name_ + "_updates", updates_, "its updates in each step, before the model's").range(1, 1000);
 }
 Model OwnNetwork::under(const Model& caller) const {
@@ -153,13 +167,15 @@ Vjp Model::vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantit
       x, t, [&v](const Prediction&) { return v; }, of);
 }
 
-Vjp Model::vjp(const at::Tensor& x, const Times& t, const std::function<at::Tensor(const Prediction&)>& v, Quantity of) {
+Vjp Model::vjp(const at::Tensor& x, const Times& t,
+               const std::function<at::Tensor(const Prediction&)>& v, Quantity of) {
   const bool training = c10::GradMode::is_enabled();
   const c10::AutoGradMode with_grad(true);
   const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
   Prediction prediction = evaluate(leaf, t);
   count(context_->counts.vjps, x.size(0), active_);
-  at::Tensor product = torch::autograd::grad({prediction.as(of)}, {leaf}, {v(prediction)}, training, training)[0];
+  at::Tensor product =
+      torch::autograd::grad({prediction.as(of)}, {leaf}, {v(prediction)}, training, training)[0];
   if (training) return {std::move(prediction), std::move(product)};
   return {prediction.detach(x, of), product.detach()};
 }
@@ -170,7 +186,8 @@ Pullback Model::pullback(const at::Tensor& x, const Times& t, Quantity of) {
   const at::Tensor leaf = training && x.requires_grad() ? x : x.detach().requires_grad_(true);
   Prediction prediction = evaluate(leaf, t);
   const at::Tensor y = prediction.as(of);
-  const auto sweep = [context = context_, active = active_, training, leaf, y](const at::Tensor& v) {
+  const auto sweep = [context = context_, active = active_, training, leaf,
+                      y](const at::Tensor& v) {
     const c10::AutoGradMode grad(true);
     count(context->counts.vjps, y.size(0), active);
     const at::Tensor product = torch::autograd::grad({y}, {leaf}, {v}, true, training)[0];

@@ -25,8 +25,10 @@ void Network::initialise(const std::string&, at::Tensor& parameter, Noise& noise
 namespace nn {
 
 at::Tensor Weights::add(const std::string& name, std::vector<std::int64_t> shape) {
-  const bool scale = shape.size() == 1 && name.size() > 7 && name.substr(name.size() - 7) == ".weight";
-  at::Tensor tensor = (scale ? at::ones(shape, options_.requires_grad(false)) : at::zeros(shape, options_.requires_grad(false)));
+  const bool scale =
+      shape.size() == 1 && name.size() > 7 && name.substr(name.size() - 7) == ".weight";
+  at::Tensor tensor = (scale ? at::ones(shape, options_.requires_grad(false))
+                             : at::zeros(shape, options_.requires_grad(false)));
   tensor.requires_grad_(true);
   list.emplace_back(name, tensor);
   return tensor;
@@ -36,18 +38,27 @@ Linear::Linear(Weights& w, const std::string& name, std::int64_t in, std::int64_
     : weight(w.add(name + ".weight", {out, in})), bias(w.add(name + ".bias", {out})) {}
 at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 
-Conv2d::Conv2d(Weights& w, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride)
-    : weight(w.add(name + ".weight", {out, in, kernel, kernel})), bias(w.add(name + ".bias", {out})), stride(stride) {}
+Conv2d::Conv2d(Weights& w, const std::string& name, std::int64_t in, std::int64_t out,
+               std::int64_t kernel, std::int64_t stride)
+    : weight(w.add(name + ".weight", {out, in, kernel, kernel})),
+      bias(w.add(name + ".bias", {out})),
+      stride(stride) {}
 at::Tensor Conv2d::operator()(const at::Tensor& x) const {
   const std::int64_t pad = (weight.size(2) - 1) / 2;
   return at::conv2d(x, weight, bias, {stride, stride}, {pad, pad});
 }
 
-GroupNorm::GroupNorm(Weights& w, const std::string& name, std::int64_t groups, std::int64_t channels)
-    : weight(w.add(name + ".weight", {channels})), bias(w.add(name + ".bias", {channels})), groups(groups) {}
-at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return at::group_norm(x, groups, weight, bias); }
+GroupNorm::GroupNorm(Weights& w, const std::string& name, std::int64_t groups,
+                     std::int64_t channels)
+    : weight(w.add(name + ".weight", {channels})),
+      bias(w.add(name + ".bias", {channels})),
+      groups(groups) {}
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+  return at::group_norm(x, groups, weight, bias);
+}
 
-ClassEmbedding::ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes, std::int64_t features)
+ClassEmbedding::ClassEmbedding(Weights& w, const std::string& name, std::int64_t classes,
+                               std::int64_t features)
     : weight(w.add(name + ".weight", {classes + 1, features})) {}
 at::Tensor ClassEmbedding::operator()(const Input& in) const {
   const std::int64_t none = weight.size(0) - 1;
@@ -58,7 +69,8 @@ at::Tensor ClassEmbedding::operator()(const Input& in) const {
 void Hidden::params(Params& p) {
   p("width", width_, "units of a hidden layer").range(1, 65536);
   p("depth", depth_, "number of hidden layers").range(1, 64);
-  p("activation", activation_, "of the hidden layers").one_of({"silu", "gelu", "relu", "softplus", "tanh"});
+  p("activation", activation_, "of the hidden layers")
+      .one_of({"silu", "gelu", "relu", "softplus", "tanh"});
   p("time_features", time_features_, "sines and cosines of the time embedding").range(4, 4096);
   p.gives("second-order").when("activation", {"silu", "gelu", "softplus", "tanh"});
 }
@@ -70,7 +82,8 @@ void Hidden::check() const {
 void Hidden::prepare(Weights& w, std::int64_t dim) {
   time_ = Linear(w, "time", time_features_, width_);
   layers_.clear();
-  for (std::int64_t i = 0; i < depth_; ++i) layers_.emplace_back(w, "layers." + std::to_string(i), i == 0 ? dim : width_, width_);
+  for (std::int64_t i = 0; i < depth_; ++i)
+    layers_.emplace_back(w, "layers." + std::to_string(i), i == 0 ? dim : width_, width_);
 }
 
 at::Tensor Hidden::operator()(const Input& in, const at::Tensor& known) const {
@@ -90,9 +103,16 @@ at::Tensor Hidden::operator()(const Input& in, const at::Tensor& known) const {
 
 at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period) {
   const std::int64_t half = features / 2;
-  const at::Tensor w = at::exp(at::arange(half, time.options()) * (-std::log(max_period) / static_cast<double>(half - 1)));
+  const at::Tensor w = at::exp(at::arange(half, time.options()) *
+                               (-std::log(max_period) / static_cast<double>(half - 1)));
   const at::Tensor angle = time.unsqueeze(1) * w.unsqueeze(0);
   return at::cat({angle.sin(), angle.cos()}, 1);
+}
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  if (!c10::GradMode::is_enabled()) return at::scaled_dot_product_attention(q, k, v);
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(-1)));
+  return at::matmul(at::softmax(at::matmul(q, k.transpose(-2, -1)) * scale, -1), v);
 }
 
 at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise) {

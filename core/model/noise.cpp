@@ -27,10 +27,12 @@ void draw_row(const Draw& d, std::int64_t row) {
   const std::uint32_t count = d.counts ? d.counts[row] : d.count;
   double four[4];
   for (std::int64_t e = 0; e < d.width; e += 4) {
-    philox::values(philox::words(d.key, static_cast<std::uint32_t>(e / 4), count, static_cast<std::uint64_t>(d.first + row)),
+    philox::values(philox::words(d.key, static_cast<std::uint32_t>(e / 4), count,
+                                 static_cast<std::uint64_t>(d.first + row)),
                    static_cast<philox::Law>(d.law), four);
     const std::int64_t n = std::min<std::int64_t>(4, d.width - e);
-    for (std::int64_t i = 0; i < n; ++i) out[e + i] = philox::narrowed<T>(four[i], static_cast<philox::Law>(d.law));
+    for (std::int64_t i = 0; i < n; ++i)
+      out[e + i] = philox::narrowed<T>(four[i], static_cast<philox::Law>(d.law));
   }
 }
 }  // namespace
@@ -38,7 +40,8 @@ void draw_row(const Draw& d, std::int64_t row) {
 void draw_cpu(const Draw& d) {
   const std::int64_t grain = std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, d.width));
   at::parallel_for(0, d.rows, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) d.dtype == 8 ? draw_row<double>(d, r) : draw_row<float>(d, r);
+    for (std::int64_t r = begin; r < end; ++r)
+      d.dtype == 8 ? draw_row<double>(d, r) : draw_row<float>(d, r);
   });
 }
 
@@ -52,7 +55,8 @@ std::uint64_t mix(std::uint64_t z) {  // SplitMix64's finaliser
   return z ^ (z >> 31);
 }
 
-std::uint64_t hash(std::uint64_t seed, std::string_view text) {  // FNV-1a, started and ended by the mixer
+// FNV-1a, started and ended by the mixer
+std::uint64_t hash(std::uint64_t seed, std::string_view text) {
   std::uint64_t h = 0xCBF29CE484222325ull ^ mix(seed + 0x9E3779B97F4A7C15ull);
   for (const unsigned char c : text) h = (h ^ c) * 0x100000001B3ull;
   return mix(h);
@@ -76,22 +80,27 @@ struct Noise::Along {
   PerRow draws = 0;  // made by each row
 };
 
-Noise::Noise(std::uint64_t seed, std::string_view path, std::int64_t first) : state_(std::make_shared<State>()) {
+Noise::Noise(std::uint64_t seed, std::string_view path, std::int64_t first)
+    : state_(std::make_shared<State>()) {
   state_->seed = seed;
   state_->path = std::string(path);
   state_->key = hash(seed, path);
   state_->first = first;
 }
-Noise::Noise(std::shared_ptr<State> state, PerRow active) : state_(std::move(state)), active_(std::move(active)) {}
+Noise::Noise(std::shared_ptr<State> state, PerRow active)
+    : state_(std::move(state)), active_(std::move(active)) {}
 Noise::Noise(Noise&&) noexcept = default;
 Noise& Noise::operator=(Noise&&) noexcept = default;
 Noise::~Noise() = default;
 
-Noise Noise::stream(std::string_view name, std::int64_t index, std::optional<std::int64_t> first) const {
+Noise Noise::stream(std::string_view name, std::int64_t index,
+                    std::optional<std::int64_t> first) const {
   std::string path = state_->path + "/" + std::string(name) + "#" + std::to_string(index);
-  if (!state_->opened.insert(path).second) throw Error("the noise stream \"" + path + "\" was opened twice");
+  if (!state_->opened.insert(path).second)
+    throw Error("the noise stream \"" + path + "\" was opened twice");
   if (first && state_->script)
-    throw Error("recorded noise is per sample, but \"" + path + "\" is drawn for samples that share it; remove sample.noise");
+    throw Error("recorded noise is per sample, but \"" + path +
+                "\" is drawn for samples that share it; remove sample.noise");
   Noise out(state_->seed, path, first.value_or(state_->first));
   out.state_->script = state_->script;
   return out;
@@ -117,10 +126,12 @@ Noise Noise::scripted(Script script) {
 
 namespace {
 
-/// W(t) by bisection (Levy's construction) of [0, 1], or of [2^j, 2^(j+1)] beyond it; `normal(node)` is that node's own draw.
+/// W(t) by bisection (Levy's construction) of [0, 1], or of [2^j, 2^(j+1)] beyond it;
+/// `normal(node)` is that node's own draw.
 template <class Normal>
 at::Tensor brownian_at(double t, const at::Tensor& zero, const Normal& normal) {
-  if (!(t >= 0)) throw Error("a Brownian path begins at 0; it was asked at t = " + std::to_string(t));
+  if (!(t >= 0))
+    throw Error("a Brownian path begins at 0; it was asked at t = " + std::to_string(t));
   double a = 0, b = 1;
   at::Tensor left = zero, right = normal(1);
   std::uint64_t top = 1;
@@ -145,16 +156,27 @@ at::Tensor brownian_at(double t, const at::Tensor& zero, const Normal& normal) {
 }  // namespace
 
 at::Tensor Noise::path_at(const at::Tensor& like, const PerRow& path, const Times& t) const {
-  const at::Tensor zero = at::zeros(like.sizes(), like.options().dtype(at::kDouble).requires_grad(false));
+  const at::Tensor zero =
+      at::zeros(like.sizes(), like.options().dtype(at::kDouble).requires_grad(false));
   const std::int64_t rows = like.size(0);
   const auto of_rows = [&](std::int64_t begin, std::int64_t n, double which, double time) {
-    const std::uint64_t key = mix(state_->key ^ mix(0xB5AD4ECEDA1CE2A9ull + static_cast<std::uint64_t>(static_cast<std::int64_t>(which))));
+    const std::uint64_t key =
+        mix(state_->key ^ mix(0xB5AD4ECEDA1CE2A9ull +
+                              static_cast<std::uint64_t>(static_cast<std::int64_t>(which))));
     const at::Tensor part = zero.narrow(0, begin, n);
     return brownian_at(time, part, [&](std::uint64_t node) {
       at::Tensor out = at::empty(part.sizes(), part.options());
-      const noise::Draw draw{
-          mix(key + mix(node)), state_->first + begin, n, n ? part.numel() / n : 0, nullptr, nullptr, 0, static_cast<int>(Law::normal), 8,
-          out.data_ptr(),       out.get_device()};
+      const noise::Draw draw{mix(key + mix(node)),
+                             state_->first + begin,
+                             n,
+                             n ? part.numel() / n : 0,
+                             nullptr,
+                             nullptr,
+                             0,
+                             static_cast<int>(Law::normal),
+                             8,
+                             out.data_ptr(),
+                             out.get_device()};
       out.is_cuda() ? noise::draw_cuda(draw) : noise::draw_cpu(draw);
       return out;
     });
@@ -165,17 +187,23 @@ at::Tensor Noise::path_at(const at::Tensor& like, const PerRow& path, const Time
   return at::cat(parts);
 }
 
-at::Tensor Noise::path_between(const at::Tensor& like, const PerRow& path, const Times& s, const Times& t) const {
+at::Tensor Noise::path_between(const at::Tensor& like, const PerRow& path, const Times& s,
+                               const Times& t) const {
   if (state_->script) throw Error("scripted noise has no Brownian path");
   return active_ * (path_at(like, path, t) - path_at(like, path, s)).to(like.scalar_type());
 }
 
-at::Tensor Noise::brownian(const at::Tensor& like, const Times& s, const Times& t) const { return path_between(like, -1, s, t); }
+at::Tensor Noise::brownian(const at::Tensor& like, const Times& s, const Times& t) const {
+  return path_between(like, -1, s, t);
+}
 
 at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   const auto dtype = like.scalar_type();
-  if (dtype != at::kFloat && dtype != at::kDouble) throw Error("noise is drawn in float32 or float64");
-  at::Tensor out = at::empty(like.sizes(), like.options().requires_grad(false).memory_format(at::MemoryFormat::Contiguous));
+  if (dtype != at::kFloat && dtype != at::kDouble)
+    throw Error("noise is drawn in float32 or float64");
+  at::Tensor out =
+      at::empty(like.sizes(),
+                like.options().requires_grad(false).memory_format(at::MemoryFormat::Contiguous));
   const std::int64_t rows = like.dim() == 0 ? 1 : like.size(0);
   State& s = *state_;
   if (s.script) {
@@ -189,7 +217,8 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   }
   if (!active.empty() && s.counts.empty()) s.counts.assign(rows, s.shared_count);
   if (!s.counts.empty() && static_cast<std::int64_t>(s.counts.size()) != rows)
-    throw Error("one noise stream drew for " + std::to_string(s.counts.size()) + " and for " + std::to_string(rows) + " rows");
+    throw Error("one noise stream drew for " + std::to_string(s.counts.size()) + " and for " +
+                std::to_string(rows) + " rows");
   const noise::Draw draw{s.key,
                          s.first,
                          rows,
@@ -202,13 +231,15 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
                          out.data_ptr(),
                          out.get_device()};
   if (like.is_cuda()) {
-    if (!noise::draw_cuda) throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
+    if (!noise::draw_cuda)
+      throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
     noise::draw_cuda(draw);
   } else {
     noise::draw_cpu(draw);
   }
   if (s.counts.empty()) ++s.shared_count;
-  for (std::int64_t r = 0; r < static_cast<std::int64_t>(s.counts.size()); ++r) s.counts[r] += active.empty() || active[r];
+  for (std::int64_t r = 0; r < static_cast<std::int64_t>(s.counts.size()); ++r)
+    s.counts[r] += active.empty() || active[r];
   return out;
 }
 
@@ -218,8 +249,8 @@ at::Tensor Noise::normal(const at::Tensor& like) {
   if (!(length > 0.0).any()) return draw(like, Law::normal);
   const PerRow path = along_->draws;
   along_->draws = path + active_.map([](double on) { return double(on != 0); });
-  const at::Tensor moved =
-      length.map([](double d) { return d > 0 ? 1 / std::sqrt(d) : 0; }) * path_between(like, path, along_->s, along_->t);
+  const at::Tensor moved = length.map([](double d) { return d > 0 ? 1 / std::sqrt(d) : 0; }) *
+                           path_between(like, path, along_->s, along_->t);
   return still.any() ? moved + rows(still).draw(like, Law::normal) : moved;
 }
 at::Tensor Noise::uniform(const at::Tensor& like) { return draw(like, Law::uniform); }

@@ -14,7 +14,10 @@ Sampler::~Sampler() = default;
 double Sampler::start(const Scheduler& scheduler) const { return scheduler.t_max(); }
 
 Run::Run(Model model, const Scheduler& scheduler, Noise noise, std::shared_ptr<State> state)
-    : model(std::move(model)), scheduler(scheduler), noise(std::move(noise)), state_(std::move(state)) {}
+    : model(std::move(model)),
+      scheduler(scheduler),
+      noise(std::move(noise)),
+      state_(std::move(state)) {}
 Run::Run(Run&&) noexcept = default;
 Run::~Run() = default;
 
@@ -36,14 +39,18 @@ at::Tensor Run::step(const Slot<Step>& slot, at::Tensor x, const Times& t, const
   const auto body = [&] {
     y = slot->step(inner, x, t, s);
     if (y.defined() && y.sizes() == x.sizes() && y.scalar_type() == x.scalar_type()) return;
-    const std::string got = y.defined() ? c10::str("shape ", y.sizes(), " of ", y.scalar_type()) : "an undefined tensor";
-    throw Error(c10::str("it returned ", got, " for x of shape ", x.sizes(), " of ", x.scalar_type(), "; a step keeps shape and dtype"));
+    const std::string got = y.defined() ? c10::str("shape ", y.sizes(), " of ", y.scalar_type())
+                                        : "an undefined tensor";
+    throw Error(c10::str("it returned ", got, " for x of shape ", x.sizes(), " of ",
+                         x.scalar_type(), "; a step keeps shape and dtype"));
   };
   state_->call ? state_->call(*slot.component(), body) : body();
   return y;
 }
 
-Noise Run::increments(const Times& t, const Times& s) const { return state_->paths ? noise.along(t, s) : noise.rows(1); }
+Noise Run::increments(const Times& t, const Times& s) const {
+  return state_->paths ? noise.along(t, s) : noise.rows(1);
+}
 
 namespace {
 
@@ -51,7 +58,8 @@ at::Tensor norms(const at::Tensor& x, std::int64_t group) {
   const std::int64_t rows = x.size(0);
   at::Tensor square = row_dot(x, x);
   if (group > 1) {
-    TORCH_CHECK(rows % group == 0, "a sampling call holds whole groups of sample.group = ", group, " samples; got ", rows);
+    TORCH_CHECK(rows % group == 0, "a sampling call holds whole groups of sample.group = ", group,
+                " samples; got ", rows);
     // The mean of the norms, as in the paper's code, not the norm of the whole.
     at::Tensor means = square.sqrt().view({rows / group, group});
     means = (means.size(0) == 1 ? at::cat({means, means}).mean(1).narrow(0, 0, 1) : means.mean(1));
@@ -64,11 +72,17 @@ at::Tensor norms(const at::Tensor& x, std::int64_t group) {
 
 }  // namespace
 
-at::Tensor Run::norm(const at::Tensor& x) const { return state_->norm ? state_->norm(x) : norms(x, state_->group); }
+at::Tensor Run::norm(const at::Tensor& x) const {
+  return state_->norm ? state_->norm(x) : norms(x, state_->group);
+}
 
-at::Tensor Run::rms(const at::Tensor& x) const { return norms(x, state_->group) / std::sqrt(static_cast<double>(x.numel() / x.size(0))); }
+at::Tensor Run::rms(const at::Tensor& x) const {
+  return norms(x, state_->group) / std::sqrt(static_cast<double>(x.numel() / x.size(0)));
+}
 
-Run Run::rows(const PerRow& active) const { return Run(model.rows(active), scheduler, noise.rows(active), state_); }
+Run Run::rows(const PerRow& active) const {
+  return Run(model.rows(active), scheduler, noise.rows(active), state_);
+}
 
 void Run::observe(const Times& t, const at::Tensor& x) {
   if (state_->observe) state_->observe(t, x);

@@ -19,7 +19,9 @@ Dual sqrt(Dual a) {
 }
 Dual sin(Dual a) { return {std::sin(a.value), std::cos(a.value) * a.slope}; }
 Dual cos(Dual a) { return {std::cos(a.value), -std::sin(a.value) * a.slope}; }
-Dual pow(Dual a, double exponent) { return {std::pow(a.value, exponent), exponent * std::pow(a.value, exponent - 1) * a.slope}; }
+Dual pow(Dual a, double exponent) {
+  return {std::pow(a.value, exponent), exponent * std::pow(a.value, exponent - 1) * a.slope};
+}
 
 Scheduler::~Scheduler() = default;
 double Scheduler::t_max() const { return 1; }
@@ -32,7 +34,8 @@ double Scheduler::t_of(double lambda) const {
     return std::log(m.alpha.value / m.sigma.value);
   };
   if (!(lambda <= lambda_at(low) && lambda >= lambda_at(high)))
-    throw Error(fmt::format("no time has log(alpha/sigma) = {}: this process spans {} to {}", lambda, lambda_at(high), lambda_at(low)));
+    throw Error(fmt::format("no time has log(alpha/sigma) = {}: this process spans {} to {}",
+                            lambda, lambda_at(high), lambda_at(low)));
   for (int i = 0; i < 200 && low < high; ++i) {
     const double middle = low + (high - low) / 2;
     if (middle == low || middle == high) break;
@@ -44,8 +47,11 @@ double Scheduler::t_of(double lambda) const {
 Marginal Scheduler::checked(double t, bool slopes) const {
   if (t == 0 && !slopes && t_min() > 0) return {1.0, 0.0};
   if (!(t >= t_min() && t <= t_max()))
-    throw Error(fmt::format("t = {} is outside the process: it runs from t_min = {} to t_max = {}{}", t, t_min(), t_max(),
-                            slopes ? "; slopes and scores are not defined at the clean end t = 0" : ", and 0 is clean"));
+    throw Error(
+        fmt::format("t = {} is outside the process: it runs from t_min = {} to t_max = {}{}", t,
+                    t_min(), t_max(),
+                    slopes ? "; slopes and scores are not defined at the clean end t = 0"
+                           : ", and 0 is clean"));
   return at(Dual{t, 1});
 }
 
@@ -55,8 +61,9 @@ namespace {
 double finite(double value, const char* what, double t, const Marginal& m) {
   if (std::isfinite(value)) return value;
   throw Error(
-      fmt::format("{} has no finite value at t = {}, where alpha is {}: begin below (`from`, where there is one), end the process before "
-                  "(flow: `alpha_min`), or ask for no slope: predict x0 or v, and sample by ancestral, ddim or dpm-solver-pp",
+      fmt::format("{} has no finite value at t = {}, where alpha is {}: begin below (`from`, where "
+                  "there is one), end the process before (flow: `alpha_min`), or ask for no slope: "
+                  "predict x0 or v, and sample by ancestral, ddim or dpm-solver-pp",
                   what, t, m.alpha.value));
 }
 
@@ -83,7 +90,8 @@ PerRow Scheduler::sigma_slope(const Times& t) const {
 PerRow Scheduler::lambda(const Times& t) const {
   return t.map([this](double x) {
     const Marginal m = checked(x, false);
-    return m.sigma.value == 0 ? std::numeric_limits<double>::infinity() : std::log(m.alpha.value / m.sigma.value);
+    return m.sigma.value == 0 ? std::numeric_limits<double>::infinity()
+                              : std::log(m.alpha.value / m.sigma.value);
   });
 }
 PerRow Scheduler::f(const Times& t) const {
@@ -95,7 +103,9 @@ PerRow Scheduler::f(const Times& t) const {
 PerRow Scheduler::g2(const Times& t) const {
   return t.map([this](double x) {
     const Marginal m = checked(x, true);
-    return finite(2 * m.sigma.value * m.sigma.slope - 2 * (m.alpha.slope / m.alpha.value) * m.sigma.value * m.sigma.value, "g^2", x, m);
+    return finite(2 * m.sigma.value * m.sigma.slope -
+                      2 * (m.alpha.slope / m.alpha.value) * m.sigma.value * m.sigma.value,
+                  "g^2", x, m);
   });
 }
 
@@ -116,8 +126,10 @@ double Scheduler::level_below(double t) const {
 
 PerRow Scheduler::posterior_variance(const Times& s, const Times& t) const {
   const PerRow last = s <= 0, high = where(last, min(2 * t, t_max()), t), low = where(last, t, s);
-  const PerRow only = high <= low;  // from t_max to 0 at once: there is no step before, and the kernel's own stands in
-  return where(only, kernel(s, t).sigma2, kernel(low, high).sigma2 * square(sigma(low) / sigma(high)));
+  // from t_max to 0 at once: there is no step before, and the kernel's own stands in
+  const PerRow only = high <= low;
+  return where(only, kernel(s, t).sigma2,
+               kernel(low, high).sigma2 * square(sigma(low) / sigma(high)));
 }
 
 }  // namespace scorelab

@@ -12,7 +12,9 @@ Affine Space::expect_affine() const {
   throw Error("the space is not an affine map of the data, which is required here");
 }
 
-at::Tensor DataRange::encode(const at::Tensor& x, Noise*) const { return x * map_.scale + map_.shift; }
+at::Tensor DataRange::encode(const at::Tensor& x, Noise*) const {
+  return x * map_.scale + map_.shift;
+}
 at::Tensor DataRange::decode(const at::Tensor& z) const { return (z - map_.shift) / map_.scale; }
 
 }  // namespace scorelab

@@ -3,8 +3,8 @@
 
 namespace scorelab {
 
-/// A bare step as a sampler: core's wrapper, with the shared time grid. The step draws from the stream `predictor`, so that its draws
-/// are those of the same step in a predictor-corrector.
+/// A bare step as a sampler: core's wrapper, with the shared time grid. The step draws from the
+/// stream `predictor`, so that its draws are those of the same step in a predictor-corrector.
 class StepSampler final : public Sampler {
  public:
   explicit StepSampler(std::shared_ptr<Step> step);

@@ -36,13 +36,17 @@ std::vector<DataFile> found_in(const fs::path& folder, const std::string& name) 
   std::vector<DataFile> out;
   std::error_code none;
   const auto add = [&](const fs::path& path) {
-    out.push_back({path.lexically_relative(folder).string(), fs::absolute(path).lexically_normal()});
-    if (out.size() > most_files) throw Error(fmt::format("{} holds more than {} files", (folder / name).string(), most_files));
+    out.push_back(
+        {path.lexically_relative(folder).string(), fs::absolute(path).lexically_normal()});
+    if (out.size() > most_files)
+      throw Error(fmt::format("{} holds more than {} files", (folder / name).string(), most_files));
   };
   const fs::path path = folder / name;
   if (name.find('*') != name.npos) {
     for (const auto& entry : fs::directory_iterator(path.parent_path(), none))
-      if (entry.is_regular_file(none) && matches(entry.path().filename().string(), path.filename().string())) add(entry.path());
+      if (entry.is_regular_file(none) &&
+          matches(entry.path().filename().string(), path.filename().string()))
+        add(entry.path());
   } else if (fs::is_directory(path, none)) {
     for (const auto& entry : fs::recursive_directory_iterator(path, none))
       if (entry.is_regular_file(none)) add(entry.path());
@@ -50,7 +54,8 @@ std::vector<DataFile> found_in(const fs::path& folder, const std::string& name) 
     for (const fs::path& one : {fs::path(path.string() + ".gz"), path})
       if (out.empty() && fs::is_regular_file(one, none)) add(one);
   }
-  std::sort(out.begin(), out.end(), [](const DataFile& a, const DataFile& b) { return a.name < b.name; });
+  std::sort(out.begin(), out.end(),
+            [](const DataFile& a, const DataFile& b) { return a.name < b.name; });
   return out;
 }
 
@@ -59,8 +64,9 @@ bool only_declared = false;
 bool is_declared(const fs::path& path) {
   if (!declared_files) return !only_declared;
   const std::string own = fs::absolute(path).lexically_normal().string();
-  return std::any_of(declared_files->begin(), declared_files->end(),
-                     [&](const std::string& file) { return file == own || file.rfind(own + "/", 0) == 0; });
+  return std::any_of(declared_files->begin(), declared_files->end(), [&](const std::string& file) {
+    return file == own || file.rfind(own + "/", 0) == 0;
+  });
 }
 
 }  // namespace
@@ -75,9 +81,11 @@ std::vector<fs::path> data_folders() {
     out.emplace_back("data");
     const std::string home = environment("HOME"), data = environment("XDG_DATA_HOME");
     if (!data.empty() || !home.empty())
-      out.push_back(data.empty() ? fs::path(home) / ".local/share/scorelab" : fs::path(data) / "scorelab");
+      out.push_back(data.empty() ? fs::path(home) / ".local/share/scorelab"
+                                 : fs::path(data) / "scorelab");
   }
-  out.push_back(fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/scorelab/data");
+  out.push_back(fs::read_symlink("/proc/self/exe").parent_path().parent_path() /
+                "share/scorelab/data");
   return out;
 }
 
@@ -129,11 +137,13 @@ fs::path find_data(const std::string& name) {
   }
   if (!undeclared.empty())
     throw Error(
-        fmt::format("{} is not declared: p.reads(\"..\") in params() must name what is read, and prepare() is where it is read, so "
-                    "that results know of it",
+        fmt::format("{} is not declared: p.reads(\"..\") in params() must name what is read, and "
+                    "prepare() is where it is read, so that results know of it",
                     undeclared));
-  throw Error(fmt::format("the data set's files were not found; searched {}; set SCORELAB_DATA to the folder that holds {}",
-                          fmt::join(searched, ", "), name));
+  throw Error(
+      fmt::format("the data set's files were not found; searched {}; set SCORELAB_DATA to the "
+                  "folder that holds {}",
+                  fmt::join(searched, ", "), name));
 }
 
 }  // namespace scorelab

@@ -8,8 +8,8 @@
 
 namespace scorelab {
 
-/// Where data sets are looked for, in order: SCORELAB_DATA (a colon-separated list), or else `data` and $XDG_DATA_HOME/scorelab (by default
-/// ~/.local/share/scorelab); last, what scorelab ships.
+/// Where data sets are looked for, in order: SCORELAB_DATA (a colon-separated list), or else `data`
+/// and $XDG_DATA_HOME/scorelab (by default ~/.local/share/scorelab); last, what scorelab ships.
 std::vector<std::filesystem::path> data_folders();
 
 /// A file that a component reads: its name below the data folder, and where it is.
@@ -17,14 +17,16 @@ struct DataFile {
   std::string name;
   std::filesystem::path path;
 };
-/// What a declared name, `{set}/train-*.bin`, stands for with these parameter values: a file, it with `.gz`, all that a `*` in the last
-/// part matches, or all files below a folder; from the first data folder that has any. Sorted by name; empty where there is none. Throws
-/// Error where there are more than a million.
+/// What a declared name, `{set}/train-*.bin`, stands for with these parameter values: a file, it
+/// with `.gz`, all that a `*` in the last part matches, or all files below a folder; from the first
+/// data folder that has any. Sorted by name; empty where there is none. Throws Error where there
+/// are more than a million.
 std::vector<DataFile> data_files(const std::string& declared, const schema::Json& values);
 /// The name with the values in it.
 std::string data_name(const std::string& declared, const schema::Json& values);
 
-/// While it lives, find_data on this thread finds these files only, and folders that hold them: what a component declared.
+/// While it lives, find_data on this thread finds these files only, and folders that hold them:
+/// what a component declared.
 class DeclaredData {
  public:
   explicit DeclaredData(const schema::Json& files);  ///< {path: ..}
@@ -37,7 +39,8 @@ class DeclaredData {
   const std::vector<std::string>* before_;
 };
 
-/// From here on find_data finds nothing outside of a DeclaredData: what a plugin reads later would be in no key.
+/// From here on find_data finds nothing outside of a DeclaredData: what a plugin reads later would
+/// be in no key.
 void allow_declared_data_only();
 
 }  // namespace scorelab

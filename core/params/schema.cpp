@@ -16,18 +16,23 @@ template <class... F>
 Overload(F...) -> Overload<F...>;
 
 const char* type_name(const Target& target) {
-  return std::visit(Overload{[](bool*) { return "bool"; }, [](std::int64_t*) { return "int"; }, [](double*) { return "float"; },
-                             [](std::string*) { return "string"; }, [](std::vector<double>*) { return "floats"; },
-                             [](std::vector<std::int64_t>*) { return "ints"; }, [](std::vector<std::string>*) { return "strings"; },
-                             [](std::vector<std::vector<double>>*) { return "matrix"; }, [](NumberOrWord*) { return "number-or-word"; },
+  return std::visit(Overload{[](bool*) { return "bool"; }, [](std::int64_t*) { return "int"; },
+                             [](double*) { return "float"; }, [](std::string*) { return "string"; },
+                             [](std::vector<double>*) { return "floats"; },
+                             [](std::vector<std::int64_t>*) { return "ints"; },
+                             [](std::vector<std::string>*) { return "strings"; },
+                             [](std::vector<std::vector<double>>*) { return "matrix"; },
+                             [](NumberOrWord*) { return "number-or-word"; },
                              [](ModelRef*) { return "model"; }, [](SlotBase*) { return "slot"; }},
                     target);
 }
 
 Json value_of(const Target& target) {
   return std::visit(
-      Overload{[](NumberOrWord* v) { return std::visit([](const auto& x) { return Json(x); }, *v); },
-               [](ModelRef*) { return Json("none"); }, [](SlotBase* v) { return Json(v->initial()); }, [](auto* v) { return Json(*v); }},
+      Overload{
+          [](NumberOrWord* v) { return std::visit([](const auto& x) { return Json(x); }, *v); },
+          [](ModelRef*) { return Json("none"); }, [](SlotBase* v) { return Json(v->initial()); },
+          [](auto* v) { return Json(*v); }},
       target);
 }
 
@@ -52,28 +57,33 @@ std::vector<When> whens_from_json(const Json& json) {
 }
 
 Json ability_to_json(const Ability& a) {
-  return {{"name", a.name}, {"reason", a.reason}, {"role", a.role}, {"when", whens_to_json(a.whens)}};
+  return {
+      {"name", a.name}, {"reason", a.reason}, {"role", a.role}, {"when", whens_to_json(a.whens)}};
 }
 
 }  // namespace
 
 const Param* Schema::find(const std::string& name) const {
-  const auto it = std::find_if(params.begin(), params.end(), [&](const Param& p) { return p.name == name; });
+  const auto it =
+      std::find_if(params.begin(), params.end(), [&](const Param& p) { return p.name == name; });
   return it == params.end() ? nullptr : &*it;
 }
 
 Schema of(const Params& declared) {
   Schema out;
   for (const auto& s : declared.specs) {
-    Param p{
-        s->name,    s->doc,         type_name(s->target), s->unit_name, "",      value_of(s->target), s->low, s->high, s->words, s->whens,
-        s->is_file, s->is_required, s->is_reporting,      s->former,    s->group};
+    Param p{s->name,         s->doc,     type_name(s->target),
+            s->unit_name,    "",         value_of(s->target),
+            s->low,          s->high,    s->words,
+            s->whens,        s->is_file, s->is_required,
+            s->is_reporting, s->former,  s->group};
     if (const auto* slot = std::get_if<SlotBase*>(&s->target)) p.slot = (*slot)->kind();
     if (const auto* ref = std::get_if<ModelRef*>(&s->target)) p.slot = (*ref)->gives();
     if (p.required) p.initial = nullptr;
     out.params.push_back(std::move(p));
   }
-  for (const auto& c : declared.capabilities) (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
+  for (const auto& c : declared.capabilities)
+    (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
   for (const auto& r : declared.readings) out.reads.push_back({r->name, r->is_optional, r->whens});
   return out;
 }
@@ -97,7 +107,9 @@ Json to_json(const Schema& schema) {
   for (const auto& a : schema.needs) needs.push_back(ability_to_json(a));
   for (const auto& a : schema.gives) gives.push_back(ability_to_json(a));
   Json out{{"params", params}, {"needs", needs}, {"gives", gives}};
-  for (const auto& r : schema.reads) out["reads"].push_back({{"name", r.name}, {"optional", r.optional}, {"when", whens_to_json(r.whens)}});
+  for (const auto& r : schema.reads)
+    out["reads"].push_back(
+        {{"name", r.name}, {"optional", r.optional}, {"when", whens_to_json(r.whens)}});
   return out;
 }
 
@@ -111,7 +123,10 @@ Schema from_json(const Json& json) {
     p.initial = j.at("default");
     p.unit = j.value("unit", "");
     p.slot = j.value("slot", "");
-    if (j.contains("range")) p.low = j["range"][0].get<double>(), p.high = j["range"][1].get<double>();
+    if (j.contains("range")) {
+      p.low = j["range"][0].get<double>();
+      p.high = j["range"][1].get<double>();
+    }
     if (j.contains("words")) p.words = j["words"].get<std::vector<std::string>>();
     if (j.contains("when")) p.whens = whens_from_json(j["when"]);
     p.file = j.value("file", false);
@@ -122,29 +137,33 @@ Schema from_json(const Json& json) {
     out.params.push_back(std::move(p));
   }
   for (const auto& [key, list] : {std::pair{"needs", &out.needs}, {"gives", &out.gives}})
-    for (const auto& j : json.at(key)) list->push_back({j.at("name"), j.at("reason"), j.at("role"), whens_from_json(j.at("when"))});
+    for (const auto& j : json.at(key))
+      list->push_back({j.at("name"), j.at("reason"), j.at("role"), whens_from_json(j.at("when"))});
   if (json.contains("reads"))
-    for (const auto& j : json["reads"]) out.reads.push_back({j.at("name"), j.at("optional"), whens_from_json(j.at("when"))});
+    for (const auto& j : json["reads"])
+      out.reads.push_back({j.at("name"), j.at("optional"), whens_from_json(j.at("when"))});
   return out;
 }
 
 void assign(Spec& spec, const Json& value, const MakeComponent& component) {
   try {
-    std::visit(Overload{[&](NumberOrWord* v) {
-                          if (value.is_string())
-                            *v = value.get<std::string>();
-                          else
-                            *v = value.get<double>();
-                        },
-                        [&](ModelRef* v) { v->assign(value == "none" ? "" : value.get<std::string>()); },
-                        [&](SlotBase* v) {
-                          const bool empty = value.is_null() || (value.is_string() && value == "none");
-                          v->bind(spec.name, empty ? nullptr : component(v->kind(), value));
-                        },
-                        [&](auto* v) { *v = value.get<std::remove_pointer_t<decltype(v)>>(); }},
-               spec.target);
+    std::visit(
+        Overload{[&](NumberOrWord* v) {
+                   if (value.is_string())
+                     *v = value.get<std::string>();
+                   else
+                     *v = value.get<double>();
+                 },
+                 [&](ModelRef* v) { v->assign(value == "none" ? "" : value.get<std::string>()); },
+                 [&](SlotBase* v) {
+                   const bool empty = value.is_null() || (value.is_string() && value == "none");
+                   v->bind(spec.name, empty ? nullptr : component(v->kind(), value));
+                 },
+                 [&](auto* v) { *v = value.get<std::remove_pointer_t<decltype(v)>>(); }},
+        spec.target);
   } catch (const nlohmann::json::exception&) {
-    throw Error(fmt::format("`{}` takes a {}, got {}", spec.name, type_name(spec.target), value.dump()));
+    throw Error(
+        fmt::format("`{}` takes a {}, got {}", spec.name, type_name(spec.target), value.dump()));
   }
 }
 
@@ -173,7 +192,8 @@ std::string words(const std::vector<When>& whens) {
     }
     std::vector<std::string> values;
     for (const auto& v : w.values) {
-      const bool plain = v == "true" || v == "false" || v.find_first_not_of("0123456789.-") == std::string::npos;
+      const bool plain =
+          v == "true" || v == "false" || v.find_first_not_of("0123456789.-") == std::string::npos;
       values.push_back(plain ? v : "\"" + v + "\"");
     }
     parts.push_back(fmt::format("{} = {}", w.key, fmt::join(values, " or ")));

@@ -21,10 +21,11 @@ struct OutputOptions {
 /// `train`.
 struct TrainOptions {
   void params(Params& p);
-  std::int64_t steps = 10000, batch = 128, accumulate = 1, warmup = 0, log_every = 50, evaluate_every = 0, preview_every = 0,
-               preview_count = 16, checkpoint_every = 1000;
+  std::int64_t steps = 10000, batch = 128, accumulate = 1, warmup = 0, log_every = 50,
+               evaluate_every = 0, preview_every = 0, preview_count = 16, checkpoint_every = 1000;
   std::string optimizer = "adam";
-  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0, clip = 0, drop_condition = 0;
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01, decay = 0,
+         clip = 0, drop_condition = 0;
   bool ema_warmup = true;
   /// Shared by copies, which a reference cannot have.
   std::shared_ptr<ModelRef> from = std::make_shared<ModelRef>();
@@ -68,9 +69,11 @@ struct RunOptions {
   std::int64_t chunk = 256;
 };
 
-/// What core reads and writes of the SDK's shared group Grid: a sampler that has the group is told its steps by these keys.
+/// What core reads and writes of the SDK's shared group Grid: a sampler that has the group is told
+/// its steps by these keys.
 struct GridKeys {
-  static constexpr const char *group = "grid", *steps = "steps", *nfe = "nfe", *refine = "refine", *to = "to";
+  static constexpr const char *group = "grid", *steps = "steps", *nfe = "nfe", *refine = "refine",
+                              *to = "to";
 };
 
 /// A component's schema with what core has of its kind.

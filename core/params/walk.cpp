@@ -2,7 +2,9 @@
 
 namespace scorelab::schema {
 
-bool is_component(const Json& value) { return value.is_object() && value.contains("plugin") && value.contains("params"); }
+bool is_component(const Json& value) {
+  return value.is_object() && value.contains("plugin") && value.contains("params");
+}
 
 void for_each_component(Json& value, const std::function<void(Json&)>& visit) {
   if (is_component(value)) visit(value);
@@ -19,9 +21,11 @@ void for_each_component(const Json& value, const std::function<void(const Json&)
 void for_each_value(const Json& value, const std::string& name, const Leaf& leaf) {
   if (is_component(value)) {
     leaf(name + ".plugin", value["plugin"]);
-    for (const auto& [own, inner] : value["params"].items()) for_each_value(inner, name + "." + own, leaf);
+    for (const auto& [own, inner] : value["params"].items())
+      for_each_value(inner, name + "." + own, leaf);
   } else if (value.is_object()) {
-    for (const auto& [own, inner] : value.items()) for_each_value(inner, name.empty() ? own : name + "." + own, leaf);
+    for (const auto& [own, inner] : value.items())
+      for_each_value(inner, name.empty() ? own : name + "." + own, leaf);
   } else if (value.is_array() && !value.empty() && value[0].is_object()) {
     Json labels = Json::array();
     for (const auto& inner : value) {

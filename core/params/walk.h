@@ -4,8 +4,8 @@
 
 #include "params/schema.h"
 
-/// Ways through a resolved configuration: tables of values, and components, {"plugin", "kind", "version", "file", "sha256", "params", ..},
-/// whose parameters may hold components again.
+/// Ways through a resolved configuration: tables of values, and components, {"plugin", "kind",
+/// "version", "file", "sha256", "params", ..}, whose parameters may hold components again.
 namespace scorelab::schema {
 
 bool is_component(const Json& value);
@@ -14,8 +14,9 @@ bool is_component(const Json& value);
 void for_each_component(Json& value, const std::function<void(Json& component)>& visit);
 void for_each_component(const Json& value, const std::function<void(const Json& component)>& visit);
 
-/// Every value by its dotted name: {"train": {"lr": 1}} is train.lr = 1. A component is NAME.plugin and its parameters; components in a
-/// list go by their labels, and the list itself is the list of these.
+/// Every value by its dotted name: {"train": {"lr": 1}} is train.lr = 1. A component is NAME.plugin
+/// and its parameters; components in a list go by their labels, and the list itself is the list of
+/// these.
 using Leaf = std::function<void(const std::string& name, const Json& value)>;
 void for_each_value(const Json& value, const std::string& name, const Leaf& leaf);
 

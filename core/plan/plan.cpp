@@ -12,35 +12,32 @@
 
 #include "catalog/sha256.h"
 #include "params/tables.h"
+#include "plan/stored.h"
 #include "record/files.h"
 
 namespace scorelab::plan {
 namespace {
 
-/// What a component adds to a key: who it is, and its active parameters that differ from their default.
-Json keyed(const Json& component) { return component.is_null() ? Json() : Json{{"id", component["id"]}, {"params", component["key"]}}; }
+/// What a component adds to a key: who it is, and its active parameters that differ from their
+/// default.
+Json keyed(const Json& component) {
+  return component.is_null() ? Json() : Json{{"id", component["id"]}, {"params", component["key"]}};
+}
 
 void replace_model(Json& key, const std::string& name, const Json& by) {
-  if (key.is_object() && key.contains(manifest::model_mark) && key[manifest::model_mark] == name) key[manifest::model_mark] = by;
+  if (key.is_object() && key.contains(manifest::model_mark) && key[manifest::model_mark] == name)
+    key[manifest::model_mark] = by;
   if (key.is_structured())
     for (auto& inner : key) replace_model(inner, name, by);
 }
 
 /// The names of the models in a key.
 void models_in(const Json& key, std::set<std::string>& out) {
-  if (key.is_object() && key.contains(manifest::model_mark) && key[manifest::model_mark].is_string())
+  if (key.is_object() && key.contains(manifest::model_mark) &&
+      key[manifest::model_mark].is_string())
     out.insert(key[manifest::model_mark].get<std::string>());
   if (key.is_structured())
     for (const auto& inner : key) models_in(inner, out);
-}
-
-/// A record of a stage; null where there is none that is whole.
-Json record_of(const fs::path& results, const std::string& key, const char* name) {
-  try {
-    return record::read_json(record::stage_folder(results, key) / name);
-  } catch (const record::Damaged&) {
-    return {};
-  }
 }
 
 class Planner {
@@ -54,7 +51,8 @@ class Planner {
       const Coordinates at = without_best(cells[i].at);
       if (at.size() == cells[i].at.size()) {
         replicates(std::move(cells[i]));
-      } else if (const std::string name = manifest::text(at); std::find(searched.begin(), searched.end(), name) == searched.end()) {
+      } else if (const std::string name = manifest::text(at);
+                 std::find(searched.begin(), searched.end(), name) == searched.end()) {
         searched.push_back(name);
         search(at, cells);
       }
@@ -90,7 +88,8 @@ class Planner {
       Replicate r{plan_.cells.size() - 1, train, sample, seeds.name(train, sample), "", {}, {}};
       const bool one = (seeds.apart ? seeds.train.size() : 1) * seeds.sample.size() == 1;
       if (!c_.single()) {
-        for (const auto& [axis, label] : own.at) r.folder += folder_name(axis == "variant" ? label : axis + "=" + label) + "/";
+        for (const auto& [axis, label] : own.at)
+          r.folder += folder_name(axis == "variant" ? label : axis + "=" + label) + "/";
         r.folder += r.name;
       } else if (!one) {
         r.folder = r.name;
@@ -101,13 +100,18 @@ class Planner {
     });
   }
 
-  /// What an undecided search leaves to be planned: what its first candidate would need beyond all that is planned.
+  /// What an undecided search leaves to be planned: what its first candidate would need beyond all
+  /// that is planned.
   void count_pending() {
     const std::size_t planned = plan_.stages.size();
     for (const auto i : undecided_)
-      for_seeds([&](std::int64_t train, std::int64_t sample) { stages(plan_.cells[i].experiment, plan_.cells[i].at, train, sample, ""); });
-    for (std::size_t i = planned; i < plan_.stages.size(); ++i) ++plan_.pending[plan_.stages[i].kind];
-    plan_.stages.resize(planned), places_.resize(planned);
+      for_seeds([&](std::int64_t train, std::int64_t sample) {
+        stages(plan_.cells[i].experiment, plan_.cells[i].at, train, sample, "");
+      });
+    for (std::size_t i = planned; i < plan_.stages.size(); ++i)
+      ++plan_.pending[plan_.stages[i].kind];
+    plan_.stages.resize(planned);
+    places_.resize(planned);
   }
 
   /// A label as a folder: different labels have different folders. What a path cannot hold is %NN.
@@ -115,19 +119,27 @@ class Planner {
     constexpr std::size_t longest = 180;
     std::string out;
     for (const char c : label)
-      out += c == '/' || c == '%' || c == '~' ? fmt::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
+      out += c == '/' || c == '%' || c == '~'
+                 ? fmt::format("%{:02X}", static_cast<unsigned char>(c))
+                 : std::string(1, c);
     return out.size() <= longest ? out : out.substr(0, longest) + "~" + sha256(label).substr(0, 16);
   }
 
   /// The stages of one replicate; with `only`, those that one metric needs.
-  std::vector<std::size_t> stages(const Experiment& e, const Coordinates& at, std::int64_t train_seed, std::int64_t sample_seed,
+  std::vector<std::size_t> stages(const Experiment& e, const Coordinates& at,
+                                  std::int64_t train_seed, std::int64_t sample_seed,
                                   const std::string& only) {
-    e_ = &e, at_ = &at;
-    indices_.clear(), models_.clear();
+    e_ = &e;
+    at_ = &at;
+    indices_.clear();
+    models_.clear();
     const std::string trained = e.objective.is_null() ? "" : train(train_seed);
-    const auto asked = [&](const std::string& label) { return only.empty() || label == only || only.rfind(label + ".", 0) == 0; };
+    const auto asked = [&](const std::string& label) {
+      return only.empty() || label == only || only.rfind(label + ".", 0) == 0;
+    };
     bool samples = only.empty();
-    for (const auto& [label, metric] : e.metrics.items()) samples = samples || (asked(label) && metric["of"] != "model");
+    for (const auto& [label, metric] : e.metrics.items())
+      samples = samples || (asked(label) && metric["of"] != "model");
     const std::string sampled = samples && !e.sampler.is_null() ? sample(sample_seed, trained) : "";
     for (const auto& [label, metric] : e.metrics.items()) {
       if (!asked(label)) continue;
@@ -136,7 +148,8 @@ class Planner {
       else if (!sampled.empty())
         evaluate(sample_seed, sampled, label, metric);
     }
-    if (!trained.empty()) std::erase_if(models_, [&](const auto& m) { return m.second == index_.at(trained); });
+    if (!trained.empty())
+      std::erase_if(models_, [&](const auto& m) { return m.second == index_.at(trained); });
     return indices_;
   }
 
@@ -147,7 +160,10 @@ class Planner {
       if (cells[i].at.size() > at.size() && without_best(cells[i].at) == at) s.cells.push_back(i);
     const manifest::Axis* axis = nullptr;
     for (const auto& [name, label] : cells[s.cells.front()].at)
-      if (const auto* a = c_.axis(name); a && a->best) axis = a, s.axis += (s.axis.empty() ? "" : ", ") + name;
+      if (const auto* a = c_.axis(name); a && a->best) {
+        axis = a;
+        s.axis += (s.axis.empty() ? "" : ", ") + name;
+      }
     s.metric = axis->best->metric;
     bool measured = true;
     std::string goal = "min";
@@ -156,18 +172,24 @@ class Planner {
     for (const auto i : s.cells) {
       double sum = 0;
       for (const auto seed : axis->best->seeds) {
-        const auto own = stages(cells[i].experiment, cells[i].at, c_.seeds.apart ? c_.seeds.train.front() : seed, seed, s.metric);
+        const auto own = stages(cells[i].experiment, cells[i].at,
+                                c_.seeds.apart ? c_.seeds.train.front() : seed, seed, s.metric);
         s.stages.insert(s.stages.end(), own.begin(), own.end());
         if (own.empty() || plan_.stages[own.back()].kind != "evaluate")
-          throw Error(fmt::format("`best` chooses by `{}`, which is not measured at {}", s.metric, manifest::text(cells[i].at)));
+          throw Error(fmt::format("`best` chooses by `{}`, which is not measured at {}", s.metric,
+                                  manifest::text(cells[i].at)));
         const auto value = measured_value(plan_.stages[own.back()], s.metric, goal);
         measured = measured && value;
         sum += value.value_or(0) / static_cast<double>(axis->best->seeds.size());
       }
       if (!measured) continue;
       s.values.emplace_back(chosen_label(cells[i].at, at), sum);
-      const bool better = s.values.size() == 1 || std::isnan(best_value) || (goal == "max" ? sum > best_value : sum < best_value);
-      if (better) best = i, best_value = sum;
+      const bool better = s.values.size() == 1 || std::isnan(best_value) ||
+                          (goal == "max" ? sum > best_value : sum < best_value);
+      if (better) {
+        best = i;
+        best_value = sum;
+      }
     }
     if (measured) {
       s.chosen = chosen_label(cells[best].at, at);
@@ -188,25 +210,30 @@ class Planner {
     return manifest::text(own);
   }
 
-  std::optional<double> measured_value(const Stage& stage, const std::string& metric, std::string& goal) const {
+  std::optional<double> measured_value(const Stage& stage, const std::string& metric,
+                                       std::string& goal) const {
     const Json done = record::relabelled(record_of(results_, stage.key, "stage.json"), stage.what);
     if (done.is_null()) return {};
-    const auto found = record::shaped(record::stage_folder(results_, stage.key) / "stage.json", [&]() -> std::optional<double> {
-      for (const auto& v : done.at("values"))
-        if (v.at("name") == metric) {
-          goal = v.at("goal");
-          return number_of(v.at("value"));
-        }
-      return {};
-    });
+    const auto found = record::shaped(record::stage_folder(results_, stage.key) / "stage.json",
+                                      [&]() -> std::optional<double> {
+                                        for (const auto& v : done.at("values"))
+                                          if (v.at("name") == metric) {
+                                            goal = v.at("goal");
+                                            return number_of(v.at("value"));
+                                          }
+                                        return {};
+                                      });
     if (found) return found;
     throw Error(fmt::format("`best` chooses by `{}`, which the metric does not measure", metric));
   }
 
   Json model_key() const {
-    Json key{{"dataset", keyed(e_->dataset)}, {"scheduler", keyed(e_->scheduler)}, {"network", keyed(e_->network)}};
+    Json key{{"dataset", keyed(e_->dataset)},
+             {"scheduler", keyed(e_->scheduler)},
+             {"network", keyed(e_->network)}};
     if (!e_->space.is_null()) key["space"] = keyed(e_->space);
-    if (!e_->holdout.is_null()) key["holdout"] = e_->holdout.is_object() ? keyed(e_->holdout) : e_->holdout;
+    if (!e_->holdout.is_null())
+      key["holdout"] = e_->holdout.is_object() ? keyed(e_->holdout) : e_->holdout;
     return key;
   }
 
@@ -222,19 +249,27 @@ class Planner {
   /// `of_model`: the name in `[models]`, where it is one of these that is trained.
   std::string train(std::int64_t seed, const std::string& of_model = "") {
     Json key = model_key();
-    key["output"] = e_->keys["output"], key["objective"] = keyed(e_->objective), key["train"] = e_->keys["train"];
+    key["output"] = e_->keys["output"];
+    key["objective"] = keyed(e_->objective);
+    key["train"] = e_->keys["train"];
     Json spec = base("train", seed);
-    spec["objective"] = e_->objective, spec["train"] = e_->train;
-    spec["ema"] = Json::array(), spec["keep"] = Json::array();
+    spec["objective"] = e_->objective;
+    spec["train"] = e_->train;
+    spec["ema"] = Json::array();
+    spec["keep"] = Json::array();
     std::vector<std::string> parents;
-    if (const std::string from = e_->train["from"]; from != "none") {  // its weights alone are of use: it is no model of the stage
+    // its weights alone are of use: it is no model of the stage
+    if (const std::string from = e_->train["from"]; from != "none") {
       auto [model_spec, by] = model(from);
       parents.push_back(model_spec["trained"]);
-      key["train"]["from"] = std::move(by), spec["from"] = std::move(model_spec);
+      key["train"]["from"] = std::move(by);
+      spec["from"] = std::move(model_spec);
     }
-    if (const std::string weights = e_->train["weights"]; !weights.empty()) spec["files"][weights] = e_->files.at(weights);
+    if (const std::string weights = e_->train["weights"]; !weights.empty())
+      spec["files"][weights] = e_->files.at(weights);
     std::set<double> averages;
-    if (!e_->sampler.is_null() || !of_model.empty()) averages.insert(e_->sample["ema"].get<double>());
+    if (!e_->sampler.is_null() || !of_model.empty())
+      averages.insert(e_->sample["ema"].get<double>());
     for (const auto& metric : e_->metrics)
       if (metric["of"] == "model") averages.insert(metric["params"]["weights"].get<double>());
     averages.erase(0);
@@ -249,16 +284,19 @@ class Planner {
         name_models(shown, spec, parents);
       }
     }
-    return add("train", seed, of_model.empty() ? "train" : "train " + of_model, std::move(key), std::move(spec), std::move(parents));
+    return add("train", seed, of_model.empty() ? "train" : "train " + of_model, std::move(key),
+               std::move(spec), std::move(parents));
   }
 
-  /// A model of the manifest: trained once, with a seed of its own. Gives what a host needs to load it, and what stands for it in a key.
+  /// A model of the manifest: trained once, with a seed of its own. Gives what a host needs to load
+  /// it, and what stands for it in a key.
   std::pair<Json, Json> model(const std::string& name) {
     const Experiment* own = std::exchange(e_, e_->models.at(name).get());
     const std::string trained = e_->objective.is_null() ? "" : train(e_->sample["seed"], name);
     if (!trained.empty()) models_[name] = index_.at(trained);
     Json spec = base("model", 0);
-    spec["sample"] = e_->sample, spec["trained"] = trained;
+    spec["sample"] = e_->sample;
+    spec["trained"] = trained;
     Json key{{"model", trained.empty() ? model_key() : Json(trained)}, {"ema", e_->sample["ema"]}};
     e_ = own;
     return {std::move(spec), std::move(key)};
@@ -273,28 +311,42 @@ class Planner {
     if (!e_->guides.empty())
       for (const auto& guide : e_->guides) key["guides"].push_back(keyed(guide));
     if (e_->run["noise"] != "independent") key["noise"] = e_->run["noise"];
-    spec["sampler"] = e_->sampler, spec["sample"] = e_->sample, spec["guides"] = e_->guides, spec["trained"] = trained;
-    if (const std::string noise = e_->sample["noise"]; !noise.empty()) spec["files"][noise] = e_->files.at(noise);
+    spec["sampler"] = e_->sampler;
+    spec["sample"] = e_->sample;
+    spec["guides"] = e_->guides;
+    spec["trained"] = trained;
+    if (const std::string noise = e_->sample["noise"]; !noise.empty())
+      spec["files"][noise] = e_->files.at(noise);
     return add("sample", seed, "sample", std::move(key), std::move(spec), {trained});
   }
 
   /// A metric of the model: no samples, and guides play no part.
-  void measure(std::int64_t seed, const std::string& trained, const std::string& label, const Json& metric) {
-    Json key{{"metric", keyed(metric)}, {"chunk", e_->run["chunk"]}, {"model", trained.empty() ? model_key() : Json(trained)}};
+  void measure(std::int64_t seed, const std::string& trained, const std::string& label,
+               const Json& metric) {
+    Json key{{"metric", keyed(metric)},
+             {"chunk", e_->run["chunk"]},
+             {"model", trained.empty() ? model_key() : Json(trained)}};
     Json spec = base("evaluate", seed);
-    spec["metric"] = metric, spec["name"] = label, spec["trained"] = trained;
+    spec["metric"] = metric;
+    spec["name"] = label;
+    spec["trained"] = trained;
     add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {trained});
   }
 
-  void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label, const Json& metric) {
+  void evaluate(std::int64_t seed, const std::string& sampled, const std::string& label,
+                const Json& metric) {
     Json key{{"metric", keyed(metric)}, {"samples", sampled}, {"count", e_->sample["count"]}};
     if (metric["traced"]) key["trace"] = e_->sample["trace"];
     Json spec = base("evaluate", seed);
-    spec["metric"] = metric, spec["name"] = label, spec["sample"] = e_->sample, spec["sampled"] = sampled;
+    spec["metric"] = metric;
+    spec["name"] = label;
+    spec["sample"] = e_->sample;
+    spec["sampled"] = sampled;
     add("evaluate", seed, "evaluate " + label, std::move(key), std::move(spec), {sampled});
   }
 
-  /// Puts the models that a key names into the spec, their trainings before the stage, and what stands for them in place of their names.
+  /// Puts the models that a key names into the spec, their trainings before the stage, and what
+  /// stands for them in place of their names.
   void name_models(Json& key, Json& spec, std::vector<std::string>& parents) {
     std::set<std::string> names;
     models_in(key, names);
@@ -306,101 +358,50 @@ class Planner {
     }
   }
 
-  std::string add(const std::string& kind, std::int64_t seed, const std::string& what, Json key, Json spec,
-                  std::vector<std::string> parents) {
+  std::string add(const std::string& kind, std::int64_t seed, const std::string& what, Json key,
+                  Json spec, std::vector<std::string> parents) {
     name_models(key, spec, parents);
     std::erase(parents, "");
-    key["numerics"] = numerics, key["stage"] = kind, key["seed"] = seed, key["dtype"] = e_->run["precision"];
+    key["numerics"] = numerics;
+    key["stage"] = kind;
+    key["seed"] = seed;
+    key["dtype"] = e_->run["precision"];
     const std::string hash = sha256(key.dump());
     const auto [it, fresh] = index_.try_emplace(hash, plan_.stages.size());
-    if (std::find(indices_.begin(), indices_.end(), it->second) == indices_.end()) indices_.push_back(it->second);
+    if (std::find(indices_.begin(), indices_.end(), it->second) == indices_.end())
+      indices_.push_back(it->second);
     if (fresh) {
       Stage stage{kind, hash, what, what, std::move(spec), false, "", {}, -1};
-      stage.spec["key"] = hash, stage.spec["keyed"] = std::move(key);
+      stage.spec["key"] = hash;
+      stage.spec["keyed"] = std::move(key);
       for (const auto& parent : parents) stage.after.push_back(index_.at(parent));
-      compare_defaults(stage);
+      compare_defaults(results_, stage);
       plan_.stages.push_back(std::move(stage));
       places_.push_back(*at_);
     } else {
       gather(plan_.stages[it->second].spec, spec);
-      std::erase_if(places_[it->second], [&](const auto& place) { return std::find(at_->begin(), at_->end(), place) == at_->end(); });
+      std::erase_if(places_[it->second], [&](const auto& place) {
+        return std::find(at_->begin(), at_->end(), place) == at_->end();
+      });
     }
     return hash;
   }
 
-  /// Labels by what distinguishes a stage: the coordinates that all its cells share. Then what is done, and why the rest is not.
+  /// Labels by what distinguishes a stage: the coordinates that all its cells share. Then what is
+  /// done, and why the rest is not.
   void finish() {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
       Stage& s = plan_.stages[i];
       const std::string where = manifest::text(places_[i]);
-      s.label = fmt::format("{}{}{} s{}", s.label, where.empty() ? "" : " ", where, s.spec["seed"].dump());
+      s.label = fmt::format("{}{}{} s{}", s.label, where.empty() ? "" : " ", where,
+                            s.spec["seed"].dump());
       s.spec["label"] = s.label;
       std::string note = std::move(s.reason);
       s.done = is_done(results_, s, s.reason);
       if (s.done) s.reason = note;
     }
-    estimate();
+    estimate(plan_, results_);
   }
-
-  /// Seconds from stored stages of the same kind: for each unit of work where the plugins are the same, else for each of that kind.
-  void estimate() {
-    std::map<std::string, std::pair<double, double>> rates;  // -> seconds, units
-    const auto names = [&](const Stage& s) {
-      return s.kind + " " + s.spec["network"]["id"].get<std::string>() + " " + s.spec["dataset"]["id"].get<std::string>();
-    };
-    for (Stage& s : plan_.stages) {
-      if (!s.done) continue;
-      const Json done = record_of(results_, s.key, "stage.json");
-      s.seconds = done.contains("seconds") ? number_of(done["seconds"]) : -1;
-      for (const auto& name : {names(s), s.kind}) rates[name].first += s.seconds, rates[name].second += units(s);
-    }
-    for (Stage& s : plan_.stages) {
-      if (s.done) continue;
-      for (const auto& name : {names(s), s.kind})
-        if (const auto rate = rates.find(name); s.seconds < 0 && rate != rates.end() && rate->second.second > 0)
-          s.seconds = rate->second.first / rate->second.second * units(s);
-    }
-  }
-
-  /// The work of a stage: optimiser steps, samples times steps, metrics.
-  static double units(const Stage& s) {
-    if (s.kind == "train") return s.spec["train"]["steps"].get<double>() * s.spec["train"]["batch"].get<double>();
-    if (s.kind == "evaluate") return 1;
-    const Json& p = s.spec["sampler"]["params"];
-    double steps = 1;
-    for (const char* name : {GridKeys::steps, GridKeys::nfe})
-      if (p.contains(name) && p[name].is_number() && p[name] > 0) steps = p[name];
-    return s.spec["sample"]["count"].get<double>() * steps;
-  }
-
-  /// The key leaves defaults out, so a stored stage must have been made with the same ones.
-  void compare_defaults(Stage& stage) const {
-    const Json stored = record_of(results_, stage.key, "spec.json");
-    if (stored.is_null()) return;
-    for (const char* role : {"dataset", "holdout", "space", "scheduler", "network", "objective", "sampler", "metric"})
-      if (stage.spec.contains(role) && stored.contains(role) && stage.spec[role].is_object() && stored[role].is_object())
-        compare(stored[role], stage.spec[role], role, stage.reason);
-  }
-
-  static void compare(const Json& stored, const Json& now, const std::string& role, std::string& note) {
-    if (stored["sha256"] != now["sha256"])
-      note = fmt::format("~ {} {} was rebuilt; its version is the same, so results stay", role, now["plugin"].get<std::string>());
-    for (const auto& [name, value] : now["params"].items()) {
-      if (!stored["params"].contains(name)) continue;
-      const Json& old = stored["params"][name];
-      const bool given = now["key"].contains(name) || stored["key"].contains(name);
-      if (value.is_object() && old.is_object() && value["plugin"] == old["plugin"]) {
-        compare(old, value, name, note);
-      } else if (old != value && !given) {
-        throw Error(fmt::format(
-            "the default of `{}` in {} `{}` {} was {} when stored results were made, and is {} now; raise the plugin's version, so "
-            "that they are made again",
-            name, role, now["plugin"].get<std::string>(), now["version"].get<std::string>(), shown(old), shown(value)));
-      }
-    }
-  }
-
-  static std::string shown(const Json& value) { return value.is_object() ? value["plugin"].dump() : value.dump(); }
 
   const manifest::Comparison& c_;
   const fs::path& results_;
@@ -420,47 +421,16 @@ void gather(Json& all, const Json& more) {
   for (const char* list : {"ema", "keep"})
     if (all.contains(list))
       for (const auto& item : more.at(list))
-        if (std::find(all[list].begin(), all[list].end(), item) == all[list].end()) all[list].push_back(item);
+        if (std::find(all[list].begin(), all[list].end(), item) == all[list].end())
+          all[list].push_back(item);
   if (all["stage"] == "sample")
     for (const char* number : {"count", "trace", "max_nfe"})
-      if (more.at("sample").at(number) > all["sample"][number]) all["sample"][number] = more["sample"][number];
+      if (more.at("sample").at(number) > all["sample"][number])
+        all["sample"][number] = more["sample"][number];
 }
 
-bool is_done(const fs::path& results, const Stage& stage, std::string& why) try {
-  const fs::path folder = record::stage_folder(results, stage.key), file = folder / "stage.json";
-  const Json done = record::read_json(file);
-  if (done.is_null()) return why = fs::exists(folder / "journal.jsonl") ? "begun, not finished" : "new", false;
-  if (done.value("key", "") != stage.key) return why = file.string() + " is of another stage", false;
-  return record::shaped(file, [&] {
-    const Json& spec = stage.spec;
-    const auto lacks = [&](const char* list, const Json& item) {
-      const Json kept = done.value(list, Json::array());
-      return std::find(kept.begin(), kept.end(), item) == kept.end();
-    };
-    if (stage.kind == "train") {
-      for (const auto& rate : spec["ema"])
-        if (lacks("ema", rate)) return why = fmt::format("the average {} was not kept", rate.dump()), false;
-      for (const auto& step : spec["keep"])
-        if (lacks("keep", step) || !fs::exists(folder / "kept" / step.dump() / "checkpoint.h5"))
-          return why = fmt::format("the checkpoint of step {} was not kept", step.dump()), false;
-      if (!fs::exists(folder / "checkpoint.h5")) return why = "its checkpoint is gone", false;
-    }
-    if (stage.kind != "sample") return true;
-    const std::int64_t count = spec["sample"]["count"], trace = spec["sample"]["trace"];
-    if (done.at("count").get<std::int64_t>() < count)
-      return why = fmt::format("{} of {} samples are stored", done["count"].dump(), count), false;
-    if (done.contains("moments")) return true;
-    if (done.value("trace", std::int64_t{0}) < trace)
-      return why = fmt::format("the paths of {} of {} samples are stored", done.value("trace", std::int64_t{0}), trace), false;
-    if (!fs::exists(folder / "samples")) return why = "its samples are gone", false;
-    if (trace > 0 && !fs::exists(folder / "trace.h5")) return why = "its paths are gone", false;
-    return true;
-  });
-} catch (const record::Damaged& e) {
-  return why = e.what(), false;
-}
-
-Plan make_plan(const manifest::Comparison& comparison, std::vector<CellPlan> cells, const fs::path& results) {
+Plan make_plan(const manifest::Comparison& comparison, std::vector<CellPlan> cells,
+               const fs::path& results) {
   return Planner(comparison, results).run(std::move(cells));
 }
 

@@ -44,7 +44,8 @@ void name_also(const fs::path& file, const fs::path& other) {
 }  // namespace
 
 void save_checkpoint(const fs::path& folder, const Checkpoint& c, const fs::path& keep_in) {
-  const fs::path file = folder / "checkpoint.h5", before = folder / "checkpoint.previous.h5", fresh = folder / ".checkpoint.new.h5";
+  const fs::path file = folder / "checkpoint.h5", before = folder / "checkpoint.previous.h5",
+                 fresh = folder / ".checkpoint.new.h5";
   write_hdf5(fresh, [&](hid_t h5) {
     attribute(h5, "format", std::string("scorelab-checkpoint"));
     attribute(h5, "stage", stage_of(folder));
@@ -56,7 +57,8 @@ void save_checkpoint(const fs::path& folder, const Checkpoint& c, const fs::path
       hid_t parent = h5;
       std::stringstream parts(path);
       for (std::string part; std::getline(parts, part, '/');)
-        parent = open.emplace_back(exists(parent, part) ? open_group(parent, part) : create_group(parent, part));
+        parent = open.emplace_back(exists(parent, part) ? open_group(parent, part)
+                                                        : create_group(parent, part));
       for (const auto& [name, array] : arrays) write(parent, name, array, Storage::plain);
     }
   });
@@ -65,7 +67,8 @@ void save_checkpoint(const fs::path& folder, const Checkpoint& c, const fs::path
   rename_file(fresh, file);
 }
 
-std::optional<Checkpoint> load_checkpoint(const fs::path& folder, const std::function<void(const std::string&)>& damaged,
+std::optional<Checkpoint> load_checkpoint(const fs::path& folder,
+                                          const std::function<void(const std::string&)>& damaged,
                                           const std::string& group) {
   for (const char* name : {"checkpoint.h5", "checkpoint.previous.h5"}) {
     if (!fs::exists(folder / name)) continue;

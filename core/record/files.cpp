@@ -47,7 +47,9 @@ void write_bytes(const fs::path& file, const std::string& bytes) {
   if (close(std::exchange(out.fd, -1)) != 0) throw io_error("write", file, errno);
 }
 
-std::string checksum_of(const Json& object) { return sha256(object.dump(-1, ' ', false, Json::error_handler_t::replace)).substr(0, 32); }
+std::string checksum_of(const Json& object) {
+  return sha256(object.dump(-1, ' ', false, Json::error_handler_t::replace)).substr(0, 32);
+}
 
 bool hexadecimal(const std::string& text, std::size_t size) {
   return text.size() == size && text.find_first_not_of("0123456789abcdef") == text.npos;
@@ -56,20 +58,36 @@ bool hexadecimal(const std::string& text, std::size_t size) {
 }  // namespace
 
 Damaged::Damaged(const fs::path& file, const std::string& why)
-    : Error(why.find(file.string()) == 0 ? why : fmt::format("{} is damaged: {}", file.string(), why)) {}
+    : Error(why.find(file.string()) == 0 ? why
+                                         : fmt::format("{} is damaged: {}", file.string(), why)) {}
 
 namespace {
 
 const char* advice_for(int error) {
-  return error == ENOSPC || error == EDQUOT   ? "; free some space there, or choose another folder with --results"
-         : error == EFBIG                     ? "; raise the limit of a file's size (ulimit -f)"
-         : error == EMFILE || error == ENFILE ? "; raise the limit of open files (ulimit -n)"
-         : error == EACCES || error == EPERM  ? "; see to its owner and permissions"
-         : error == EROFS                     ? "; the file system is read-only: choose another folder with --results"
-         : error == EIO                       ? "; the disk or the connection to it fails: see the system's log"
-         : error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS
-             ? "; this file system has no locks (flock): choose a folder on another one with --results"
-             : "";
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; free some space there, or choose another folder with --results";
+    case EFBIG:
+      return "; raise the limit of a file's size (ulimit -f)";
+    case EMFILE:
+    case ENFILE:
+      return "; raise the limit of open files (ulimit -n)";
+    case EACCES:
+    case EPERM:
+      return "; see to its owner and permissions";
+    case EROFS:
+      return "; the file system is read-only: choose another folder with --results";
+    case EIO:
+      return "; the disk or the connection to it fails: see the system's log";
+    case ENOLCK:
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return "; this file system has no locks (flock): choose a folder on another one with "
+             "--results";
+    default:
+      return "";
+  }
 }
 
 }  // namespace
@@ -89,13 +107,17 @@ void make_folder(const fs::path& folder) {
 void expect_no_links(const fs::path& file) {
   std::error_code none;
   fs::path link, found;
-  for (fs::path at = fs::absolute(file).lexically_normal().parent_path(); at.has_relative_path(); at = at.parent_path()) {
-    if (fs::is_directory(at / ".stages", none)) found = link;  // of those below the outermost results folder
+  for (fs::path at = fs::absolute(file).lexically_normal().parent_path(); at.has_relative_path();
+       at = at.parent_path()) {
+    // of those below the outermost results folder
+    if (fs::is_directory(at / ".stages", none)) found = link;
     if (fs::is_symlink(at, none)) link = at;
   }
   if (!found.empty())
     throw Error(
-        fmt::format("{} is a link: nothing is written through links in a results folder; put a folder in its place", found.string()));
+        fmt::format("{} is a link: nothing is written through links in a results folder; put a "
+                    "folder in its place",
+                    found.string()));
 }
 
 void rename_file(const fs::path& from, const fs::path& to) {
@@ -106,8 +128,11 @@ void rename_file(const fs::path& from, const fs::path& to) {
 void replace_whole(const fs::path& file, const std::function<void(const fs::path&)>& write) {
   expect_no_links(file);
   make_folder(file.parent_path());
-  std::random_device random;  // a name that nobody can foresee: a link under it would be written through
-  const fs::path temporary = file.parent_path() / fmt::format(".{}.{:08x}.{}.tmp", file.filename().string(), random(), getpid());
+  // a name that nobody can foresee: a link under it would be written through
+  std::random_device random;
+  const fs::path temporary =
+      file.parent_path() /
+      fmt::format(".{}.{:08x}.{}.tmp", file.filename().string(), random(), getpid());
   try {
     write(temporary);
     sync(temporary, O_RDONLY);
@@ -145,7 +170,8 @@ std::string read_whole(const fs::path& file, std::size_t limit) {
     if (n == 0) return out;
     out.append(buffer, static_cast<std::size_t>(n));
     if (out.size() > limit)
-      throw Error(fmt::format("{} is longer than {} bytes, the most that is read of such a file", file.string(), limit));
+      throw Error(fmt::format("{} is longer than {} bytes, the most that is read of such a file",
+                              file.string(), limit));
   }
 }
 
@@ -153,7 +179,8 @@ void write_whole(const fs::path& file, const std::string& bytes) {
   replace_whole(file, [&](const fs::path& temporary) {
     write_bytes(temporary, bytes);
     if (read_whole(temporary, bytes.size()) != bytes)
-      throw IoError(fmt::format("cannot write {}: it was read back otherwise than it was written", file.string()));
+      throw IoError(fmt::format("cannot write {}: it was read back otherwise than it was written",
+                                file.string()));
   });
 }
 
@@ -164,7 +191,9 @@ std::string relabelled(const std::string& name, const std::string& from, const s
 
 Json relabelled(Json done, const std::string& what) {
   const std::string mark = "evaluate ";
-  if (!done.is_object() || what.rfind(mark, 0) != 0 || !done.contains("measured_as") || !done["measured_as"].is_string()) return done;
+  if (!done.is_object() || what.rfind(mark, 0) != 0 || !done.contains("measured_as") ||
+      !done["measured_as"].is_string())
+    return done;
   const std::string from = done["measured_as"], to = what.substr(mark.size());
   for (const char* list : {"values", "arrays"})
     if (done.contains(list) && done[list].is_array())
@@ -183,7 +212,8 @@ void write_json(const fs::path& file, Json object) {
 Json parse_shallow(const std::string& text) {
   int depth = 0;
   const auto shallow = [&depth](int, Json::parse_event_t event, Json&) {
-    depth += event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+    depth +=
+        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
     depth -= event == Json::parse_event_t::object_end || event == Json::parse_event_t::array_end;
     if (depth > 100) throw Error("it is nested more than 100 deep");
     return true;
@@ -200,14 +230,18 @@ Json read_json(const fs::path& file) {
   } catch (const Error& e) {
     throw Damaged(file, e.what());
   }
-  if (!out.is_object()) throw Damaged(file, "it is no JSON object; remove it to make again what it records");
+  if (!out.is_object())
+    throw Damaged(file, "it is no JSON object; remove it to make again what it records");
   const Json stated = out.value(checksum, Json());
   out.erase(checksum);
-  if (stated != checksum_of(out)) throw Damaged(file, "its checksum does not hold; remove it to make again what it records");
+  if (stated != checksum_of(out))
+    throw Damaged(file, "its checksum does not hold; remove it to make again what it records");
   return out;
 }
 
-fs::path stage_folder(const fs::path& results, const std::string& key) { return results / ".stages" / key.substr(0, 24); }
+fs::path stage_folder(const fs::path& results, const std::string& key) {
+  return results / ".stages" / key.substr(0, 24);
+}
 
 std::string stage_of(const fs::path& folder) {
   for (fs::path at = folder; at.has_relative_path(); at = at.parent_path())
@@ -241,7 +275,8 @@ Claim::~Claim() {
 bool Claim::in_place() const {
   struct stat ours {
   }, there{};
-  return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+  return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 &&
+         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
 bool is_claimed(const fs::path& folder) {

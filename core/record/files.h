@@ -13,13 +13,15 @@ namespace scorelab::record {
 namespace fs = std::filesystem;
 using schema::Json;
 
-/// A stored file that is not what was written there: changed bytes, another place's file, another shape.
+/// A stored file that is not what was written there: changed bytes, another place's file, another
+/// shape.
 class Damaged : public Error {
  public:
   Damaged(const fs::path& file, const std::string& why);
 };
 
-/// The system refused: no space, no permission, a failing disk. What is stored is not to blame, nor is a plugin.
+/// The system refused: no space, no permission, a failing disk. What is stored is not to blame, nor
+/// is a plugin.
 class IoError : public Error {
  public:
   using Error::Error;
@@ -33,32 +35,39 @@ std::string cause_of(int error);
 /// Makes a folder and those above it. Throws IoError.
 void make_folder(const fs::path& folder);
 
-/// Throws Error where a folder between a results folder and this file in it is a link: nothing is written through one, since a results
-/// folder may come from a stranger. The results folder itself may be a link.
+/// Throws Error where a folder between a results folder and this file in it is a link: nothing is
+/// written through one, since a results folder may come from a stranger. The results folder itself
+/// may be a link.
 void expect_no_links(const fs::path& file);
 
 /// Renames, and syncs the folder. Throws IoError.
 void rename_file(const fs::path& from, const fs::path& to);
 
-/// Writes a file whole: under a temporary name, every call checked, synced, read back and compared, renamed, the folder synced. Throws
-/// Error, and leaves the file that was there.
+/// Writes a file whole: under a temporary name, every call checked, synced, read back and compared,
+/// renamed, the folder synced. Throws Error, and leaves the file that was there.
 void write_whole(const fs::path& file, const std::string& bytes);
 /// The same for a file that `write` makes, and verifies, under the name it is given.
-void replace_whole(const fs::path& file, const std::function<void(const fs::path& temporary)>& write);
+void replace_whole(const fs::path& file,
+                   const std::function<void(const fs::path& temporary)>& write);
 
-/// Removes what killed writers left in a folder and below: the temporary files of processes that are no more.
+/// Removes what killed writers left in a folder and below: the temporary files of processes that
+/// are no more.
 void remove_stale(const fs::path& folder);
 
-/// A file's text. Throws Error where it cannot be read, is no regular file or is longer than `limit` bytes.
+/// A file's text. Throws Error where it cannot be read, is no regular file or is longer than
+/// `limit` bytes.
 std::string read_whole(const fs::path& file, std::size_t limit);
 
-/// The JSON value of a text; null where it is none. Throws Error where it is nested more than 100 deep.
+/// The JSON value of a text; null where it is none. Throws Error where it is nested more than 100
+/// deep.
 Json parse_shallow(const std::string& text);
 
-/// JSON objects of ours carry a checksum. read_json throws Damaged where it does not hold; null where there is no file.
+/// JSON objects of ours carry a checksum. read_json throws Damaged where it does not hold; null
+/// where there is no file.
 void write_json(const fs::path& file, Json object);
 Json read_json(const fs::path& file);
-/// What `read` makes of a file's JSON; its complaints of a missing key or another type become Damaged.
+/// What `read` makes of a file's JSON; its complaints of a missing key or another type become
+/// Damaged.
 template <class F>
 auto shaped(const fs::path& file, F&& read) {
   try {
@@ -69,8 +78,8 @@ auto shaped(const fs::path& file, F&& read) {
     throw Damaged(file, e.what());
   }
 }
-/// A stage's stage.json under the label that a metric has now: `what` is `evaluate LABEL`; a metric is measured once, whatever it is
-/// called.
+/// A stage's stage.json under the label that a metric has now: `what` is `evaluate LABEL`; a metric
+/// is measured once, whatever it is called.
 Json relabelled(Json done, const std::string& what);
 /// `name` with the label `from` in front replaced by `to`.
 std::string relabelled(const std::string& name, const std::string& from, const std::string& to);
@@ -84,11 +93,12 @@ bool is_stage_name(const std::string& name);
 /// Whether this is a stage's key: 64 hexadecimal digits.
 bool is_key(const std::string& text);
 
-/// The claim on a stage: a lock on a file that stays while the folder lives. The kernel frees it when its process ends. Throws Error where
-/// the file system has no locks.
+/// The claim on a stage: a lock on a file that stays while the folder lives. The kernel frees it
+/// when its process ends. Throws Error where the file system has no locks.
 class Claim {
  public:
-  /// Tries at once; with patience, for 0.2 s: whoever looks whether a stage is running holds its lock for a moment.
+  /// Tries at once; with patience, for 0.2 s: whoever looks whether a stage is running holds its
+  /// lock for a moment.
   explicit Claim(const fs::path& stage_folder, bool patient = false);
   ~Claim();
   Claim(const Claim&) = delete;
@@ -122,7 +132,8 @@ class ResultsLock {
 /// Takes back that a stage is done, so that the next run makes again what it lacks.
 void reopen(const fs::path& stage_folder);
 
-/// Opens /dev/null where stdin, stdout or stderr is closed: a file of ours that took its number would be written into.
+/// Opens /dev/null where stdin, stdout or stderr is closed: a file of ours that took its number
+/// would be written into.
 void open_standard_descriptors();
 
 /// The time now, ISO 8601 in UTC.

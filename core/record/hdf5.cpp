@@ -38,8 +38,9 @@ hid_t stored(Array::Type type) {
 
 Handle space_of(const std::vector<std::int64_t>& shape) {
   const std::vector<hsize_t> dims(shape.begin(), shape.end());
-  return {shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose,
-          "make a data space"};
+  return {shape.empty() ? H5Screate(H5S_SCALAR)
+                        : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
+          H5Sclose, "make a data space"};
 }
 
 Handle text_type() {
@@ -50,7 +51,8 @@ Handle text_type() {
 }
 
 std::string path_of(hid_t object) {
-  std::string out(static_cast<std::size_t>(std::max<ssize_t>(0, H5Iget_name(object, nullptr, 0))), '\0');
+  std::string out(static_cast<std::size_t>(std::max<ssize_t>(0, H5Iget_name(object, nullptr, 0))),
+                  '\0');
   H5Iget_name(object, out.data(), out.size() + 1);
   return out == "/" ? "" : out;
 }
@@ -60,29 +62,34 @@ void note(hid_t parent, const std::string& name, const std::string& line) {
 }
 
 /// One value, or a list of them.
-void put(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type, const void* values,
-         const std::vector<std::int64_t>& shape, const std::string& line) {
+void put(hid_t object, const std::string& name, hid_t file_type, hid_t memory_type,
+         const void* values, const std::vector<std::int64_t>& shape, const std::string& line) {
   const Handle space = space_of(shape);
-  const Handle a(H5Acreate2(object, name.c_str(), file_type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "create the attribute " + name);
+  const Handle a(H5Acreate2(object, name.c_str(), file_type, space, H5P_DEFAULT, H5P_DEFAULT),
+                 H5Aclose, "create the attribute " + name);
   good(H5Awrite(a, memory_type, values), "write the attribute " + name);
   if (writing) writing->add(path_of(object) + "@" + name, line);
 }
 
 template <class T>
-void numbers(hid_t object, const std::string& name, const std::vector<T>& values, hid_t type, const std::vector<std::int64_t>& shape) {
+void numbers(hid_t object, const std::string& name, const std::vector<T>& values, hid_t type,
+             const std::vector<std::int64_t>& shape) {
   put(object, name, type, type, values.data(), shape, line_of(values.data(), values.size()));
 }
 
-/// What could not be closed is not closed again at exit. No error stack on stderr: failures are thrown. No filter is loaded from a plugin
-/// folder because a file asks for it.
-const bool quiet = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
+/// What could not be closed is not closed again at exit. No error stack on stderr: failures are
+/// thrown. No filter is loaded from a plugin folder because a file asks for it.
+const bool quiet = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 &&
+                   H5PLset_loading_state(0) >= 0;
 
 Handle create_file(const fs::path& file) {
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make access properties");
   good(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "set the format");
   const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "make creation properties");
-  good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "track the order");
-  return {H5Fcreate(file.c_str(), H5F_ACC_EXCL, creation, access), H5Fclose, "create " + file.string()};
+  good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED),
+       "track the order");
+  return {H5Fcreate(file.c_str(), H5F_ACC_EXCL, creation, access), H5Fclose,
+          "create " + file.string()};
 }
 
 }  // namespace
@@ -108,7 +115,8 @@ Handle::Handle(hid_t id, herr_t (*close)(hid_t), const std::string& what) : id_(
 }
 Handle::Handle(Handle&& o) noexcept : id_(std::exchange(o.id_, -1)), close_(o.close_) {}
 Handle& Handle::operator=(Handle&& o) noexcept {
-  std::swap(id_, o.id_), std::swap(close_, o.close_);
+  std::swap(id_, o.id_);
+  std::swap(close_, o.close_);
   return *this;
 }
 Handle::~Handle() {
@@ -118,10 +126,14 @@ Handle::~Handle() {
 }
 
 void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
-  good(H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr), "switch the error stack off");  // each thread has its own
+  // each thread has its own
+  good(H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr), "switch the error stack off");
   Contents contents;
   struct Writing {
-    explicit Writing(Contents& c) { writing = &c, failed_to_close = false; }
+    explicit Writing(Contents& c) {
+      writing = &c;
+      failed_to_close = false;
+    }
     ~Writing() { writing = nullptr; }
   };
   {
@@ -138,8 +150,10 @@ void make_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
   }
   const std::string other = contents.differs(contents_of(file));
   if (!other.empty())
-    throw IoError(fmt::format("cannot write {}: {} was read back otherwise than it was written; what was there before is kept",
-                              file.string(), other));
+    throw IoError(
+        fmt::format("cannot write {}: {} was read back otherwise than it was written; what was "
+                    "there before is kept",
+                    file.string(), other));
 }
 
 void write_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
@@ -148,9 +162,11 @@ void write_hdf5(const fs::path& file, const std::function<void(hid_t)>& write) {
 
 Handle create_group(hid_t parent, const std::string& name) {
   const Handle creation(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "make creation properties");
-  good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "track the order");
+  good(H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED),
+       "track the order");
   good(H5Pset_attr_phase_change(creation, 0, 0), "allow large attributes");
-  return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose, "create the group " + name};
+  return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose,
+          "create the group " + name};
 }
 
 Handle write(hid_t parent, const std::string& name, const Array& array, Storage storage) {
@@ -166,8 +182,12 @@ Handle write(hid_t parent, const std::string& name, const Array& array, Storage 
     good(H5Pset_shuffle(creation), "set filters");
     good(H5Pset_deflate(creation, 1), "set filters");
   }
-  Handle data(H5Dcreate2(parent, name.c_str(), stored(array.type), space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose, "create " + name);
-  if (array.count() > 0) good(H5Dwrite(data, stored(array.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.bytes.data()), "write " + name);
+  Handle data(H5Dcreate2(parent, name.c_str(), stored(array.type), space, H5P_DEFAULT, creation,
+                         H5P_DEFAULT),
+              H5Dclose, "create " + name);
+  if (array.count() > 0)
+    good(H5Dwrite(data, stored(array.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.bytes.data()),
+         "write " + name);
   const std::string line = line_of(array);
   note(parent, name, line);
   if (storage == Storage::plain) attribute(data, line_name, line);
@@ -178,10 +198,13 @@ void write(hid_t parent, const std::string& name, const std::vector<std::string>
   const Handle type = text_type(), space = space_of({static_cast<std::int64_t>(strings.size())});
   const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "make creation properties");
   good(H5Pset_obj_track_times(creation, false), "leave times out");
-  const Handle data(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose, "create " + name);
+  const Handle data(
+      H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose,
+      "create " + name);
   std::vector<const char*> pointers;
   for (const auto& s : strings) pointers.push_back(s.c_str());
-  if (!pointers.empty()) good(H5Dwrite(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "write " + name);
+  if (!pointers.empty())
+    good(H5Dwrite(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "write " + name);
   note(parent, name, line_of(strings));
 }
 
@@ -198,12 +221,14 @@ void attribute(hid_t object, const std::string& name, std::int64_t value) {
 }
 
 void attribute(hid_t object, const std::string& name, const Json& value) {
-  if (value.is_boolean()) return numbers(object, name, std::vector<std::uint8_t>{value.get<bool>()}, H5T_STD_U8LE, {});
+  if (value.is_boolean())
+    return numbers(object, name, std::vector<std::uint8_t>{value.get<bool>()}, H5T_STD_U8LE, {});
   if (value.is_number_integer()) return attribute(object, name, value.get<std::int64_t>());
   if (value.is_number()) return attribute(object, name, value.get<double>());
   if (value.is_string()) return attribute(object, name, value.get<std::string>());
   const bool all =
-      value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
+      value.is_array() && !value.empty() &&
+      std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number(); });
   if (!all) return attribute(object, name, value.dump());
   const std::vector<std::int64_t> shape{static_cast<std::int64_t>(value.size())};
   if (std::all_of(value.begin(), value.end(), [](const Json& x) { return x.is_number_integer(); }))
@@ -212,13 +237,18 @@ void attribute(hid_t object, const std::string& name, const Json& value) {
 }
 
 void write_image(hid_t parent, const std::string& name, const Array& pixels) {
-  good(H5IMmake_image_24bit(parent, name.c_str(), static_cast<hsize_t>(pixels.shape[1]), static_cast<hsize_t>(pixels.shape[0]),
-                            "INTERLACE_PIXEL", reinterpret_cast<const unsigned char*>(pixels.bytes.data())),
+  good(H5IMmake_image_24bit(parent, name.c_str(), static_cast<hsize_t>(pixels.shape[1]),
+                            static_cast<hsize_t>(pixels.shape[0]), "INTERLACE_PIXEL",
+                            reinterpret_cast<const unsigned char*>(pixels.bytes.data())),
        "write the image " + name);
   note(parent, name, line_of(pixels));
 }
 
-void attach_scale(hid_t data, hid_t scale) { good(H5DSattach_scale(data, scale, 0), "attach a dimension scale"); }
-void make_scale(hid_t scale, const std::string& name) { good(H5DSset_scale(scale, name.c_str()), "make a dimension scale"); }
+void attach_scale(hid_t data, hid_t scale) {
+  good(H5DSattach_scale(data, scale, 0), "attach a dimension scale");
+}
+void make_scale(hid_t scale, const std::string& name) {
+  good(H5DSset_scale(scale, name.c_str()), "make a dimension scale");
+}
 
 }  // namespace scorelab::record

@@ -33,14 +33,16 @@ int cut_torn_line(int fd) {
     if (n < 0 && errno == EINTR) continue;
     if (n != end - begin) return n < 0 ? errno : EIO;
     for (off_t i = n; i-- > 0;)
-      if (block[i] == '\n') return begin + i + 1 == size || ftruncate(fd, begin + i + 1) == 0 ? 0 : errno;
+      if (block[i] == '\n')
+        return begin + i + 1 == size || ftruncate(fd, begin + i + 1) == 0 ? 0 : errno;
     end = begin;
   }
   return ftruncate(fd, 0) == 0 ? 0 : errno;
 }
 
 std::int64_t whole(const Json& value) {
-  if (!value.is_number_integer()) throw Json::type_error::create(302, "a step is no integer", &value);
+  if (!value.is_number_integer())
+    throw Json::type_error::create(302, "a step is no integer", &value);
   return value;
 }
 
@@ -50,13 +52,16 @@ constexpr std::size_t longest_journal = std::size_t{1} << 31;
 const std::string crc_mark = ",\"crc\":\"";
 
 std::string crc_of(std::string_view text) {
-  return fmt::format("{:08x}", crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size())));
+  return fmt::format("{:08x}", crc32(0, reinterpret_cast<const Bytef*>(text.data()),
+                                     static_cast<uInt>(text.size())));
 }
 
 bool holds(const std::string& line) {
   const std::size_t tail = crc_mark.size() + 10;
-  if (line.size() < tail || line.compare(line.size() - tail, crc_mark.size(), crc_mark) != 0) return false;
-  return line.compare(line.size() - 10, 8, crc_of(std::string_view(line).substr(0, line.size() - tail))) == 0;
+  if (line.size() < tail || line.compare(line.size() - tail, crc_mark.size(), crc_mark) != 0)
+    return false;
+  return line.compare(line.size() - 10, 8,
+                      crc_of(std::string_view(line).substr(0, line.size() - tail))) == 0;
 }
 
 }  // namespace
@@ -97,7 +102,8 @@ Journal::~Journal() {
 bool Journal::in_place() const {
   struct stat ours {
   }, there{};
-  return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+  return fstat(fd_, &ours) == 0 && lstat(file_.c_str(), &there) == 0 &&
+         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
 void Journal::write(std::string line) {
@@ -110,7 +116,8 @@ void Journal::write(std::string line) {
     const ssize_t n = ::write(fd_, line.data() + done, line.size() - done);
     if (n < 0 && errno != EINTR) {
       const int error = errno;
-      if (before < 0 || ftruncate(fd_, before) != 0) lseek(fd_, 0, SEEK_END);  // a torn line is cut when the journal is opened again
+      // a torn line is cut when the journal is opened again
+      if (before < 0 || ftruncate(fd_, before) != 0) lseek(fd_, 0, SEEK_END);
       throw io_error("write", file_, error);
     }
     if (n > 0) done += static_cast<std::size_t>(n);
@@ -120,11 +127,18 @@ void Journal::write(std::string line) {
 
 void Journal::declare(const std::string& stream, const std::vector<Column>& columns) {
   for (const auto& c : columns)
-    write(Json{{"stream", stream}, {"column", c.name}, {"unit", c.unit}, {"goal", c.goal}, {"long_name", c.long_name}}.dump());
+    write(Json{{"stream", stream},
+               {"column", c.name},
+               {"unit", c.unit},
+               {"goal", c.goal},
+               {"long_name", c.long_name}}
+              .dump());
 }
 
-void Journal::row(const std::string& stream, std::int64_t step, double wall, const std::vector<std::pair<std::string, double>>& values) {
-  std::string line = fmt::format("{{\"stream\":{},\"step\":{},\"wall\":", Json(stream).dump(), step);
+void Journal::row(const std::string& stream, std::int64_t step, double wall,
+                  const std::vector<std::pair<std::string, double>>& values) {
+  std::string line =
+      fmt::format("{{\"stream\":{},\"step\":{},\"wall\":", Json(stream).dump(), step);
   number(line, wall);
   for (const auto& [name, value] : values) {
     line += fmt::format(",{}:", Json(name).dump());
@@ -175,7 +189,10 @@ Story read_journal(const fs::path& file) {
         Events& e = out.events;
         const std::string name = j.at("event"), time = j.at("time"), message = j.at("message");
         const std::int64_t step = whole(j.at("step"));
-        e.name.push_back(name), e.step.push_back(step), e.time.push_back(time), e.message.push_back(message);
+        e.name.push_back(name);
+        e.step.push_back(step);
+        e.time.push_back(time);
+        e.message.push_back(message);
       } else if (j.contains("column")) {
         const Column column{j.at("column"), j.at("unit"), j.at("goal"), j.at("long_name")};
         auto& columns = out.streams[j.at("stream")].columns;
@@ -191,8 +208,11 @@ Story read_journal(const fs::path& file) {
       ++out.damaged;
     }
   if (out.damaged > 0) {
-    out.events.name.push_back("damaged-journal"), out.events.step.push_back(0), out.events.time.push_back("");
-    out.events.message.push_back(fmt::format("{} lines of {} do not hold their checksum and are left out", out.damaged, file.string()));
+    out.events.name.push_back("damaged-journal");
+    out.events.step.push_back(0);
+    out.events.time.push_back("");
+    out.events.message.push_back(fmt::format(
+        "{} lines of {} do not hold their checksum and are left out", out.damaged, file.string()));
   }
   for (const auto& [name, table] : rows) {
     Stream& s = out.streams[name];
@@ -200,11 +220,13 @@ Story read_journal(const fs::path& file) {
       s.steps.push_back(step);
       s.wall.push_back(number_of(row["wall"]));
       for (const auto& c : s.columns)
-        s.values[c.name].push_back(row.contains(c.name) ? number_of(row[c.name]) : std::numeric_limits<double>::quiet_NaN());
+        s.values[c.name].push_back(row.contains(c.name) ? number_of(row[c.name])
+                                                        : std::numeric_limits<double>::quiet_NaN());
     }
   }
   for (auto& [name, s] : out.streams)
-    for (const auto& c : s.columns) s.values[c.name].resize(s.steps.size(), std::numeric_limits<double>::quiet_NaN());
+    for (const auto& c : s.columns)
+      s.values[c.name].resize(s.steps.size(), std::numeric_limits<double>::quiet_NaN());
   return out;
 }
 

@@ -9,7 +9,9 @@ namespace scorelab::record {
 bool is_images(const std::vector<std::int64_t>& shape);
 /// The pixels of write_grid, [height, width, 3] of u8.
 Array grid_of(const Array& images, std::int64_t most = 64, std::int64_t columns = 0);
-/// Up to `most` images of values in [0, 1] (others are clipped) as one PNG, in rows, each pixel enlarged; columns 0: nearly a square.
-void write_grid(const fs::path& file, const Array& images, std::int64_t most = 64, std::int64_t columns = 0);
+/// Up to `most` images of values in [0, 1] (others are clipped) as one PNG, in rows, each pixel
+/// enlarged; columns 0: nearly a square.
+void write_grid(const fs::path& file, const Array& images, std::int64_t most = 64,
+                std::int64_t columns = 0);
 
 }  // namespace scorelab::record

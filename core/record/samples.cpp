@@ -10,9 +10,13 @@ namespace {
 
 using Type = Array::Type;
 
-fs::path file_of(const fs::path& folder, std::int64_t first) { return folder / fmt::format("{:08}.h5", first); }
+fs::path file_of(const fs::path& folder, std::int64_t first) {
+  return folder / fmt::format("{:08}.h5", first);
+}
 
-[[noreturn]] void damaged(const fs::path& file, const std::string& why) { throw Damaged(file, why); }
+[[noreturn]] void damaged(const fs::path& file, const std::string& why) {
+  throw Damaged(file, why);
+}
 
 /// [n, ..] of floats, n at least 1.
 void expect_rows(const fs::path& file, const Array& x, std::int64_t n, const std::string& name) {
@@ -26,7 +30,8 @@ SampleChunk load(const fs::path& folder, std::int64_t first) {
     const Handle h5 = open_verified(file);
     SampleChunk c;
     c.first = read_integer(h5, "first");
-    if (c.first != first || read_text(h5, "stage") != stage_of(folder)) damaged(file, "it holds the samples of another place");
+    if (c.first != first || read_text(h5, "stage") != stage_of(folder))
+      damaged(file, "it holds the samples of another place");
     c.seconds = read_number(h5, "seconds");
     c.x = read(h5, "x");
     if (c.x.type != Type::f32 && c.x.type != Type::f64) damaged(file, "`x` holds no floats");
@@ -54,7 +59,8 @@ SampleChunk load(const fs::path& folder, std::int64_t first) {
 Array first_columns(Array a, std::int64_t count) {
   if (a.shape[1] <= count) return a;
   const std::size_t row = a.bytes.size() / static_cast<std::size_t>(a.shape[0]),
-                    kept = row / static_cast<std::size_t>(a.shape[1]) * static_cast<std::size_t>(count);
+                    kept = row / static_cast<std::size_t>(a.shape[1]) *
+                           static_cast<std::size_t>(count);
   Array out{a.type, a.shape, {}};
   out.shape[1] = count;
   for (std::size_t at = 0; at < a.bytes.size(); at += row)
@@ -63,9 +69,11 @@ Array first_columns(Array a, std::int64_t count) {
 }
 
 /// Adds n rows, from `first` on.
-void append(const fs::path& folder, Array& to, const Array& from, std::int64_t first, std::int64_t n) {
+void append(const fs::path& folder, Array& to, const Array& from, std::int64_t first,
+            std::int64_t n) {
   if (to.shape.empty()) to = {from.type, from.shape, {}}, to.shape[0] = 0;
-  if (to.type != from.type || !std::equal(to.shape.begin() + 1, to.shape.end(), from.shape.begin() + 1, from.shape.end()))
+  if (to.type != from.type ||
+      !std::equal(to.shape.begin() + 1, to.shape.end(), from.shape.begin() + 1, from.shape.end()))
     damaged(folder, "its files hold samples of different shapes");
   const std::size_t row = from.bytes.size() / static_cast<std::size_t>(from.shape[0]);
   const auto begin = from.bytes.begin() + static_cast<std::ptrdiff_t>(row) * first;
@@ -120,7 +128,8 @@ Trace load_trace(const fs::path& folder, std::int64_t count) {
   const fs::path file = folder / "trace.h5";
   if (!fs::exists(file)) damaged(file, "it is gone");
   const Handle h5 = open_verified(file);
-  if (read_text(h5, "stage") != stage_of(folder)) damaged(file, "it holds the paths of another place");
+  if (read_text(h5, "stage") != stage_of(folder))
+    damaged(file, "it holds the paths of another place");
   Array t = read(h5, "t", {Type::f32, Type::f64}, 2), x = read(h5, "x");
   if (x.shape.size() < 2 || x.shape[0] != t.shape[0] || x.shape[1] != t.shape[1] || x.bytes.empty())
     damaged(file, "its paths and their times do not go together");
@@ -131,7 +140,8 @@ StoredSamples::StoredSamples(fs::path folder, std::int64_t count) : folder_(std:
   firsts_.push_back(0);
   while (firsts_.back() < count) {
     if (!fs::exists(file_of(folder_, firsts_.back())))
-      throw Damaged(folder_, fmt::format("it holds {} samples, and {} were asked for", firsts_.back(), count));
+      throw Damaged(folder_, fmt::format("it holds {} samples, and {} were asked for",
+                                         firsts_.back(), count));
     open_ = load(folder_, firsts_.back());
     const std::vector<std::int64_t> own(open_.x.shape.begin() + 1, open_.x.shape.end());
     if (firsts_.size() == 1) shape_ = own;
@@ -150,9 +160,11 @@ Array StoredSamples::rows(std::int64_t first, std::int64_t count) {
   Array out;
   while (count > 0) {
     const SampleChunk& chunk = chunk_of(first);
-    const std::int64_t skipped = first - chunk.first, n = std::min(count, chunk.x.shape[0] - skipped);
+    const std::int64_t skipped = first - chunk.first,
+                       n = std::min(count, chunk.x.shape[0] - skipped);
     append(folder_, out, chunk.x, skipped, n);
-    first += n, count -= n;
+    first += n;
+    count -= n;
   }
   return out;
 }
@@ -161,14 +173,17 @@ SampleChunk load_samples(const fs::path& folder, std::int64_t count) {
   SampleChunk all;
   std::int64_t have = 0;
   while (have < count) {
-    if (!fs::exists(file_of(folder, have))) throw Damaged(folder, fmt::format("it holds {} samples, and {} were asked for", have, count));
+    if (!fs::exists(file_of(folder, have)))
+      throw Damaged(folder, fmt::format("it holds {} samples, and {} were asked for", have, count));
     SampleChunk next = load(folder, have);
     const auto n = std::min<std::int64_t>(count - have, static_cast<std::int64_t>(next.nfe.size()));
     append(folder, all.x, next.x, 0, n);
     if (have == 0)
       for (const auto& [name, array] : next.beside) all.beside.emplace_back(name, Array{});
-    if (next.beside.size() != all.beside.size()) damaged(folder, "its files hold different arrays beside the samples");
-    for (std::size_t i = 0; i < all.beside.size(); ++i) append(folder, all.beside[i].second, next.beside[i].second, 0, n);
+    if (next.beside.size() != all.beside.size())
+      damaged(folder, "its files hold different arrays beside the samples");
+    for (std::size_t i = 0; i < all.beside.size(); ++i)
+      append(folder, all.beside[i].second, next.beside[i].second, 0, n);
     all.nfe.insert(all.nfe.end(), next.nfe.begin(), next.nfe.begin() + n);
     all.seconds += next.seconds;
     have += n;

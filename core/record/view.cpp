@@ -22,7 +22,9 @@ void write_config(hid_t file, const View& v) {
   attribute(config, "source", v.manifest);
   attribute(config, "resolved", v.resolved.dump(1));
   const Handle flat = create_group(config, "flat");
-  schema::for_each_value(v.resolved, "", [&](const std::string& key, const Json& value) { attribute(flat, key, value); });
+  schema::for_each_value(v.resolved, "", [&](const std::string& key, const Json& value) {
+    attribute(flat, key, value);
+  });
 }
 
 void write_provenance(hid_t file, const View& v) {
@@ -62,7 +64,8 @@ void write_moments(hid_t file, const Json& moments) {
 void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
   if (count == 0 || traced(folder) == 0) return;
   const Trace trace = load_trace(folder, count);
-  const Handle group = create_group(exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays"), "trace");
+  const Handle group = create_group(
+      exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays"), "trace");
   const Handle t = write(group, "t", trace.t), x = write(group, "x", trace.x);
   attribute(t, "units", std::string("1"));
   attribute(t, "long_name", std::string("time of each sample, from the start to the last step"));
@@ -74,7 +77,8 @@ void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
 void write_measured_arrays(hid_t file, const fs::path& folder, const std::string& what) {
   const Json done = relabelled(read_json(folder / "stage.json"), what);
   if (!done.contains("arrays")) return;
-  const Handle arrays = exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays");
+  const Handle arrays =
+      exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays");
   for (const auto& a : done["arrays"]) {
     std::vector<double> values;
     for (const auto& v : a["values"]) values.push_back(number_of(v));
@@ -91,7 +95,8 @@ void write_measured_arrays(hid_t file, const fs::path& folder, const std::string
 
 void write_samples(hid_t file, const View& v, const View::Source& s) {
   const fs::path folder = stage_folder(v.results, s.key);
-  if (const Json done = read_json(folder / "stage.json"); done.contains("moments")) return write_moments(file, done["moments"]);
+  if (const Json done = read_json(folder / "stage.json"); done.contains("moments"))
+    return write_moments(file, done["moments"]);
   write_trace(file, folder, v.resolved["sample"]["trace"]);
   const SampleChunk all = load_samples(folder / "samples", v.resolved["sample"]["count"]);
   const Handle group = create_group(file, "samples");
@@ -108,9 +113,10 @@ void write_samples(hid_t file, const View& v, const View::Source& s) {
   for (const auto& [name, array] : all.beside) {
     const Handle beside = write(group, name, array);
     attribute(beside, "long_name",
-              name == "label"   ? std::string("class that the model was told, -1 for none")
-              : name == "clean" ? std::string("draws of the data that guides observed, in data units")
-                                : fmt::format("the condition `{}` that the model was told", name));
+              name == "label" ? std::string("class that the model was told, -1 for none")
+              : name == "clean"
+                  ? std::string("draws of the data that guides observed, in data units")
+                  : fmt::format("the condition `{}` that the model was told", name));
   }
   if (!is_images(all.x.shape)) return;
   write_image(group, "grid", grid_of(all.x));
@@ -147,13 +153,15 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
       std::ptrdiff_t best = -1;  // values that are not numbers are never the best
       for (std::size_t k = 0; k < values.size(); ++k) {
         if (std::isnan(values[k])) continue;
-        if (best < 0 ||
-            (c.goal == "min" ? values[k] < values[static_cast<std::size_t>(best)] : values[k] > values[static_cast<std::size_t>(best)]))
+        if (best < 0 || (c.goal == "min" ? values[k] < values[static_cast<std::size_t>(best)]
+                                         : values[k] > values[static_cast<std::size_t>(best)]))
           best = static_cast<std::ptrdiff_t>(k);
       }
       if (best < 0) continue;
-      attribute(group, fmt::format("{}.{}.best", name, c.name), values[static_cast<std::size_t>(best)]);
-      attribute(group, fmt::format("{}.{}.best_step", name, c.name), s.steps[static_cast<std::size_t>(best)]);
+      attribute(group, fmt::format("{}.{}.best", name, c.name),
+                values[static_cast<std::size_t>(best)]);
+      attribute(group, fmt::format("{}.{}.best_step", name, c.name),
+                s.steps[static_cast<std::size_t>(best)]);
     }
   }
   for (const auto& s : v.sources) {
@@ -167,7 +175,8 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
 Json under_label(const Json& line, const std::string& from, const std::string& to) {
   Json out = Json::object();
   for (const auto& [name, value] : line.items())
-    out[relabelled(name, from, to)] = name == "column" ? Json(relabelled(value.get<std::string>(), from, to)) : value;
+    out[relabelled(name, from, to)] =
+        name == "column" ? Json(relabelled(value.get<std::string>(), from, to)) : value;
   return out;
 }
 
@@ -186,7 +195,9 @@ bool is_current(const View& v) try {
   const fs::path file = v.folder / "run.h5";
   if (!fs::exists(file) || !fs::exists(v.folder / "run.jsonl")) return false;
   const auto written = fs::last_write_time(file);
-  const auto newer = [&](const fs::path& source) { return fs::exists(source) && fs::last_write_time(source) >= written; };
+  const auto newer = [&](const fs::path& source) {
+    return fs::exists(source) && fs::last_write_time(source) >= written;
+  };
   if (newer(v.results / v.experiment / "experiment.json")) return false;
   for (const auto& s : v.sources)
     for (const char* name : {"stage.json", "journal.jsonl", "failure.json"})
@@ -210,6 +221,32 @@ void write_view(const View& v) try { write_current(v); } catch (const Damaged& e
 
 namespace {
 
+/// Adds the streams and events of one stage. Several metrics are one stream of one row.
+void join(Story& story, Story one, const View::Source& s) {
+  for (auto& [own, stream] : one.streams) {
+    // what: `train NAME`
+    const std::string name =
+        s.kind == "model" ? fmt::format("models.{}.{}", s.what.substr(6), own) : own;
+    if (!story.streams.contains(name)) {
+      story.streams[name] = std::move(stream);
+      continue;
+    }
+    Stream& all = story.streams[name];
+    for (const auto& c : stream.columns) {
+      all.columns.push_back(c);
+      all.values[c.name] = stream.values[c.name];
+    }
+    for (const auto& c : all.columns)
+      all.values[c.name].resize(all.steps.size(), std::numeric_limits<double>::quiet_NaN());
+  }
+  for (std::size_t i = 0; i < one.events.name.size(); ++i) {
+    story.events.time.push_back(one.events.time[i]);
+    story.events.name.push_back(one.events.name[i]);
+    story.events.message.push_back(one.events.message[i]);
+    story.events.step.push_back(one.events.step[i]);
+  }
+}
+
 void write_current(const View& v) {
   make_folder(v.folder);
   remove_stale(v.folder);
@@ -221,7 +258,8 @@ void write_current(const View& v) {
     std::string from, to;  // a metric that was measured under another label
     if (s.kind == "evaluate" && s.done) {
       const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
-      from = done.value("measured_as", ""), to = s.what.substr(std::string("evaluate ").size());
+      from = done.value("measured_as", "");
+      to = s.what.substr(std::string("evaluate ").size());
     }
     for (Json& j : read_lines(journal).lines) {
       j["stage"] = s.label;
@@ -229,20 +267,7 @@ void write_current(const View& v) {
     }
     Story one = read_journal(journal);
     if (from != to) relabel(one, from, to);
-    for (auto& [own, stream] : one.streams) {
-      const std::string name = s.kind == "model" ? fmt::format("models.{}.{}", s.what.substr(6), own) : own;  // what: `train NAME`
-      if (!story.streams.contains(name)) {
-        story.streams[name] = std::move(stream);
-        continue;
-      }
-      Stream& all = story.streams[name];  // several metrics are one stream of one row
-      for (const auto& c : stream.columns) all.columns.push_back(c), all.values[c.name] = stream.values[c.name];
-      for (const auto& c : all.columns) all.values[c.name].resize(all.steps.size(), std::numeric_limits<double>::quiet_NaN());
-    }
-    for (std::size_t i = 0; i < one.events.name.size(); ++i) {
-      story.events.time.push_back(one.events.time[i]), story.events.name.push_back(one.events.name[i]);
-      story.events.message.push_back(one.events.message[i]), story.events.step.push_back(one.events.step[i]);
-    }
+    join(story, std::move(one), s);
   }
   write_whole(v.folder / "run.jsonl", lines);
   write_hdf5(v.folder / "run.h5", [&](hid_t file) {
@@ -259,7 +284,8 @@ void write_current(const View& v) {
     for (const auto& s : v.sources) {
       if (s.kind == "sample" && s.done) write_samples(file, v, s);
       if (s.kind == "train") write_previews(v, s);
-      if (s.kind == "evaluate" && s.done) write_measured_arrays(file, stage_folder(v.results, s.key), s.what);
+      if (s.kind == "evaluate" && s.done)
+        write_measured_arrays(file, stage_folder(v.results, s.key), s.what);
     }
     write_events(file, story.events);
     write_summary(file, v, story.streams);

@@ -7,7 +7,8 @@
 
 namespace scorelab::record {
 
-/// What a run's files are assembled from. The stages are the truth; the view can be deleted and made again.
+/// What a run's files are assembled from. The stages are the truth; the view can be deleted and
+/// made again.
 struct View {
   struct Source {
     std::string kind, key, what, label;

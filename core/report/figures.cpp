@@ -23,18 +23,9 @@ bool log_scale(const Figure& f, char axis) {
   return own == "log" || both == "log-log" || both == (axis == 'x' ? "log-linear" : "linear-log");
 }
 
-double number_of(const std::string& label) {
-  try {
-    std::size_t end = 0;
-    const double v = std::stod(label, &end);
-    return end == label.size() ? v : nan;
-  } catch (const std::exception&) {
-    return nan;
-  }
-}
-
 std::string label_text(const Json& v) {
-  return v.is_string() ? manifest::canonical_label(v.get<std::string>()) : manifest::canonical_label(v.dump());
+  return v.is_string() ? manifest::canonical_label(v.get<std::string>())
+                       : manifest::canonical_label(v.dump());
 }
 
 /// Whether a cell is among those that `at` names.
@@ -44,7 +35,8 @@ bool chosen(const Figure& f, const Coordinates& cell) {
     const auto own = compare::label_at(cell, axis);
     if (!own) continue;
     bool in = false;
-    for (const auto& label : labels.is_array() ? labels : Json::array({labels})) in = in || label_text(label) == *own;
+    for (const auto& label : labels.is_array() ? labels : Json::array({labels}))
+      in = in || label_text(label) == *own;
     if (!in) return false;
   }
   return true;
@@ -53,7 +45,8 @@ bool chosen(const Figure& f, const Coordinates& cell) {
 Coordinates part(const Coordinates& at, const std::vector<std::string>& axes, bool those) {
   Coordinates out;
   for (const auto& place : at)
-    if ((std::find(axes.begin(), axes.end(), place.first) != axes.end()) == those) out.push_back(place);
+    if ((std::find(axes.begin(), axes.end(), place.first) != axes.end()) == those)
+      out.push_back(place);
   return out;
 }
 
@@ -79,9 +72,15 @@ std::string axis_title(const Data& data, const std::string& name) {
 void sort_by_x(Series& s) {
   std::vector<std::size_t> order(s.x.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return s.x[a] < s.x[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return s.x[a] < s.x[b]; });
   Series out{s.name, {}, {}, {}, {}};
-  for (const auto i : order) out.x.push_back(s.x[i]), out.y.push_back(s.y[i]), out.low.push_back(s.low[i]), out.high.push_back(s.high[i]);
+  for (const auto i : order) {
+    out.x.push_back(s.x[i]);
+    out.y.push_back(s.y[i]);
+    out.low.push_back(s.low[i]);
+    out.high.push_back(s.high[i]);
+  }
   s = std::move(out);
 }
 
@@ -92,32 +91,41 @@ std::vector<double> unit_values(const Data& data, std::size_t cell, const std::s
 }
 
 Plot line(const Data& data, const Figure& f) {
-  const std::string x = word(f, "x"), y = word(f, "y"), color = word(f, "color", data.comparison.variants.empty() ? "" : "variant");
+  const std::string x = word(f, "x"), y = word(f, "y"),
+                    color = word(f, "color", data.comparison.variants.empty() ? "" : "variant");
   const auto panels = words(f, "panels");
   Plot plot;
-  plot.log_x = log_scale(f, 'x'), plot.log_y = log_scale(f, 'y');
-  plot.x_label = axis_title(data, x), plot.y_label = axis_title(data, y);
+  plot.log_x = log_scale(f, 'x');
+  plot.log_y = log_scale(f, 'y');
+  plot.x_label = axis_title(data, x);
+  plot.y_label = axis_title(data, y);
   auto taken = panels;
   taken.push_back(x);
   for (std::size_t i = 0; i < data.cells.size(); ++i) {
     if (!chosen(f, data.cells[i])) continue;
     const auto values = unit_values(data, i, y);
     const auto label = compare::label_at(data.cells[i], x);
-    const double at = label ? number_of(*label) : compare::cost(data, i, x);
+    const double at = label ? number_of_label(*label) : compare::cost(data, i, x);
     if (values.empty() || std::isnan(at)) continue;
     Coordinates rest = part(data.cells[i], taken, false);
     if (!label) {  // against a quantity a line runs along an axis of numbers: the last written
-      const auto along =
-          std::find_if(rest.rbegin(), rest.rend(), [&](const auto& p) { return p.first != color && !std::isnan(number_of(p.second)); });
+      const auto along = std::find_if(rest.rbegin(), rest.rend(), [&](const auto& p) {
+        return p.first != color && !std::isnan(number_of_label(p.second));
+      });
       if (along != rest.rend()) rest.erase(std::next(along).base());
     }
-    if (const auto own = compare::label_at(rest, color); own && rest.size() == 1) rest = {{"variant", *own}};
-    Series& s = series_of(panel_of(plot.panels, manifest::text(part(data.cells[i], panels, true))), manifest::text(rest));
+    if (const auto own = compare::label_at(rest, color); own && rest.size() == 1)
+      rest = {{"variant", *own}};
+    Series& s = series_of(panel_of(plot.panels, manifest::text(part(data.cells[i], panels, true))),
+                          manifest::text(rest));
     const auto band = compare::interval(values);
     double low = band.low;
     const double mean = compare::mean(values);
     if (plot.log_y && low <= 0) low = mean / 1000;  // below the axis
-    s.x.push_back(at), s.y.push_back(mean), s.low.push_back(low), s.high.push_back(band.high);
+    s.x.push_back(at);
+    s.y.push_back(mean);
+    s.low.push_back(low);
+    s.high.push_back(band.high);
   }
   for (auto& p : plot.panels) {
     double least = std::numeric_limits<double>::infinity();
@@ -147,11 +155,13 @@ Plot bars(const Data& data, const Figure& f) {
     auto at = std::find(plot.categories.begin(), plot.categories.end(), name);
     if (at == plot.categories.end()) at = plot.categories.insert(at, name);
     const auto band = compare::interval(values);
-    Series& s = series_of(panel_of(plot.panels, manifest::text(part(data.cells[i], panels, true))), "");
+    Series& s =
+        series_of(panel_of(plot.panels, manifest::text(part(data.cells[i], panels, true))), "");
     const double mean = compare::mean(values);
     s.x.push_back(static_cast<double>(at - plot.categories.begin()));
-    s.y.push_back(mean), s.low.push_back(std::isnan(band.low) ? mean : band.low),
-        s.high.push_back(std::isnan(band.high) ? mean : band.high);
+    s.y.push_back(mean);
+    s.low.push_back(std::isnan(band.low) ? mean : band.low);
+    s.high.push_back(std::isnan(band.high) ? mean : band.high);
   }
   return plot;
 }
@@ -162,7 +172,8 @@ std::vector<std::size_t> first_of_cells(const Data& data, const Figure& f, std::
   std::vector<std::size_t> seen;
   for (std::size_t i = 0; i < data.observations.size() && out.size() < most; ++i) {
     const auto cell = data.observations[i].cell;
-    if (!chosen(f, data.cells[cell]) || std::find(seen.begin(), seen.end(), cell) != seen.end()) continue;
+    if (!chosen(f, data.cells[cell]) || std::find(seen.begin(), seen.end(), cell) != seen.end())
+      continue;
     seen.push_back(cell);
     out.push_back(i);
   }
@@ -172,7 +183,8 @@ std::vector<std::size_t> first_of_cells(const Data& data, const Figure& f, std::
 std::vector<double> doubles(const record::Array& a) {
   std::vector<double> out(static_cast<std::size_t>(a.count()));
   for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = a.type == record::Array::Type::f32 ? static_cast<double>(a.as<float>()[i]) : a.as<double>()[i];
+    out[i] = a.type == record::Array::Type::f32 ? static_cast<double>(a.as<float>()[i])
+                                                : a.as<double>()[i];
   return out;
 }
 
@@ -180,16 +192,20 @@ std::pair<double, double> spread(std::vector<double> v) {
   std::erase_if(v, [](double x) { return !std::isfinite(x); });
   if (v.empty()) return {-1, 1};
   std::sort(v.begin(), v.end());
-  const double low = v[v.size() / 500], high = v[v.size() - 1 - v.size() / 500], room = 0.08 * (high - low) + 1e-9;
+  const double low = v[v.size() / 500], high = v[v.size() - 1 - v.size() / 500],
+               room = 0.08 * (high - low) + 1e-9;
   return {low - room, high + room};
 }
 
-void ranges(Plot& plot, const Figure& f, const std::vector<double>& x, const std::vector<double>& y) {
+void ranges(Plot& plot, const Figure& f, const std::vector<double>& x,
+            const std::vector<double>& y) {
   if (f.options.contains("range")) {
     const Json& r = f.options["range"];
-    plot.x_range = {r[0][0], r[0][1]}, plot.y_range = {r[1][0], r[1][1]};
+    plot.x_range = {r[0][0], r[0][1]};
+    plot.y_range = {r[1][0], r[1][1]};
   } else {
-    plot.x_range = spread(x), plot.y_range = spread(y);
+    plot.x_range = spread(x);
+    plot.y_range = spread(y);
   }
 }
 
@@ -199,14 +215,22 @@ std::optional<Series> cloud(const std::optional<record::Array>& x, std::size_t m
   const auto values = doubles(*x);
   const auto n = static_cast<std::size_t>(x->shape[0]), d = static_cast<std::size_t>(x->shape[1]);
   Series out{"", {}, {}, {}, {}};
-  for (std::size_t r = 0; r < std::min(n, most); ++r) out.x.push_back(values[r * d]), out.y.push_back(values[r * d + 1]);
+  for (std::size_t r = 0; r < std::min(n, most); ++r) {
+    out.x.push_back(values[r * d]);
+    out.y.push_back(values[r * d + 1]);
+  }
   return out;
 }
 
 Heat histogram(const Series& s, const Plot& plot) {
-  const auto cells = static_cast<std::size_t>(std::clamp(std::sqrt(static_cast<double>(s.x.size())), 24.0, 72.0));
-  Heat h{
-      cells, std::vector<double>(cells * cells, 0), plot.x_range->first, plot.x_range->second, plot.y_range->first, plot.y_range->second};
+  const auto cells =
+      static_cast<std::size_t>(std::clamp(std::sqrt(static_cast<double>(s.x.size())), 24.0, 72.0));
+  Heat h{cells,
+         std::vector<double>(cells * cells, 0),
+         plot.x_range->first,
+         plot.x_range->second,
+         plot.y_range->first,
+         plot.y_range->second};
   for (std::size_t i = 0; i < s.x.size(); ++i) {
     const double u = (s.x[i] - h.x_low) / (h.x_high - h.x_low) * static_cast<double>(cells),
                  v = (s.y[i] - h.y_low) / (h.y_high - h.y_low) * static_cast<double>(cells);
@@ -224,13 +248,15 @@ Plot clouds(const Data& data, const Figure& f, const Sources& sources, bool dens
   const auto shown = first_of_cells(data, f, 16);
   const auto add = [&](const std::string& title, std::optional<Series> s) {
     if (!s) return;
-    all_x.insert(all_x.end(), s->x.begin(), s->x.end()), all_y.insert(all_y.end(), s->y.begin(), s->y.end());
+    all_x.insert(all_x.end(), s->x.begin(), s->x.end());
+    all_y.insert(all_y.end(), s->y.begin(), s->y.end());
     plot.panels.push_back({title, {std::move(*s)}, {}});
   };
   for (const auto& extra : words(f, "with"))
     if (extra == "data" && !shown.empty()) add("data", cloud(sources.data(shown.front()), most));
   const std::size_t of_data = plot.panels.size();
-  for (const auto i : shown) add(manifest::text(data.cells[data.observations[i].cell]), cloud(sources.samples(i), most));
+  for (const auto i : shown)
+    add(manifest::text(data.cells[data.observations[i].cell]), cloud(sources.samples(i), most));
   if (plot.panels.size() == of_data) throw Error("there are no two-dimensional samples to show");
   ranges(plot, f, all_x, all_y);
   if (!density) return plot;
@@ -249,22 +275,30 @@ Plot trajectories(const Data& data, const Figure& f, const Sources& sources) {
   const auto add = [&](const std::string& title, const std::optional<record::Trace>& trace) {
     if (!trace || trace->x.shape.size() != 3 || trace->x.shape[2] < 2) return;
     const auto values = doubles(trace->x);
-    const auto steps = static_cast<std::size_t>(trace->x.shape[0]), k = static_cast<std::size_t>(trace->x.shape[1]),
+    const auto steps = static_cast<std::size_t>(trace->x.shape[0]),
+               k = static_cast<std::size_t>(trace->x.shape[1]),
                d = static_cast<std::size_t>(trace->x.shape[2]);
     Series paths{"", {}, {}, {}, {}};
     for (std::size_t j = 0; j < std::min(k, most); ++j) {
-      for (std::size_t s = 0; s < steps; ++s) paths.x.push_back(values[(s * k + j) * d]), paths.y.push_back(values[(s * k + j) * d + 1]);
+      for (std::size_t s = 0; s < steps; ++s) {
+        paths.x.push_back(values[(s * k + j) * d]);
+        paths.y.push_back(values[(s * k + j) * d + 1]);
+      }
       all_x.insert(all_x.end(), paths.x.end() - static_cast<std::ptrdiff_t>(steps), paths.x.end());
       all_y.insert(all_y.end(), paths.y.end() - static_cast<std::ptrdiff_t>(steps), paths.y.end());
-      paths.x.push_back(nan), paths.y.push_back(nan);
+      paths.x.push_back(nan);
+      paths.y.push_back(nan);
     }
     plot.panels.push_back({title, {std::move(paths)}, {}});
   };
   const auto shown = first_of_cells(data, f, 12);
   for (const auto& extra : words(f, "with"))
-    if (extra == "exact" && !shown.empty()) add("exact", sources.exact_trace(shown.front(), static_cast<std::int64_t>(most)));
-  for (const auto i : shown) add(manifest::text(data.cells[data.observations[i].cell]), sources.trace(i));
-  if (plot.panels.empty()) throw Error("there are no paths to show: ask for them with sample.trace");
+    if (extra == "exact" && !shown.empty())
+      add("exact", sources.exact_trace(shown.front(), static_cast<std::int64_t>(most)));
+  for (const auto i : shown)
+    add(manifest::text(data.cells[data.observations[i].cell]), sources.trace(i));
+  if (plot.panels.empty())
+    throw Error("there are no paths to show: ask for them with sample.trace");
   ranges(plot, f, all_x, all_y);
   if (word(f, "over") == "density")
     if (const auto draws = cloud(sources.data(first_of_cells(data, f, 1).front()), 1000000))
@@ -283,7 +317,9 @@ Plot scores(const Data& data, const Figure& f, const Sources& sources) {
   ranges(plot, f, draws->x, draws->y);
   constexpr int n = 19;
   std::vector<std::pair<double, double>> points;
-  const auto at = [](const std::pair<double, double>& range, int i) { return range.first + (range.second - range.first) * (i + 0.5) / n; };
+  const auto at = [](const std::pair<double, double>& range, int i) {
+    return range.first + (range.second - range.first) * (i + 0.5) / n;
+  };
   for (int i = 0; i < n; ++i)
     for (int k = 0; k < n; ++k) points.emplace_back(at(*plot.x_range, i), at(*plot.y_range, k));
   const double t = f.options.contains("t") ? f.options["t"].get<double>() : 0;
@@ -296,16 +332,20 @@ Plot scores(const Data& data, const Figure& f, const Sources& sources) {
     if (fields.empty() && !field->exact.empty()) fields.emplace_back("exact", field->exact);
     fields.emplace_back(manifest::text(data.cells[data.observations[i].cell]), field->model);
   }
-  if (fields.empty()) throw Error("a score field is that of a sampling's model, and nothing is sampled");
+  if (fields.empty())
+    throw Error("a score field is that of a sampling's model, and nothing is sampled");
   for (const auto& [title, field] : fields)
     for (const auto& [u, v] : field) largest = std::max(largest, std::hypot(u, v));
   const double length = 1.6 * (plot.x_range->second - plot.x_range->first) / n;
   for (const auto& [title, field] : fields) {
     Series s{"", {}, {}, {}, {}};
     for (std::size_t i = 0; i < points.size(); ++i) {
-      const double size = std::hypot(field[i].first, field[i].second), scale = size > 0 ? length * std::sqrt(size / largest) / size : 0;
-      s.x.push_back(points[i].first), s.y.push_back(points[i].second);
-      s.low.push_back(field[i].first * scale), s.high.push_back(field[i].second * scale);
+      const double size = std::hypot(field[i].first, field[i].second),
+                   scale = size > 0 ? length * std::sqrt(size / largest) / size : 0;
+      s.x.push_back(points[i].first);
+      s.y.push_back(points[i].second);
+      s.low.push_back(field[i].first * scale);
+      s.high.push_back(field[i].second * scale);
     }
     plot.panels.push_back({title.empty() ? "model" : title, {std::move(s)}, {}});
   }
@@ -316,18 +356,22 @@ Plot scores(const Data& data, const Figure& f, const Sources& sources) {
 Plot curves(const Data& data, const Figure& f, const Sources& sources) {
   Plot plot;
   const std::string y = word(f, "y", "train.loss");
-  plot.x_label = "step", plot.y_label = y;
-  plot.log_x = log_scale(f, 'x'), plot.log_y = log_scale(f, 'y');
+  plot.x_label = "step";
+  plot.y_label = y;
+  plot.log_x = log_scale(f, 'x');
+  plot.log_y = log_scale(f, 'y');
   const auto panels = words(f, "panels");
   std::vector<std::vector<double>> seen;
   for (const auto i : first_of_cells(data, f, 64)) {
     const auto curve = sources.curve(i, y);
-    if (!curve || curve->step.empty() || std::find(seen.begin(), seen.end(), curve->value) != seen.end())
+    if (!curve || curve->step.empty() ||
+        std::find(seen.begin(), seen.end(), curve->value) != seen.end())
       continue;  // cells may share a training
     seen.push_back(curve->value);
     const auto& at = data.cells[data.observations[i].cell];
     panel_of(plot.panels, manifest::text(part(at, panels, true)))
-        .series.push_back({manifest::text(part(at, panels, false)), curve->step, curve->value, {}, {}});
+        .series.push_back(
+            {manifest::text(part(at, panels, false)), curve->step, curve->value, {}, {}});
   }
   if (plot.panels.empty()) throw Error(fmt::format("no run has the column `{}`", y));
   return plot;
@@ -337,7 +381,9 @@ Plot curves(const Data& data, const Figure& f, const Sources& sources) {
 Plot arrays(const Data& data, const Figure& f, const Sources& sources) {
   Plot plot;
   const std::string y = word(f, "y");
-  plot.log_x = log_scale(f, 'x'), plot.log_y = log_scale(f, 'y'), plot.y_label = y;
+  plot.log_x = log_scale(f, 'x');
+  plot.log_y = log_scale(f, 'y');
+  plot.y_label = y;
   const auto panels = words(f, "panels");
   for (std::size_t c = 0; c < data.cells.size(); ++c) {
     if (!chosen(f, data.cells[c])) continue;
@@ -346,7 +392,8 @@ Plot arrays(const Data& data, const Figure& f, const Sources& sources) {
       if (data.observations[i].cell != c) continue;
       const auto own = sources.array(i, y);
       if (!own) continue;
-      plot.x_label = own->along, plot.y_label = own->unit == "1" ? y : fmt::format("{} [{}]", y, own->unit);
+      plot.x_label = own->along;
+      plot.y_label = own->unit == "1" ? y : fmt::format("{} [{}]", y, own->unit);
       for (std::size_t k = 0; k < own->at.size(); ++k) values[own->at[k]].push_back(own->values[k]);
     }
     if (values.empty()) continue;
@@ -354,20 +401,27 @@ Plot arrays(const Data& data, const Figure& f, const Sources& sources) {
     for (const auto& [at, all] : values) {
       const auto band = compare::interval(all);
       const double mean = compare::mean(all);
-      s.x.push_back(at), s.y.push_back(mean);
-      s.low.push_back(plot.log_y && band.low <= 0 ? mean / 1000 : band.low), s.high.push_back(band.high);
+      s.x.push_back(at);
+      s.y.push_back(mean);
+      s.low.push_back(plot.log_y && band.low <= 0 ? mean / 1000 : band.low);
+      s.high.push_back(band.high);
     }
-    panel_of(plot.panels, manifest::text(part(data.cells[c], panels, true))).series.push_back(std::move(s));
+    panel_of(plot.panels, manifest::text(part(data.cells[c], panels, true)))
+        .series.push_back(std::move(s));
   }
   if (plot.panels.empty()) throw Error(fmt::format("no run has measured an array `{}`", y));
   return plot;
 }
 
-Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
+Drawn grids(const Data& data, const Figure& f, const Sources& sources,
+            const std::filesystem::path& folder) {
   Drawn out{f.name, word(f, "says"), true, 0, {}};
-  const std::int64_t most = f.options.value<std::int64_t>("count", 36), columns = f.options.value<std::int64_t>("columns", 0);
+  const std::int64_t most = f.options.value<std::int64_t>("count", 36),
+                     columns = f.options.value<std::int64_t>("columns", 0);
   const std::size_t cells = first_of_cells(data, f, data.observations.size()).size();
-  if (cells > 24) out.title = fmt::format("{}. The first 24 of {} cells; `at` chooses.", out.title.empty() ? f.name : out.title, cells);
+  if (cells > 24)
+    out.title = fmt::format("{}. The first 24 of {} cells; `at` chooses.",
+                            out.title.empty() ? f.name : out.title, cells);
   for (const auto i : first_of_cells(data, f, 24)) {
     const auto x = sources.samples(i);
     if (!x || !record::is_images(x->shape)) continue;
@@ -379,59 +433,41 @@ Drawn grids(const Data& data, const Figure& f, const Sources& sources, const std
   }
   if (out.images.empty()) throw Error("there are no images to show");
   // What a report before has left behind.
-  for (std::size_t k = out.images.size(); std::filesystem::remove(folder / fmt::format("{}-{}.png", f.name, k)); ++k) continue;
+  for (std::size_t k = out.images.size();
+       std::filesystem::remove(folder / fmt::format("{}-{}.png", f.name, k)); ++k)
+    continue;
   return out;
 }
 
 }  // namespace
 
-Drawn draw(const Data& data, const Figure& f, const Sources& sources, const std::filesystem::path& folder) {
+namespace {
+
+Plot plotted(const std::string& kind, const Data& data, const Figure& f, const Sources& sources) {
+  if (kind == "line") return line(data, f);
+  if (kind == "bars") return bars(data, f);
+  if (kind == "curve") return curves(data, f, sources);
+  if (kind == "array") return arrays(data, f, sources);
+  if (kind == "trajectories") return trajectories(data, f, sources);
+  if (kind == "score") return scores(data, f, sources);
+  return clouds(data, f, sources, kind == "density");
+}
+
+}  // namespace
+
+Drawn draw(const Data& data, const Figure& f, const Sources& sources,
+           const std::filesystem::path& folder) {
   const std::string kind = word(f, "kind");
   if (kind == "grid") return grids(data, f, sources, folder);
-  Plot plot = kind == "line"           ? line(data, f)
-              : kind == "bars"         ? bars(data, f)
-              : kind == "curve"        ? curves(data, f, sources)
-              : kind == "array"        ? arrays(data, f, sources)
-              : kind == "trajectories" ? trajectories(data, f, sources)
-              : kind == "score"        ? scores(data, f, sources)
-                                       : clouds(data, f, sources, kind == "density");
+  Plot plot = plotted(kind, data, f, sources);
   if (plot.panels.empty()) throw Error("there is nothing to draw yet");
   plot.name = f.name;
   const int width = draw(plot, folder);
-  return {f.name, word(f, "says"), kind == "samples" || kind == "density" || kind == "trajectories", width, {}};
-}
-
-std::vector<Figure> default_figures(const Data& data, bool has_samples) {
-  std::vector<Figure> out;
-  const auto& c = data.comparison;
-  const std::string y = !c.compare.primary.empty() ? c.compare.primary : data.metrics.empty() ? "" : data.metrics.front().name;
-  const manifest::Axis* numeric = nullptr;
-  std::vector<std::string> others;
-  for (const auto& a : c.axes) {
-    if (a.best) continue;
-    const bool numbers =
-        a.points.size() > 1 && std::all_of(a.points.begin(), a.points.end(), [](const auto& p) { return !std::isnan(number_of(p.label)); });
-    if (numbers && !numeric)
-      numeric = &a;
-    else if (others.size() < 2 && a.only.empty() && a.except.empty())
-      others.push_back(a.name);
-  }
-  if (!y.empty() && numeric) {
-    const bool positive = std::all_of(numeric->points.begin(), numeric->points.end(), [](const auto& p) { return number_of(p.label) > 0; });
-    const double first = number_of(numeric->points.front().label), last = number_of(numeric->points.back().label);
-    out.push_back({y,
-                   {{"kind", "line"},
-                    {"x", numeric->name},
-                    {"y", y},
-                    {"panels", others},
-                    {"xscale", positive && (last > 8 * first || first > 8 * last) ? "log" : "linear"}},
-                   {}});
-  } else if (!y.empty() && data.cells.size() > 1) {
-    out.push_back({y, {{"kind", "bars"}, {"y", y}}, {}});
-  }
-  if (has_samples) out.push_back({"samples", {{"kind", "samples"}, {"with", {"data"}}}, {}});
-  if (data.trained) out.push_back({"training", {{"kind", "curve"}, {"y", "train.loss"}, {"yscale", "log"}}, {}});
-  return out;
+  return {f.name,
+          word(f, "says"),
+          kind == "samples" || kind == "density" || kind == "trajectories",
+          width,
+          {}};
 }
 
 }  // namespace scorelab::report

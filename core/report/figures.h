@@ -29,29 +29,41 @@ struct Field {
   std::vector<std::pair<double, double>> model, exact;
 };
 
-/// Where figures find what a comparison does not hold. Each is of one observation; nothing where there is none.
+/// Where figures find what a comparison does not hold. Each is of one observation; nothing where
+/// there is none.
 struct Sources {
   std::function<std::optional<record::Array>(std::size_t observation)> samples;
-  std::function<std::optional<record::Array>(std::size_t observation)> data;  ///< as many draws of its data set
-  /// The score of its model at these points, and the exact one (empty where it is not known); `t` 0: the host's choice, which comes back.
-  std::function<std::optional<Field>(std::size_t observation, double t, const std::vector<std::pair<double, double>>& points)> field;
+  /// as many draws of its data set
+  std::function<std::optional<record::Array>(std::size_t observation)> data;
+  /// The score of its model at these points, and the exact one (empty where it is not known); `t`
+  /// 0: the host's choice, which comes back.
+  std::function<std::optional<Field>(std::size_t observation, double t,
+                                     const std::vector<std::pair<double, double>>& points)>
+      field;
   std::function<std::optional<record::Trace>(std::size_t observation)> trace;
-  std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;   ///< `train.loss`
-  std::function<std::optional<Measured>(std::size_t observation, const std::string& name)> array;  ///< `vlb.terms`
-  /// Paths of its model's probability-flow ODE in the data's own exact score, from the starts of its trace.
-  std::function<std::optional<record::Trace>(std::size_t observation, std::int64_t count)> exact_trace;
+  /// `train.loss`
+  std::function<std::optional<Curve>(std::size_t observation, const std::string& column)> curve;
+  /// `vlb.terms`
+  std::function<std::optional<Measured>(std::size_t observation, const std::string& name)> array;
+  /// Paths of its model's probability-flow ODE in the data's own exact score, from the starts of
+  /// its trace.
+  std::function<std::optional<record::Trace>(std::size_t observation, std::int64_t count)>
+      exact_trace;
 };
 
 /// A figure drawn: what its files are called, and what it says.
 struct Drawn {
   std::string name, title;
-  bool raster = false;                                      ///< many points: shown as PNG
-  int width = 0;                                            ///< in which it is drawn, in pixels; 0: as wide as there is room
-  std::vector<std::pair<std::string, std::string>> images;  ///< of a grid: title and file, in place of NAME.svg
+  bool raster = false;  ///< many points: shown as PNG
+  /// in which it is drawn, in pixels; 0: as wide as there is room
+  int width = 0;
+  /// of a grid: title and file, in place of NAME.svg
+  std::vector<std::pair<std::string, std::string>> images;
 };
 
 /// Draws a figure into a folder. Throws Error where there is nothing to draw.
-Drawn draw(const Data& data, const Figure& figure, const Sources& sources, const std::filesystem::path& folder);
+Drawn draw(const Data& data, const Figure& figure, const Sources& sources,
+           const std::filesystem::path& folder);
 
 /// The figures that a comparison has where the manifest names none.
 std::vector<Figure> default_figures(const Data& data, bool has_samples);

@@ -20,8 +20,10 @@ std::string base64(const std::string& bytes) {
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t v = 0;
-    for (std::size_t k = 0; k < 3; ++k) v = v << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? table[v >> (18 - 6 * k) & 63] : '=';
+    for (std::size_t k = 0; k < 3; ++k)
+      v = v << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k)
+      out += i + k <= bytes.size() ? table[v >> (18 - 6 * k) & 63] : '=';
   }
   return out;
 }
@@ -88,7 +90,8 @@ std::string pill(const std::string& text, const std::string& kind) {
 }
 
 std::string image(const std::filesystem::path& file, const std::string& alt) {
-  return fmt::format("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", html(alt), base64(read(file)));
+  return fmt::format("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", html(alt),
+                     base64(read(file)));
 }
 
 std::string svg(const std::filesystem::path& file) {
@@ -99,9 +102,10 @@ std::string svg(const std::filesystem::path& file) {
 
 std::string document(const std::string& title, const std::string& body) {
   return fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
-      "initial-scale=1\"><title>{}</title><style>{}</style></head><body><main>\n{}\n<p class=\"side\">scorelab {} &middot; "
-      "{}</p></main></body></html>\n",
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width, "
+      "initial-scale=1\"><title>{}</title><style>{}</style></head><body><main>\n{}\n<p "
+      "class=\"side\">scorelab {} &middot; {}</p></main></body></html>\n",
       html(title), style, body, SCORELAB_VERSION, html(record::now()));
 }
 

@@ -13,7 +13,8 @@ struct Entry {
   std::vector<compare::Verdict> verdicts;
 };
 
-/// Every experiment with its claims: verdict, our numbers, the paper's, a figure. One HTML file; the reports lie beside it.
+/// Every experiment with its claims: verdict, our numbers, the paper's, a figure. One HTML file;
+/// the reports lie beside it.
 std::string index_page(const std::vector<Entry>& entries);
 /// The same as a table in Markdown, without figures.
 std::string index_markdown(const std::vector<Entry>& entries);

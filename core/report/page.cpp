@@ -16,7 +16,9 @@ namespace {
 using compare::digits;
 using compare::Outcome;
 
-std::string span(const compare::Interval& i) { return std::isnan(i.low) ? "" : fmt::format("[{}, {}]", digits(i.low), digits(i.high)); }
+std::string span(const compare::Interval& i) {
+  return std::isnan(i.low) ? "" : fmt::format("[{}, {}]", digits(i.low), digits(i.high));
+}
 
 std::string head(const Report& r) {
   const auto& c = r.data->comparison;
@@ -25,13 +27,16 @@ std::string head(const Report& r) {
   std::string out = fmt::format("<header><h1>{}</h1>", html(c.name));
   if (!c.question.empty()) out += fmt::format("<p class=\"question\">{}</p>", html(c.question));
   out += "<div class=\"pills\">";
-  if (counts[0]) out += pill(fmt::format("{} claim{} passed", counts[0], counts[0] == 1 ? "" : "s"), "pass");
+  if (counts[0])
+    out += pill(fmt::format("{} claim{} passed", counts[0], counts[0] == 1 ? "" : "s"), "pass");
   if (counts[1]) out += pill(fmt::format("{} failed", counts[1]), "fail");
   if (counts[2]) out += pill(fmt::format("{} undecided", counts[2]), "undecided");
-  out += pill(fmt::format("{} cells", r.data->cells.size())) + pill(fmt::format("n = {} {}", r.data->units_planned(), r.data->units_are()));
+  out += pill(fmt::format("{} cells", r.data->cells.size())) +
+         pill(fmt::format("n = {} {}", r.data->units_planned(), r.data->units_are()));
   if (r.state != "done") out += pill(r.state, "undecided");
   out += "</div>";
-  for (const auto& warning : r.warnings) out += fmt::format("<p class=\"side\">Warning: {}</p>", html(warning));
+  for (const auto& warning : r.warnings)
+    out += fmt::format("<p class=\"side\">Warning: {}</p>", html(warning));
   return out + "</header>";
 }
 
@@ -41,24 +46,27 @@ std::string claims(const Report& r) {
   for (const auto& v : r.verdicts) {
     const std::string outcome = compare::word(v.outcome);
     out += fmt::format(
-        "<div class=\"claim is-{0}\"><p><span class=\"{0}\">{0}</span> &nbsp;{1}</p><p><code>{2}</code> <span class=\"side\">decided by "
-        "{3}, n = {4}</span></p>",
-        outcome, html(v.claim->says.empty() ? v.claim->name : v.claim->says), html(v.claim->holds.text), v.claim->decide, v.n);
+        "<div class=\"claim is-{0}\"><p><span class=\"{0}\">{0}</span> "
+        "&nbsp;{1}</p><p><code>{2}</code> <span class=\"side\">decided by {3}, n = {4}</span></p>",
+        outcome, html(v.claim->says.empty() ? v.claim->name : v.claim->says),
+        html(v.claim->holds.text), v.claim->decide, v.n);
     std::string lines;
     for (const auto& i : v.instances) {
       lines += fmt::format(
-          "<tr><td>{}</td><td class=\"text\"><span class=\"{}\">{}</span></td><td>{}</td><td>{} <small>{}</small></td><td class=\"text "
-          "paper\">{}</td><td class=\"text\">{}</td></tr>",
-          html(manifest::text(i.at)), compare::word(i.outcome), compare::word(i.outcome), html(compare::numbers(v, i)), digits(i.margin),
-          span(i.interval), html(i.paper), html(i.why));
+          "<tr><td>{}</td><td class=\"text\"><span class=\"{}\">{}</span></td><td>{}</td><td>{} "
+          "<small>{}</small></td><td class=\"text paper\">{}</td><td class=\"text\">{}</td></tr>",
+          html(manifest::text(i.at)), compare::word(i.outcome), compare::word(i.outcome),
+          html(compare::numbers(v, i)), digits(i.margin), span(i.interval), html(i.paper),
+          html(i.why));
     }
     if (!lines.empty())
       out += fmt::format(
-          "<details{}><summary>{} place{}</summary><div class=\"scroll\"><table><tr><th>where</th><th "
-          "class=\"text\">verdict</th><th>sides</th><th>margin, 95 %</th><th class=\"text\">the paper</th><th "
-          "class=\"text\">why</th></tr>{}</table></div></details>",
-          v.outcome == Outcome::pass && v.instances.size() > 1 ? "" : " open", v.instances.size(), v.instances.size() == 1 ? "" : "s",
-          lines);
+          "<details{}><summary>{} place{}</summary><div "
+          "class=\"scroll\"><table><tr><th>where</th><th "
+          "class=\"text\">verdict</th><th>sides</th><th>margin, 95 %</th><th class=\"text\">the "
+          "paper</th><th class=\"text\">why</th></tr>{}</table></div></details>",
+          v.outcome == Outcome::pass && v.instances.size() > 1 ? "" : " open", v.instances.size(),
+          v.instances.size() == 1 ? "" : "s", lines);
     out += "</div>";
   }
   return out;
@@ -67,7 +75,8 @@ std::string claims(const Report& r) {
 /// Means along the manifest's rows and columns; the paper's number beside.
 std::string pivot(const Data& data, const compare::Table& t) {
   auto asked = data.comparison.compare;
-  if (const auto axes = data.comparison.places(); asked.columns.empty() && asked.rows.empty() && axes.size() > 1)
+  if (const auto axes = data.comparison.places();
+      asked.columns.empty() && asked.rows.empty() && axes.size() > 1)
     asked.columns = {axes.back()};
   std::vector<std::string> down = asked.rows;
   for (const auto& axis : data.comparison.places())
@@ -77,7 +86,8 @@ std::string pivot(const Data& data, const compare::Table& t) {
   const auto key = [&](std::size_t cell, const std::vector<std::string>& axes) {
     Coordinates out;
     for (const auto& axis : axes)
-      if (const auto label = compare::label_at(data.cells[cell], axis)) out.emplace_back(axis, *label);
+      if (const auto label = compare::label_at(data.cells[cell], axis))
+        out.emplace_back(axis, *label);
     return manifest::text(out);
   };
   std::vector<std::string> rows, columns;
@@ -88,8 +98,10 @@ std::string pivot(const Data& data, const compare::Table& t) {
     if (std::find(columns.begin(), columns.end(), b) == columns.end()) columns.push_back(b);
     places[{a, b}] = &r;
   }
-  std::string out = fmt::format("<div class=\"scroll\"><table><tr><th>{}</th>", html(fmt::format("{}", fmt::join(down, ", "))));
-  for (const auto& c : columns) out += fmt::format("<th>{}</th>", html(c.empty() ? t.quantity.name : c));
+  std::string out = fmt::format("<div class=\"scroll\"><table><tr><th>{}</th>",
+                                html(fmt::format("{}", fmt::join(down, ", "))));
+  for (const auto& c : columns)
+    out += fmt::format("<th>{}</th>", html(c.empty() ? t.quantity.name : c));
   out += "</tr>";
   for (const auto& row : rows) {
     out += fmt::format("<tr><td>{}</td>", html(row));
@@ -100,13 +112,17 @@ std::string pivot(const Data& data, const compare::Table& t) {
         continue;
       }
       const auto& r = *it->second;
-      bool best = !r.values.empty() && t.quantity.goal != "none" && rows.size() > 1 && !std::isnan(r.mean);
+      bool best =
+          !r.values.empty() && t.quantity.goal != "none" && rows.size() > 1 && !std::isnan(r.mean);
       for (const auto& other : rows)
         if (const auto o = places.find({other, column});
-            best && o != places.end() && (t.quantity.goal == "min" ? o->second->mean < r.mean : o->second->mean > r.mean))
+            best && o != places.end() &&
+            (t.quantity.goal == "min" ? o->second->mean < r.mean : o->second->mean > r.mean))
           best = false;
-      out += fmt::format("<td{}>{}<br><small>{}{}</small></td>", best ? " class=\"best\"" : "", r.values.empty() ? "-" : digits(r.mean),
-                         span(r.interval), r.paper ? fmt::format(" <span class=\"paper\">paper {}</span>", digits(*r.paper)) : "");
+      out += fmt::format(
+          "<td{}>{}<br><small>{}{}</small></td>", best ? " class=\"best\"" : "",
+          r.values.empty() ? "-" : digits(r.mean), span(r.interval),
+          r.paper ? fmt::format(" <span class=\"paper\">paper {}</span>", digits(*r.paper)) : "");
     }
     out += "</tr>";
   }
@@ -119,25 +135,33 @@ std::string detail(const Data& data, const compare::Table& t) {
   for (const auto& a : axes) out += fmt::format("<th class=\"text\">{}</th>", html(a));
   out += fmt::format(
       "<th>{}</th><th>95 %</th><th>difference</th><th>95 "
-      "%</th><th>ratio</th><th>p</th><th>n</th><th>NFE</th><th>seconds</th><th>memory</th><th class=\"text\">note</th></tr>",
+      "%</th><th>ratio</th><th>p</th><th>n</th><th>NFE</th><th>seconds</th><th>memory</th><th "
+      "class=\"text\">note</th></tr>",
       html(t.quantity.name));
   for (const auto& r : t.rows) {
     out += "<tr>";
     for (const auto& a : axes)
-      out += fmt::format("<td class=\"text\">{}</td>", html(compare::label_at(data.cells[r.cell], a).value_or("-")));
+      out += fmt::format("<td class=\"text\">{}</td>",
+                         html(compare::label_at(data.cells[r.cell], a).value_or("-")));
     const auto number = [](double v) { return std::isnan(v) ? std::string("-") : digits(v); };
-    const double train = compare::cost(data, r.cell, "train.seconds"), sample = compare::cost(data, r.cell, "sample.seconds");
-    const double peak = std::fmax(compare::cost(data, r.cell, "train.peak_memory"), compare::cost(data, r.cell, "sample.peak_memory"));
-    out += fmt::format("<td>{}</td><td>{}</td>", r.values.empty() ? "-" : digits(r.mean), span(r.interval));
+    const double train = compare::cost(data, r.cell, "train.seconds"),
+                 sample = compare::cost(data, r.cell, "sample.seconds");
+    const double peak = std::fmax(compare::cost(data, r.cell, "train.peak_memory"),
+                                  compare::cost(data, r.cell, "sample.peak_memory"));
+    out += fmt::format("<td>{}</td><td>{}</td>", r.values.empty() ? "-" : digits(r.mean),
+                       span(r.interval));
     if (r.baseline)
-      out += fmt::format("<td>{}{}</td><td>{}</td><td>{}</td><td>{}</td>", r.difference > 0 ? "+" : "", number(r.difference),
+      out += fmt::format("<td>{}{}</td><td>{}</td><td>{}</td><td>{}</td>",
+                         r.difference > 0 ? "+" : "", number(r.difference),
                          span(r.difference_interval), number(r.ratio), number(r.p.p));
     else
       out += "<td>-</td><td></td><td></td><td></td>";
     out +=
-        fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text\">{}</td></tr>", r.values.size(),
-                    number(compare::cost(data, r.cell, "nfe")), number((std::isnan(train) ? 0 : train) + (std::isnan(sample) ? 0 : sample)),
-                    std::isnan(peak) ? "-" : fmt::format("{:.0f} MiB", peak / 1048576), html(fmt::format("{}", fmt::join(r.notes, "; "))));
+        fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text\">{}</td></tr>",
+                    r.values.size(), number(compare::cost(data, r.cell, "nfe")),
+                    number((std::isnan(train) ? 0 : train) + (std::isnan(sample) ? 0 : sample)),
+                    std::isnan(peak) ? "-" : fmt::format("{:.0f} MiB", peak / 1048576),
+                    html(fmt::format("{}", fmt::join(r.notes, "; "))));
   }
   return out + "</table></div>";
 }
@@ -145,19 +169,24 @@ std::string detail(const Data& data, const compare::Table& t) {
 std::string results(const Report& r) {
   std::string out = "<h2>Comparison</h2>";
   for (const auto& t : r.tables) {
-    out += fmt::format("<h3>{}{}{}{}</h3>", html(t.quantity.name), t.quantity.unit == "1" ? "" : " [" + html(t.quantity.unit) + "]",
-                       t.quantity.goal == "min"   ? ", lower is better"
-                       : t.quantity.goal == "max" ? ", higher is better"
-                                                  : "",
-                       t.quantity.long_name.empty() ? "" : " &middot; " + html(t.quantity.long_name));
+    out +=
+        fmt::format("<h3>{}{}{}{}</h3>", html(t.quantity.name),
+                    t.quantity.unit == "1" ? "" : " [" + html(t.quantity.unit) + "]",
+                    t.quantity.goal == "min"   ? ", lower is better"
+                    : t.quantity.goal == "max" ? ", higher is better"
+                                               : "",
+                    t.quantity.long_name.empty() ? "" : " &middot; " + html(t.quantity.long_name));
     out += pivot(*r.data, t);
     out += "<ul class=\"notes\">";
     for (const auto& note : t.notes) out += fmt::format("<li>{}</li>", html(note));
     out += "</ul>";
-    out += fmt::format("<details><summary>each cell: differences, p, cost, notes</summary>{}</details>", detail(*r.data, t));
+    out += fmt::format(
+        "<details><summary>each cell: differences, p, cost, notes</summary>{}</details>",
+        detail(*r.data, t));
   }
   for (const auto& p : r.data->comparison.papers)
-    out += fmt::format("<p class=\"side\"><span class=\"paper\">paper</span>: {} (beside {})</p>", html(p.cite), html(p.beside));
+    out += fmt::format("<p class=\"side\"><span class=\"paper\">paper</span>: {} (beside {})</p>",
+                       html(p.cite), html(p.beside));
   return out;
 }
 
@@ -169,15 +198,20 @@ std::string figures(const Report& r) {
     if (!f.images.empty()) {
       out += "<div class=\"tiles\">";
       for (const auto& [title, file] : f.images)
-        out += fmt::format("<div>{}<div class=\"side\">{}</div></div>", image(file, title), html(title));
+        out += fmt::format("<div>{}<div class=\"side\">{}</div></div>", image(file, title),
+                           html(title));
       out += "</div>";
     } else {
-      out += f.raster ? image(r.folder / (f.name + ".png"), f.name) : svg(r.folder / (f.name + ".svg"));
+      out += f.raster ? image(r.folder / (f.name + ".png"), f.name)
+                      : svg(r.folder / (f.name + ".svg"));
     }
-    const std::string files = f.images.empty() ? fmt::format(" &middot; figures/{0}.svg, .png, .pdf", html(f.name)) : "";
-    out += fmt::format("<figcaption>{}{}</figcaption></figure>", html(f.title.empty() ? f.name : f.title), files);
+    const std::string files =
+        f.images.empty() ? fmt::format(" &middot; figures/{0}.svg, .png, .pdf", html(f.name)) : "";
+    out += fmt::format("<figcaption>{}{}</figcaption></figure>",
+                       html(f.title.empty() ? f.name : f.title), files);
   }
-  for (const auto& [name, why] : r.not_drawn) out += fmt::format("<p class=\"side\">not drawn: {} ({})</p>", html(name), html(why));
+  for (const auto& [name, why] : r.not_drawn)
+    out += fmt::format("<p class=\"side\">not drawn: {} ({})</p>", html(name), html(why));
   return out;
 }
 
@@ -202,29 +236,39 @@ std::string differences(const Report& r) {
   }
   for (const auto& key : keys)
     for (const auto& cell : flat)
-      if (cell.find(key) == cell.end() || flat[0].find(key) == flat[0].end() || cell.at(key) != flat[0].at(key)) differ.insert(key);
-  std::string out = fmt::format("<details><summary>how the cells differ ({} keys)</summary><div class=\"scroll\"><table><tr><th>cell</th>",
-                                differ.size());
+      if (cell.find(key) == cell.end() || flat[0].find(key) == flat[0].end() ||
+          cell.at(key) != flat[0].at(key))
+        differ.insert(key);
+  std::string out = fmt::format(
+      "<details><summary>how the cells differ ({} keys)</summary><div "
+      "class=\"scroll\"><table><tr><th>cell</th>",
+      differ.size());
   for (const auto& key : differ) out += fmt::format("<th>{}</th>", html(key));
   out += "</tr>";
   for (std::size_t i = 0; i < flat.size(); ++i) {
     out += fmt::format("<tr><td>{}</td>", html(manifest::text(r.data->cells[i])));
-    for (const auto& key : differ) out += fmt::format("<td>{}</td>", flat[i].count(key) ? html(flat[i].at(key)) : "");
+    for (const auto& key : differ)
+      out += fmt::format("<td>{}</td>", flat[i].count(key) ? html(flat[i].at(key)) : "");
     out += "</tr>";
   }
   return out + "</table></div></details>";
 }
 
 std::string origins(const Report& r) {
-  std::string out = fmt::format("<h2>How it was made</h2><p>{} of computing in all, by <code>{}</code>.</p>",
-                                fmt::format("{:.0f} s", r.seconds), html(r.provenance.value("command", "")));
+  std::string out =
+      fmt::format("<h2>How it was made</h2><p>{} of computing in all, by <code>{}</code>.</p>",
+                  fmt::format("{:.0f} s", r.seconds), html(r.provenance.value("command", "")));
   if (r.resolved.size() > 1) out += differences(r);
-  out += fmt::format("<details><summary>the manifest, {}</summary><pre>{}</pre></details>", html(r.manifest_file), html(r.manifest));
+  out += fmt::format("<details><summary>the manifest, {}</summary><pre>{}</pre></details>",
+                     html(r.manifest_file), html(r.manifest));
   if (!r.resolved.empty()) {
     const auto flat = flat_of(r.resolved[0]);
     std::string lines;
     for (const auto& [key, v] : flat) lines += key + " = " + v + "\n";
-    out += fmt::format("<details><summary>every value of the first cell, defaults included</summary><pre>{}</pre></details>", html(lines));
+    out += fmt::format(
+        "<details><summary>every value of the first cell, defaults "
+        "included</summary><pre>{}</pre></details>",
+        html(lines));
   }
   out += "<details><summary>provenance</summary><div class=\"scroll\"><table>";
   for (const auto& [key, v] : r.provenance.items()) {
@@ -243,7 +287,8 @@ std::string origins(const Report& r) {
 }  // namespace
 
 std::string page(const Report& r) {
-  return document(r.data->comparison.name, fmt::format("{}\n{}\n{}\n{}\n{}", head(r), claims(r), results(r), figures(r), origins(r)));
+  return document(r.data->comparison.name, fmt::format("{}\n{}\n{}\n{}\n{}", head(r), claims(r),
+                                                       results(r), figures(r), origins(r)));
 }
 
 }  // namespace scorelab::report

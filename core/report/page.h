@@ -25,7 +25,8 @@ struct Report {
 /// One HTML file that needs nothing else: figures inline, no script, no request.
 std::string page(const Report& report);
 
-/// The comparison's numbers as HDF5: a group a quantity with values [cell, unit], mean, low, high and the cells' labels.
+/// The comparison's numbers as HDF5: a group a quantity with values [cell, unit], mean, low, high
+/// and the cells' labels.
 void write_tables(const std::filesystem::path& file, const Data& data);
 
 }  // namespace scorelab::report

@@ -8,8 +8,8 @@
 /// Drawings by gnuplot, as SVG, PNG and PDF.
 namespace scorelab::report {
 
-/// A line, a cloud of points, a path or a field of arrows. low and high, where given, are a band or error bars around y; of arrows, their
-/// components.
+/// A line, a cloud of points, a path or a field of arrows. low and high, where given, are a band or
+/// error bars around y; of arrows, their components.
 struct Series {
   std::string name;
   std::vector<double> x, y, low, high;
@@ -38,7 +38,8 @@ struct Plot {
   std::vector<Panel> panels;
 };
 
-/// Writes NAME.svg, NAME.png and NAME.pdf; returns the width in pixels. Throws Error where gnuplot is missing or refuses.
+/// Writes NAME.svg, NAME.png and NAME.pdf; returns the width in pixels. Throws Error where gnuplot
+/// is missing or refuses.
 int draw(const Plot& plot, const std::filesystem::path& folder);
 
 }  // namespace scorelab::report

@@ -18,12 +18,14 @@ void write_tables(const std::filesystem::path& file, const Data& data) {
     record::write(cells, "name", names);
     for (const auto& axis : axes) {
       std::vector<std::string> labels;
-      for (const auto& cell : data.cells) labels.push_back(compare::label_at(cell, axis).value_or(""));
+      for (const auto& cell : data.cells)
+        labels.push_back(compare::label_at(cell, axis).value_or(""));
       record::write(cells, axis, labels);
     }
     std::vector<compare::Quantity> all = data.metrics;
     all.insert(all.end(), data.costs.begin(), data.costs.end());
-    const auto& units = data.by_training() ? data.comparison.seeds.train : data.comparison.seeds.sample;
+    const auto& units =
+        data.by_training() ? data.comparison.seeds.train : data.comparison.seeds.sample;
     const std::size_t n = units.size();
     Array seeds = Array::of(std::vector<double>(units.begin(), units.end()));
     record::write(h5, "unit", seeds);
@@ -40,15 +42,19 @@ void write_tables(const std::filesystem::path& file, const Data& data) {
         }
         any = any || !own.empty();
         const auto i = compare::interval(own);
-        mean.push_back(compare::mean(own)), low.push_back(i.low), high.push_back(i.high);
+        mean.push_back(compare::mean(own));
+        low.push_back(i.low);
+        high.push_back(i.high);
         values.insert(values.end(), row.begin(), row.end());
       }
       if (!any) continue;
       const record::Handle group = record::create_group(h5, q.name);
       Array table = Array::of(values);
       table.shape = {static_cast<std::int64_t>(data.cells.size()), static_cast<std::int64_t>(n)};
-      for (const auto& [name, array] :
-           {std::pair{"values", table}, {"mean", Array::of(mean)}, {"low", Array::of(low)}, {"high", Array::of(high)}}) {
+      for (const auto& [name, array] : {std::pair{"values", table},
+                                        {"mean", Array::of(mean)},
+                                        {"low", Array::of(low)},
+                                        {"high", Array::of(high)}}) {
         const record::Handle x = record::write(group, name, array);
         record::attribute(x, "units", q.unit);
         record::attribute(x, "goal", q.goal);

@@ -22,12 +22,15 @@ PluginError::PluginError(const std::string& plugin, const std::string& message)
 PluginError::~PluginError() = default;
 
 std::string title(const Json& config) {
-  return fmt::format("{} `{}`", config.at("kind").get<std::string>(), config.at("plugin").get<std::string>());
+  return fmt::format("{} `{}`", config.at("kind").get<std::string>(),
+                     config.at("plugin").get<std::string>());
 }
 
 void call(const std::string& plugin, const std::function<void()>& body) {
   const auto space = plugin.find(' ');
-  const Entering entering(plugin.substr(0, space), space == plugin.npos ? "" : plugin.substr(space + 2, plugin.size() - space - 3));
+  const Entering entering(
+      plugin.substr(0, space),
+      space == plugin.npos ? "" : plugin.substr(space + 2, plugin.size() - space - 3));
   try {
     body();
   } catch (const Stopped&) {
@@ -54,13 +57,15 @@ void read_params(Component& component, const Json& values) {
   component.params(p);
   for (const auto& spec : p.specs)
     if (values.contains(spec->name))
-      schema::assign(*spec, values[spec->name], [](const std::string&, const Json& config) { return make(config); });
+      schema::assign(*spec, values[spec->name],
+                     [](const std::string&, const Json& config) { return make(config); });
 }
 
 std::shared_ptr<Component> bare(const Json& config) {
   const Plugin& plugin = load(config.at("file").get<std::string>(), config.value("sha256", ""));
   if (plugin.stamp.kind != config.at("kind") || plugin.stamp.name != config.at("plugin"))
-    throw Error(fmt::format("{} is {} `{}`, not {}", plugin.file.string(), plugin.stamp.kind, plugin.stamp.name, title(config)));
+    throw Error(fmt::format("{} is {} `{}`, not {}", plugin.file.string(), plugin.stamp.kind,
+                            plugin.stamp.name, title(config)));
   return create(plugin);
 }
 
@@ -70,7 +75,8 @@ std::map<const Component*, std::string>& titles() {
 }
 
 /// Does `f` for each component that a slot of this one holds.
-void for_slots(Component& component, const Json& config, const std::function<void(Component&, const Json&)>& f) {
+void for_slots(Component& component, const Json& config,
+               const std::function<void(Component&, const Json&)>& f) {
   Params p;
   component.params(p);
   for (const auto& spec : p.specs)
@@ -86,13 +92,17 @@ void check_tree(Component& component, const Json& config) {
 }  // namespace
 
 void expect_unchanged(const std::string& who, const Json& files) {
-  static std::map<std::string, std::pair<std::string, std::string>> known;  // path -> identity, SHA-256
+  // path -> identity, SHA-256
+  static std::map<std::string, std::pair<std::string, std::string>> known;
   for (const auto& [path, hash] : files.items()) {
     const std::string identity = catalog::identity(path);
     if (identity.empty()) throw PluginError(who, fmt::format("{} is not there any more", path));
     auto& one = known[path];
     if (one.first != identity) one = {identity, sha256_file(path)};
-    if (one.second != hash) throw PluginError(who, fmt::format("{} was changed since it was planned; the same command plans again", path));
+    if (one.second != hash)
+      throw PluginError(
+          who,
+          fmt::format("{} was changed since it was planned; the same command plans again", path));
   }
 }
 
@@ -125,17 +135,20 @@ std::shared_ptr<Sampler> make_sampler(const Json& config) {
 }
 
 void check_all(const Json& config) {
-  if (config.at("kind") == "step") return call(title(config), [&] { make_sampler(config)->check(); });
+  if (config.at("kind") == "step")
+    return call(title(config), [&] { make_sampler(config)->check(); });
   check_tree(*make(config), config);
 }
 
-void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting, const Models& models) {
+void prepare(const std::shared_ptr<Component>& component, const Json& config,
+             const Setting& setting, const Models& models) {
   const auto one = [&](Component& c, const Json& of) {
     Params p;
     c.params(p);
     for (const auto& spec : p.specs)
       if (auto* ref = std::get_if<ModelRef*>(&spec->target))
-        if (const auto found = models.find((*ref)->name()); found != models.end()) (*ref)->bind(found->second);
+        if (const auto found = models.find((*ref)->name()); found != models.end())
+          (*ref)->bind(found->second);
     const Json files = of.value("files", Json::object());
     expect_unchanged(title(of), files);
     std::optional<DeclaredData> declared;

@@ -21,8 +21,8 @@ class PluginError : public Error {
   std::string plugin;
 };
 
-/// Makes the component of a resolved config, {"plugin", "kind", "file", "params", ..}, with the components in its slots: loaded,
-/// parameters read, not prepared. Throws PluginError.
+/// Makes the component of a resolved config, {"plugin", "kind", "file", "params", ..}, with the
+/// components in its slots: loaded, parameters read, not prepared. Throws PluginError.
 std::shared_ptr<Component> make(const Json& config);
 
 /// The same as a sampler: a bare step is wrapped with the shared time grid.
@@ -43,10 +43,11 @@ void check_all(const Json& config);
 
 /// Prepares a component and what its slots hold; the models that they name are bound first.
 using Models = std::map<std::string, std::shared_ptr<Model>>;
-void prepare(const std::shared_ptr<Component>& component, const Json& config, const Setting& setting, const Models& models = {});
+void prepare(const std::shared_ptr<Component>& component, const Json& config,
+             const Setting& setting, const Models& models = {});
 
-/// Files must be those that the plan was made with, {path: SHA-256}. One is read once a process, until it changes. Throws PluginError of
-/// `who`.
+/// Files must be those that the plan was made with, {path: SHA-256}. One is read once a process,
+/// until it changes. Throws PluginError of `who`.
 void expect_unchanged(const std::string& who, const Json& files);
 
 /// Runs a plugin's code: a crash names it, an exception becomes a PluginError (Stopped passes).

@@ -4,7 +4,8 @@
 
 namespace scorelab::host {
 
-/// Marks that a plugin's code runs on this thread, for as long as it lives, so that a crash can name it.
+/// Marks that a plugin's code runs on this thread, for as long as it lives, so that a crash can
+/// name it.
 class Entering {
  public:
   Entering(const std::string& kind, const std::string& name);
@@ -21,7 +22,8 @@ extern int answers;
 /// One JSON line to the front end.
 void say(const nlohmann::json& line);
 
-/// On a fatal signal: one line of answers, {"event":"crash","signal":..,"plugin":..}, then the signal's own end of the process.
+/// On a fatal signal: one line of answers, {"event":"crash","signal":..,"plugin":..}, then the
+/// signal's own end of the process.
 void report_crashes();
 
 }  // namespace scorelab::host

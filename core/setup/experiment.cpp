@@ -20,34 +20,47 @@
 namespace scorelab::host {
 namespace {
 
-/// Throws Error unless a model works in the experiment's space, where parts of the experiment ask it.
-void expect_same_space(const std::string& name, const Json& own_spec, const Space& own, const Json& spec, const Space& space) {
+/// Throws Error unless a model works in the experiment's space, where parts of the experiment ask
+/// it.
+void expect_same_space(const std::string& name, const Json& own_spec, const Space& own,
+                       const Json& spec, const Space& space) {
   const auto of_model = own.affine(), of_experiment = space.affine();
   if (of_model && of_experiment) {
     if (of_model->scale == of_experiment->scale && of_model->shift == of_experiment->shift) return;
-    throw Error(fmt::format("the model `{}` takes {} x + {} of its data, and the experiment's {} x + {}; give both data sets one `range`",
-                            name, of_model->scale, of_model->shift, of_experiment->scale, of_experiment->shift));
+    throw Error(fmt::format(
+        "the model `{}` takes {} x + {} of its data, and the experiment's {} x + {}; give both "
+        "data sets one `range`",
+        name, of_model->scale, of_model->shift, of_experiment->scale, of_experiment->shift));
   }
   // What it is made of: the data that trainings see, without a share that is held out.
-  const auto share = [](const Json& s) { return s.contains("holdout") && s["holdout"].is_number() ? s["holdout"] : Json(); };
-  if (own_spec.value("space", Json()) == spec.value("space", Json()) && own_spec["dataset"] == spec["dataset"] &&
-      share(own_spec) == share(spec))
+  const auto share = [](const Json& s) {
+    return s.contains("holdout") && s["holdout"].is_number() ? s["holdout"] : Json();
+  };
+  if (own_spec.value("space", Json()) == spec.value("space", Json()) &&
+      own_spec["dataset"] == spec["dataset"] && share(own_spec) == share(spec))
     return;
-  const auto said = [](const Json& s) { return s.contains("space") ? title(s["space"]) : "the data's own range"; };
-  throw Error(fmt::format(
-      "the model `{}` works in {} of data set `{}`, and the experiment in {} of data set `{}`; give both one space, and hold out the same "
-      "share",
-      name, said(own_spec), own_spec["dataset"]["plugin"].get<std::string>(), said(spec), spec["dataset"]["plugin"].get<std::string>()));
+  const auto said = [](const Json& s) {
+    return s.contains("space") ? title(s["space"]) : "the data's own range";
+  };
+  throw Error(
+      fmt::format("the model `{}` works in {} of data set `{}`, and the experiment in {} of data "
+                  "set `{}`; give both one space, and hold out the same share",
+                  name, said(own_spec), own_spec["dataset"]["plugin"].get<std::string>(),
+                  said(spec), spec["dataset"]["plugin"].get<std::string>()));
 }
 
-/// A frozen model of the manifest: its own network, scheduler, output and space, with the weights of its training.
-std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup, const std::filesystem::path& results) {
+/// A frozen model of the manifest: its own network, scheduler, output and space, with the weights
+/// of its training.
+std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup,
+                                  const std::filesystem::path& results) {
   static const std::atomic<bool> never{false};
   if (spec.at("trained") != "")
-    load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")), [](const std::string&) {});
+    load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")),
+                 [](const std::string&) {});
   for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
-  return std::make_shared<Model>(setup.model(spec),
-                                 std::make_shared<Model::Context>(setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
+  return std::make_shared<Model>(
+      setup.model(spec), std::make_shared<Model::Context>(
+                             setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
 }
 
 /// LibTorch works on one thread for as long as it lives.
@@ -65,18 +78,24 @@ class OneThread {
 /// sample.noise: as many draws as there are, each of every sample.
 at::Tensor recorded_noise(const SampleOptions& sample, const std::vector<std::int64_t>& shape) {
   const at::Tensor z = to_tensor(record::read(record::open_file(sample.noise), "noise"));
-  if (!z.is_floating_point() || z.dim() < 2 || z.sizes().slice(2) != at::IntArrayRef(shape) || z.size(1) < sample.count)
-    throw Error(fmt::format("sample.noise = {}: `noise` is {} of {}; expected floats [draws, {} samples or more, {}]", sample.noise,
-                            c10::str(z.scalar_type()), c10::str(z.sizes()), sample.count, fmt::join(shape, ", ")));
+  if (!z.is_floating_point() || z.dim() < 2 || z.sizes().slice(2) != at::IntArrayRef(shape) ||
+      z.size(1) < sample.count)
+    throw Error(fmt::format(
+        "sample.noise = {}: `noise` is {} of {}; expected floats [draws, {} samples or more, {}]",
+        sample.noise, c10::str(z.scalar_type()), c10::str(z.sizes()), sample.count,
+        fmt::join(shape, ", ")));
   return z;
 }
 
 }  // namespace
 
-Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results) {
+Setup::Setup(const Json& spec, at::Device device, bool with_network,
+             const std::filesystem::path& results) {
   const KeepGenerator keep(device);
   const auto run = read_table<RunOptions>(spec.at("run"));
-  tensors = at::TensorOptions().dtype(run.precision == "float64" ? at::kDouble : at::kFloat).device(device);
+  tensors = at::TensorOptions()
+                .dtype(run.precision == "float64" ? at::kDouble : at::kFloat)
+                .device(device);
   bf16 = run.precision == "bf16";
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
   data = make_as<DataSet>(spec.at("dataset"));
@@ -85,7 +104,8 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
     held_out = make_as<DataSet>(holdout);
     host::prepare(held_out, holdout, {.options = tensors});
     if (held_out->shape() != data->shape())
-      throw PluginError(title(holdout), fmt::format("its items are [{}], and the data set's [{}]", fmt::join(held_out->shape(), ", "),
+      throw PluginError(title(holdout), fmt::format("its items are [{}], and the data set's [{}]",
+                                                    fmt::join(held_out->shape(), ", "),
                                                     fmt::join(data->shape(), ", ")));
   } else if (holdout.is_number()) {
     try {
@@ -97,19 +117,29 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   space = std::make_shared<DataRange>(*data);
   if (spec.contains("space")) {
     space = make_as<Space>(spec["space"]);
-    const OneThread same_bits;  // what a space computes from the data must not depend on the cores of this stage
-    host::prepare(space, spec["space"], {.options = tensors, .shape = data->shape(), .data = data.get()});
+    // what a space computes from the data must not depend on the cores of this stage
+    const OneThread same_bits;
+    host::prepare(space, spec["space"],
+                  {.options = tensors, .shape = data->shape(), .data = data.get()});
   }
   if (const auto map = space->affine(); map && !(map->scale > 0))
-    throw Error(fmt::format("the data's values are mapped by {} x + {}; the factor must be above 0", map->scale, map->shift));
-  if (const auto map = space->affine()) law = data->exact(), law = law ? law->mapped(map->scale, map->shift) : law;
+    throw Error(fmt::format("the data's values are mapped by {} x + {}; the factor must be above 0",
+                            map->scale, map->shift));
+  if (const auto map = space->affine()) {
+    law = data->exact();
+    law = law ? law->mapped(map->scale, map->shift) : law;
+  }
   host::prepare(scheduler, spec.at("scheduler"),
-                {.options = tensors, .shape = space->shape(), .law = law ? &*law : nullptr, .data = data.get(), .space = space.get()});
+                {.options = tensors,
+                 .shape = space->shape(),
+                 .law = law ? &*law : nullptr,
+                 .data = data.get(),
+                 .space = space.get()});
   if (spec.contains("models"))
     for (const auto& [name, model] : spec["models"].items()) {
       const Setup own(model, device, true);
-      // A metric of samples asks models about data, which they encode themselves; all others ask them about values of the experiment's
-      // model.
+      // A metric of samples asks models about data, which they encode themselves; all others ask
+      // them about values of the experiment's model.
       if (with_network) expect_same_space(name, model, *own.space, spec, *space);
       models[name] = load_model(model, own, results);
       expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
@@ -120,13 +150,15 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network, const std::
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());
   expect_conditions(network->conditions(), title(spec.at("network")), true);
-  const auto of_models = std::exchange(conditions, network->conditions());  // samples are stored with the network's own nulls
+  // samples are stored with the network's own nulls
+  const auto of_models = std::exchange(conditions, network->conditions());
   join_conditions(of_models, title(spec.at("network")));
   if (!held_out) return;
   try {
     const auto given = data->conditions();
     for (const auto& type : conditions) {
-      const bool known = std::any_of(given.begin(), given.end(), [&](const ConditionType& g) { return g.name == type.name; });
+      const bool known = std::any_of(given.begin(), given.end(),
+                                     [&](const ConditionType& g) { return g.name == type.name; });
       expect_given(held_out->conditions(), type, known);
     }
   } catch (const Error& e) {
@@ -142,7 +174,8 @@ void Setup::join_conditions(const std::vector<ConditionType>& more, const std::s
   }
 }
 
-void Setup::expect_conditions(const std::vector<ConditionType>& taken, const std::string& who, bool strict) const {
+void Setup::expect_conditions(const std::vector<ConditionType>& taken, const std::string& who,
+                              bool strict) const {
   try {
     expect_valid(taken);
     for (const auto& one : taken) expect_given(data->conditions(), one, strict);
@@ -152,8 +185,8 @@ void Setup::expect_conditions(const std::vector<ConditionType>& taken, const std
 }
 
 std::shared_ptr<const Model::Parts> Setup::model(const Json& spec) const {
-  return std::make_shared<const Model::Parts>(
-      Model::Parts{network, scheduler, Output(read_table<OutputOptions>(spec.at("output"))), space});
+  return std::make_shared<const Model::Parts>(Model::Parts{
+      network, scheduler, Output(read_table<OutputOptions>(spec.at("output"))), space});
 }
 
 Model::Context Setup::context(const std::atomic<bool>& stop, std::int64_t chunk) const {
@@ -161,11 +194,14 @@ Model::Context Setup::context(const std::atomic<bool>& stop, std::int64_t chunk)
   out.chunk = chunk;
   out.bf16 = bf16;
   out.stop = &stop;
-  out.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
+  out.call = [](const Component& component, const std::function<void()>& body) {
+    call(title_of(component), body);
+  };
   return out;
 }
 
-Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const {
+Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& spec,
+                         const std::atomic<bool>& stop) const {
   Sampling s;
   const auto run = read_table<RunOptions>(spec.at("run"));
   s.options = read_table<SampleOptions>(sample);
@@ -188,14 +224,18 @@ Sampling Setup::sampling(const Json& sampler, const Json& sample, const Json& sp
     if (spec.contains("files")) expect_unchanged("sample.noise", spec["files"]);
     s.recorded = recorded_noise(s.options, space->shape());
   }
-  s.call = [](const Component& component, const std::function<void()>& body) { call(title_of(component), body); };
+  s.call = [](const Component& component, const std::function<void()>& body) {
+    call(title_of(component), body);
+  };
   return s;
 }
 
-Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const {
+Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& spec,
+                          const std::atomic<bool>& stop) const {
   const Json& params = sampler.at("params");
-  const std::int64_t nfe =
-      params.contains(GridKeys::nfe) && params[GridKeys::nfe].is_number() ? params[GridKeys::nfe].get<std::int64_t>() : 0;
+  const std::int64_t nfe = params.contains(GridKeys::nfe) && params[GridKeys::nfe].is_number()
+                               ? params[GridKeys::nfe].get<std::int64_t>()
+                               : 0;
   if (nfe == 0) return sampler;
   Json out = sampler;
   out["params"][GridKeys::nfe] = 0;
@@ -207,7 +247,8 @@ Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& s
     try {
       call(title(sampler), [&] { spent = dry_run(s, nfe); });
     } catch (const PluginError&) {
-      if (steps == 1) throw;  // more steps than it can make; a fault of its own shows in the sampling
+      // more steps than it can make; a fault of its own shows in the sampling
+      if (steps == 1) throw;
     }
     return spent;
   };
@@ -217,7 +258,8 @@ Json Setup::within_budget(const Json& sampler, const Json& sample, const Json& s
   return out;
 }
 
-std::int64_t Setup::measure_threads(const std::shared_ptr<const Model::Parts>& parts, const Model::Context& context) const {
+std::int64_t Setup::measure_threads(const std::shared_ptr<const Model::Parts>& parts,
+                                    const Model::Context& context) const {
   if (network->parameters().empty() || !tensors.device().is_cpu()) return 1;
   const int all = cores();
   std::vector<std::int64_t> shape{context.chunk};
@@ -232,7 +274,8 @@ std::int64_t Setup::measure_threads(const std::shared_ptr<const Model::Parts>& p
     for (int i = 0; i < 4; ++i) {
       const auto begin = std::chrono::steady_clock::now();
       model(x, scheduler->t_max());
-      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      best = std::min(
+          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return best;
   };

@@ -21,14 +21,17 @@ Options read_table(const Json& values) {
   if (!values.is_null())
     for (const auto& spec : p.specs)
       if (values.contains(spec->name))
-        schema::assign(*spec, values[spec->name], [](const std::string&, const Json& config) { return make(config); });
+        schema::assign(*spec, values[spec->name],
+                       [](const std::string&, const Json& config) { return make(config); });
   return options;
 }
 
-/// The parts of an experiment that every stage needs, made from a stage's spec and prepared on one device.
+/// The parts of an experiment that every stage needs, made from a stage's spec and prepared on one
+/// device.
 struct Setup {
   /// `results`: where the weights of the models lie that the spec names.
-  Setup(const Json& spec, at::Device device, bool with_network, const std::filesystem::path& results = {});
+  Setup(const Json& spec, at::Device device, bool with_network,
+        const std::filesystem::path& results = {});
 
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<DataSet> data;      ///< what trainings see
@@ -60,14 +63,20 @@ struct Setup {
   Model handle(const Json& spec, const std::atomic<bool>& stop) const {
     return {model(spec), std::make_shared<Model::Context>(context(stop))};
   }
-  /// A sampling with the sampler and the table `sample` given, of this model's network behind the spec's guides.
-  Sampling sampling(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
+  /// A sampling with the sampler and the table `sample` given, of this model's network behind the
+  /// spec's guides.
+  Sampling sampling(const Json& sampler, const Json& sample, const Json& spec,
+                    const std::atomic<bool>& stop) const;
   /// The sampler's config with a budget of evaluations turned into steps, by dry runs.
-  Json within_budget(const Json& sampler, const Json& sample, const Json& spec, const std::atomic<bool>& stop) const;
+  Json within_budget(const Json& sampler, const Json& sample, const Json& spec,
+                     const std::atomic<bool>& stop) const;
   /// The faster number of threads for a network evaluation of one chunk: one or all.
-  std::int64_t measure_threads(const std::shared_ptr<const Model::Parts>& model, const Model::Context& context) const;
-  /// Throws PluginError unless the data set gives what a network takes, or, where that is not `strict`, gives nothing of that name.
-  void expect_conditions(const std::vector<ConditionType>& taken, const std::string& who, bool strict) const;
+  std::int64_t measure_threads(const std::shared_ptr<const Model::Parts>& model,
+                               const Model::Context& context) const;
+  /// Throws PluginError unless the data set gives what a network takes, or, where that is not
+  /// `strict`, gives nothing of that name.
+  void expect_conditions(const std::vector<ConditionType>& taken, const std::string& who,
+                         bool strict) const;
 
  private:
   void join_conditions(const std::vector<ConditionType>& more, const std::string& who);

@@ -7,7 +7,8 @@
 
 namespace scorelab::host {
 
-/// Keeps LibTorch's default generators, the CPU's and the device's, as they were: all randomness is the host's Noise.
+/// Keeps LibTorch's default generators, the CPU's and the device's, as they were: all randomness is
+/// the host's Noise.
 class KeepGenerator {
  public:
   explicit KeepGenerator(at::Device device = at::kCPU) {
@@ -20,7 +21,8 @@ class KeepGenerator {
   KeepGenerator(const KeepGenerator&) = delete;
   KeepGenerator& operator=(const KeepGenerator&) = delete;
   bool changed() const {
-    return std::any_of(kept_.begin(), kept_.end(), [](const auto& k) { return !k.first.get_state().equal(k.second); });
+    return std::any_of(kept_.begin(), kept_.end(),
+                       [](const auto& k) { return !k.first.get_state().equal(k.second); });
   }
 
  private:

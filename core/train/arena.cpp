@@ -12,7 +12,8 @@ Arena::Arena(Network& network, std::uint64_t seed, const std::string& stream) {
   NamedTensors& parameters = parameters_;
   parameters = network.parameters();
   if (parameters.empty()) throw Error("the network has no parameters to train");
-  constexpr std::int64_t alignment = 16;  // elements: matrix kernels are faster on whole cache lines
+  // elements: matrix kernels are faster on whole cache lines
+  constexpr std::int64_t alignment = 16;
   std::int64_t total = 0;
   for (const auto& [name, p] : parameters) {
     places_.push_back({name, p.sizes().vec(), total, p.numel()});
@@ -49,18 +50,20 @@ std::int64_t Arena::count() const {
 
 NamedTensors Arena::views(const at::Tensor& flat) const {
   NamedTensors out;
-  for (const auto& p : places_) out.emplace_back(p.name, flat.narrow(0, p.offset, p.count).view(p.shape));
+  for (const auto& p : places_)
+    out.emplace_back(p.name, flat.narrow(0, p.offset, p.count).view(p.shape));
   return out;
 }
 
 void Arena::fill(at::Tensor& flat, const NamedTensors& from) const {
   const c10::AutoGradMode no_grad(false);
   const NamedTensors to = views(flat);
-  if (from.size() != to.size()) throw Error(fmt::format("{} stored tensors meet a network of {}", from.size(), to.size()));
+  if (from.size() != to.size())
+    throw Error(fmt::format("{} stored tensors meet a network of {}", from.size(), to.size()));
   for (std::size_t i = 0; i < to.size(); ++i) {
     if (from[i].first != to[i].first || from[i].second.sizes() != to[i].second.sizes())
-      throw Error(c10::str("the stored tensor ", from[i].first, " ", from[i].second.sizes(), " meets the network's ", to[i].first, " ",
-                           to[i].second.sizes()));
+      throw Error(c10::str("the stored tensor ", from[i].first, " ", from[i].second.sizes(),
+                           " meets the network's ", to[i].first, " ", to[i].second.sizes()));
     to[i].second.copy_(from[i].second);
   }
 }

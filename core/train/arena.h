@@ -6,11 +6,12 @@
 
 namespace scorelab {
 
-/// A network's parameters as views of one flat tensor, so that the optimiser, averages, clipping and checkpoints are each one operation.
+/// A network's parameters as views of one flat tensor, so that the optimiser, averages, clipping
+/// and checkpoints are each one operation.
 class Arena {
  public:
-  /// Takes over the storage of the parameters and gives each a gradient; first values by Network::initialise, each from the stream
-  /// `stream` and its name.
+  /// Takes over the storage of the parameters and gives each a gradient; first values by
+  /// Network::initialise, each from the stream `stream` and its name.
   Arena(Network& network, std::uint64_t seed, const std::string& stream = "initialise/");
   Arena(const Arena&) = delete;
   Arena(Arena&&) = default;
@@ -18,7 +19,8 @@ class Arena {
   at::Tensor values, gradients;
   /// Whether losses send gradients to the parameters.
   void require_gradients(bool wanted);
-  /// Makes the network's parameters views of this tensor, laid out as `values` is, until they are shown another: nothing is copied.
+  /// Makes the network's parameters views of this tensor, laid out as `values` is, until they are
+  /// shown another: nothing is copied.
   void show(const at::Tensor& flat);
   /// The number of parameters.
   std::int64_t count() const;

@@ -17,8 +17,9 @@ namespace scorelab {
 
 TrainPort::~TrainPort() = default;
 
-Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context, std::shared_ptr<DataSet> data,
-                 std::shared_ptr<Objective> objective, TrainOptions options, std::vector<double> ema, std::uint64_t seed,
+Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context,
+                 std::shared_ptr<DataSet> data, std::shared_ptr<Objective> objective,
+                 TrainOptions options, std::vector<double> ema, std::uint64_t seed,
                  at::TensorOptions tensors, const std::atomic<bool>& stop, Collective* others)
     : model_(std::move(model)),
       context_(std::move(context)),
@@ -31,19 +32,30 @@ Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context conte
       others_(others),
       model_learner_(*model_->network, seed),
       poison_(at::zeros({}, tensors.dtype(at::kDouble))),
-      poisoned_(at::zeros({}, tensors.dtype(at::kFloat))) {
+      poisoned_(at::zeros({}, tensors.dtype(at::kFloat))),
+      ahead_([this](const std::string& stream) {
+        DataItems out;
+        around_data(false, [&] { out = take_items(*data_, options_.batch, Noise(seed_, stream)); });
+        return out;
+      }) {
   for (const double rate : ema) averages_[rate] = arena().values.clone();
   if (others_ && objective_->times.learns())
     throw Error(
-        "times = \"loss-second-moment\" learns from every loss of a batch, and each process sees its own alone; use another `times`");
+        "times = \"loss-second-moment\" learns from every loss of a batch, and each process sees "
+        "its own alone; use another `times`");
   if (parts() > options_.batch)
-    throw Error(fmt::format("a batch of {} cannot be cut into {} parts: train.accumulate for each process", options_.batch, parts()));
+    throw Error(
+        fmt::format("a batch of {} cannot be cut into {} parts: train.accumulate for each process",
+                    options_.batch, parts()));
 }
 
 void Trainer::take_networks() {
   for (const OwnNetwork* own : objective_->networks()) {
     if (!*own) continue;
-    if (own->name() == "average") throw Error("a network of its own cannot be called `average`: its checkpoint has a group of that name");
+    if (own->name() == "average")
+      throw Error(
+          "a network of its own cannot be called `average`: its checkpoint has a group of that "
+          "name");
     own_.push_back(std::make_unique<Learner>(*own->network(), seed_, own));
     Arena& its = own_.back()->arena;
     try {
@@ -89,7 +101,8 @@ namespace {
 constexpr std::size_t longest_unread = 1000;  // losses and norms that the device holds
 
 void expect_finite(const at::Tensor& x, const char* what) {
-  if (!x.isfinite().all().item<bool>()) throw Error(fmt::format("the first tensor that is not finite is {}", what));
+  if (!x.isfinite().all().item<bool>())
+    throw Error(fmt::format("the first tensor that is not finite is {}", what));
 }
 
 PerRow part_of(const PerRow& all, std::int64_t first, std::int64_t rows) {
@@ -101,23 +114,45 @@ PerRow part_of(const PerRow& all, std::int64_t first, std::int64_t rows) {
 
 }  // namespace
 
-/// Everything a step draws comes from the step's own noise, so that a step is the same whether or not there was a pause before it.
-Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t rows, const TimeLaw& law, Aim aim) const {
+std::string Trainer::step_stream(std::int64_t n) { return fmt::format("train#{}", n); }
+
+DataItems Trainer::items(const std::string& stream, std::int64_t n, std::int64_t rows, Aim aim) {
+  if (aim == Aim::training) {
+    const bool own = stream != step_stream(n);  // a batch for one of the objective's networks
+    const bool more = look_ahead_ && !own && n < options_.steps;
+    return ahead_.get(stream, more ? step_stream(n + 1) : "");
+  }
+  ahead_.wait();
+  DataItems out;
+  const bool held_out = aim == Aim::evaluation && held_out_;
+  around_data(held_out, [&] {
+    out = take_items(held_out ? *held_out_ : *data_, rows, Noise(seed_, stream));
+  });
+  return out;
+}
+
+/// Everything a step draws comes from the step's own noise, so that a step is the same whether or
+/// not there was a pause before it.
+Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t n, std::int64_t rows,
+                             const TimeLaw& law, Aim aim) {
   const Scheduler& q = *model_->scheduler;
   Noise noise(seed_, stream);
   Draws out;
   TrainBatch& b = out.batch;
-  b.x0 = draw_data(aim == Aim::evaluation && held_out_ ? *held_out_ : *data_, *model_->space, rows, noise, tensors_, b.condition);
+  b.x0 = encode_items(items(stream, n, rows, aim), *model_->space, noise, tensors_, b.condition);
   const bool check = aim == Aim::search;
   if (check) expect_finite(b.x0, "the data");
   if (aim != Aim::evaluation && options_.drop_condition > 0) {
     Noise drops = noise.stream("labels");
-    out.told = drops.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1) >= options_.drop_condition;
+    out.told = drops.uniform(at::empty({rows, 1}, tensors_.dtype(at::kDouble))).squeeze(1) >=
+               options_.drop_condition;
   }
   Noise times = noise.stream("times"), eps = noise.stream("eps");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
-  const TimeLaw::Drawn drawn = law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
-  b.t = drawn.t, b.importance = drawn.importance;
+  const TimeLaw::Drawn drawn =
+      law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
+  b.t = drawn.t;
+  b.importance = drawn.importance;
   b.eps = eps.normal(b.x0);
   b.x = combine(q.alpha(b.t), b.x0, q.sigma(b.t), b.eps);
   if (check) expect_finite(b.x, "x_t");
@@ -128,15 +163,16 @@ Trainer::Draws Trainer::Draws::part(std::int64_t first, std::int64_t rows) const
   const auto of = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, first, rows) : x; };
   Draws out;
   const TrainBatch& b = batch;
-  out.batch = {of(b.x0), of(b.eps), of(b.x), part_of(b.t, first, rows), part_of(b.importance, first, rows)};
+  out.batch = {of(b.x0), of(b.eps), of(b.x), part_of(b.t, first, rows),
+               part_of(b.importance, first, rows)};
   for (const auto& [name, value] : b.condition) out.batch.condition[name] = of(value);
   out.told = of(told);
   out.first = first;
   return out;
 }
 
-at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim, const OwnNetwork* network,
-                            Counts* counts) {
+at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::int64_t n, Aim aim,
+                            const OwnNetwork* network, Counts* counts) {
   const bool check = aim == Aim::search;
   const Scheduler& q = *model_->scheduler;
   const TrainBatch& b = draws.batch;
@@ -144,13 +180,16 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   Noise noise(seed_, stream, draws.first);
   Noise own = noise.stream("objective"), dropout = noise.stream("dropout");
   const auto context = std::make_shared<Model::Context>(context_);
-  // Once a network of the objective's own is updated, its step is finished: a checkpoint in between would be of no step. A bad step is
-  // searched to its end: nothing may be stored after it.
+  // Once a network of the objective's own is updated, its step is finished: a checkpoint in between
+  // would be of no step. A bad step is searched to its end: nothing may be stored after it.
   if ((!own_.empty() && aim != Aim::evaluation) || aim == Aim::search) context->stop = nullptr;
   context->condition = b.condition;
   context->told = draws.told;
   if (aim != Aim::evaluation) context->dropout = &dropout;
-  if (check) context->look = [](const at::Tensor&, const Times&, const at::Tensor& out) { expect_finite(out, "the network's output"); };
+  if (check)
+    context->look = [](const at::Tensor&, const Times&, const at::Tensor& out) {
+      expect_finite(out, "the network's output");
+    };
   Model model(model_, context);
   TrainRun run{model, q, own, n, options_.steps};
   std::optional<Model> average;
@@ -160,10 +199,11 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
   const bool weighted = !b.importance.shared() || b.importance.one() != 1;
   if (loss.defined() && loss.dim() == 0 && (weighted || objective_->times.learns() || parts() > 1))
     throw Error(
-        "the objective returned one number for the batch, but train.accumulate or the choice of `times` needs one per sample; "
-        "set accumulate = 1 and times = \"uniform\"");
+        "the objective returned one number for the batch, but train.accumulate or the choice of "
+        "`times` needs one per sample; set accumulate = 1 and times = \"uniform\"");
   if (!loss.defined() || (loss.dim() != 0 && loss.sizes() != at::IntArrayRef({rows})))
-    throw Error(c10::str("the objective returned a loss of shape ", loss.defined() ? loss.sizes() : at::IntArrayRef(),
+    throw Error(c10::str("the objective returned a loss of shape ",
+                         loss.defined() ? loss.sizes() : at::IntArrayRef(),
                          "; expected one number a sample, [", rows, "], or one for the batch, []"));
   if (check) expect_finite(loss, "the loss");
   if (loss.dim() == 0) return loss;
@@ -174,7 +214,8 @@ at::Tensor Trainer::loss_of(const Draws& draws, const std::string& stream, std::
 
 double Trainer::Losses::spread() const {
   const auto n = static_cast<double>(count);
-  return count < 2 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(std::max(0.0, (squares - sum * sum / n) / (n - 1)));
+  return count < 2 ? std::numeric_limits<double>::quiet_NaN()
+                   : std::sqrt(std::max(0.0, (squares - sum * sum / n) / (n - 1)));
 }
 
 double Trainer::learning_rate(std::int64_t n) const {
@@ -187,41 +228,50 @@ double Trainer::learning_rate(std::int64_t n) const {
 
 void Trainer::adam(Learner& learner, double lr) const {
   learner.updates.add_(1);
-  std::vector<at::Tensor> p{learner.arena.values}, g{learner.arena.gradients}, m{learner.moment1}, v{learner.moment2}, none,
-      steps{learner.updates};
+  std::vector<at::Tensor> p{learner.arena.values}, g{learner.arena.gradients}, m{learner.moment1},
+      v{learner.moment2}, none, steps{learner.updates};
   if (options_.optimizer == "adamw")
-    at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, options_.weight_decay, options_.eps, false, false, {},
-                      poisoned_);
+    at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2,
+                      options_.weight_decay, options_.eps, false, false, {}, poisoned_);
   else
-    at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps, false, false, {}, poisoned_);
+    at::_fused_adam_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2, 0.0, options_.eps,
+                     false, false, {}, poisoned_);
 }
 
 std::int64_t Trainer::parts() const { return options_.accumulate * (others_ ? others_->size : 1); }
 
-at::Tensor Trainer::gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim, Counts* counts) {
+at::Tensor Trainer::gradient(Learner& learner, const std::string& stream, std::int64_t n, Aim aim,
+                             Counts* counts) {
   if (!own_.empty()) {
     model_learner_.arena.require_gradients(&learner == &model_learner_);
     for (const auto& other : own_) other->arena.require_gradients(other.get() == &learner);
   }
-  const Draws all = draw(stream, options_.batch, objective_->times, aim);
+  const Draws all = draw(stream, n, options_.batch, objective_->times, aim);
   learner.arena.gradients.zero_();
   seen_.clear();
   at::Tensor sum;
-  for (std::int64_t k = others_ ? others_->rank : 0; k < parts(); k += others_ ? others_->size : 1) {
-    const std::int64_t first = k * options_.batch / parts(), rows = (k + 1) * options_.batch / parts() - first;
+  for (std::int64_t k = others_ ? others_->rank : 0; k < parts();
+       k += others_ ? others_->size : 1) {
+    const std::int64_t first = k * options_.batch / parts(),
+                       rows = (k + 1) * options_.batch / parts() - first;
     const double share = static_cast<double>(rows) / static_cast<double>(options_.batch);
     const c10::AutoGradMode grad(true);
     Counts of_part;
-    const at::Tensor loss = loss_of(parts() == 1 ? all : all.part(first, rows), stream, n, aim, learner.own, &of_part);
+    const at::Tensor loss =
+        loss_of(parts() == 1 ? all : all.part(first, rows), stream, n, aim, learner.own, &of_part);
     (parts() == 1 ? loss : loss * share).backward();
     const at::Tensor value = loss.detach().to(at::kDouble) * share;
     sum = sum.defined() ? sum + value : value;
     if (counts)
-      for (const auto& [to, from] :
-           {std::pair{&counts->evaluations, &of_part.evaluations}, {&counts->vjps, &of_part.vjps}, {&counts->jvps, &of_part.jvps}})
+      for (const auto& [to, from] : {std::pair{&counts->evaluations, &of_part.evaluations},
+                                     {&counts->vjps, &of_part.vjps},
+                                     {&counts->jvps, &of_part.jvps}})
         to->insert(to->end(), from->begin(), from->end());
   }
-  if (others_ && aim == Aim::training) others_->sum(learner.arena.gradients), others_->sum(sum);
+  if (others_ && aim == Aim::training) {
+    others_->sum(learner.arena.gradients);
+    others_->sum(sum);
+  }
   return sum;
 }
 
@@ -243,28 +293,36 @@ void Trainer::update(std::int64_t n) {
       adam(*own, own->own->lr());
     }
   Counts c;
-  learn(model_learner_, fmt::format("train#{}", n), n, &c);
+  learn(model_learner_, step_stream(n), n, &c);
   if (!seen_.empty()) read();
   for (const auto& [t, loss] : seen_) {
     const at::Tensor losses = loss.to(at::kCPU, at::kDouble).contiguous();
-    objective_->times.learn(*model_->scheduler, t, {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
+    objective_->times.learn(
+        *model_->scheduler, t,
+        {losses.const_data_ptr<double>(), losses.const_data_ptr<double>() + losses.numel()});
   }
   adam(model_learner_, learning_rate(n));
   const at::Tensor& values = arena().values;
   if (average_) {
     const double rate = objective_->average_rate(n, options_.steps).value_or(-1);
-    if (!(rate >= 0 && rate <= 1)) throw Error(fmt::format("its average_rate at step {} is no number from 0 to 1", n));
+    if (!(rate >= 0 && rate <= 1))
+      throw Error(fmt::format("its average_rate at step {} is no number from 0 to 1", n));
     average_->values.lerp_(values, 1 - rate);
   }
   for (auto& [rate, average] : averages_) {
-    const double decay = options_.ema_warmup ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n)) : rate;
+    const double decay =
+        options_.ema_warmup
+            ? std::min(rate, static_cast<double>(1 + n) / static_cast<double>(10 + n))
+            : rate;
     average.lerp_(values, 1 - decay);
   }
   cost_of(c);
 }
 
 void Trainer::cost_of(const Counts& c) {
-  const auto sum = [](const std::vector<std::int64_t>& rows) { return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}); };
+  const auto sum = [](const std::vector<std::int64_t>& rows) {
+    return std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
+  };
   cost = {sum(c.evaluations), sum(c.vjps), sum(c.jvps)};
 }
 
@@ -275,23 +333,31 @@ void Trainer::read() {
   const at::Tensor all = at::stack(noted).to(at::kCPU);
   const auto values = all.accessor<double, 2>();
   for (std::size_t i = 0; i < unread_.size(); ++i) {
-    const double loss = values[static_cast<std::int64_t>(i)][0], norm = values[static_cast<std::int64_t>(i)][1];
+    const double loss = values[static_cast<std::int64_t>(i)][0],
+                 norm = values[static_cast<std::int64_t>(i)][1];
     const auto& [learner, stream, n, both] = unread_[i];
     if (!std::isfinite(loss) || !std::isfinite(norm)) diverged(*learner, stream, n, loss, norm);
     if (learner->own) {
       learner->loss_sum += loss / static_cast<double>(learner->own->updates());
       continue;
     }
-    loss_sum_ += loss, norm_sum_ += norm, ++rows_since_;
+    loss_sum_ += loss;
+    norm_sum_ += norm;
+    ++rows_since_;
     if (n == 1) losses_.first = loss;
-    if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10))
-      losses_.sum += loss, losses_.squares += loss * loss, ++losses_.count;
+    if (n > options_.steps - std::max<std::int64_t>(1, options_.steps / 10)) {
+      losses_.sum += loss;
+      losses_.squares += loss * loss;
+      ++losses_.count;
+    }
   }
   unread_.clear();
 }
 
-/// The bad step again, with a look at every tensor on the way. The weights are still those before it: Adam has done nothing since.
-void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t n, double loss, double norm) {
+/// The bad step again, with a look at every tensor on the way. The weights are still those before
+/// it: Adam has done nothing since.
+void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t n, double loss,
+                       double norm) {
   std::string where = "the gradient";
   try {
     gradient(learner, stream, n, Aim::search, nullptr);
@@ -301,9 +367,12 @@ void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t
   } catch (const Error& e) {
     where = e.what();
   }
-  throw Error(fmt::format("training{} diverged at step {}: loss {}, norm of the gradient {}; {}. Lower {}, or set train.clip{}",
-                          learner.own ? fmt::format(" of `{}`", learner.own->name()) : "", n, loss, norm, where,
-                          learner.own ? learner.own->name() + "_lr" : "train.lr", learner.own ? "" : " or train.warmup"));
+  throw Error(
+      fmt::format("training{} diverged at step {}: loss {}, norm of the gradient {}; {}. Lower {}, "
+                  "or set train.clip{}",
+                  learner.own ? fmt::format(" of `{}`", learner.own->name()) : "", n, loss, norm,
+                  where, learner.own ? learner.own->name() + "_lr" : "train.lr",
+                  learner.own ? "" : " or train.warmup"));
 }
 
 void Trainer::with_weights(const at::Tensor& weights, const std::function<void()>& body) {
@@ -322,34 +391,44 @@ void Trainer::evaluate(TrainPort& port, std::int64_t n) {
   TrainPort::Values values;
   const auto loss = [&] {
     // The same draws each time: also of times, which losses seen would move.
-    const Draws draws = draw("evaluate", std::max<std::int64_t>(options_.batch, 256), objective_->times.unlearnt(), Aim::evaluation);
+    const Draws draws = draw("evaluate", n, std::max<std::int64_t>(options_.batch, 256),
+                             objective_->times.unlearnt(), Aim::evaluation);
     const double value = loss_of(draws, "evaluate", n, Aim::evaluation).item<double>();
     seen_.clear();
     return value;
   };
   values.emplace_back("loss", loss());
   for (const auto& [rate, average] : averages_)
-    with_weights(average, [&, r = rate] { values.emplace_back(fmt::format("loss_ema_{}", r), loss()); });
+    with_weights(average,
+                 [&, r = rate] { values.emplace_back(fmt::format("loss_ema_{}", r), loss()); });
   port.row("evaluate", n, values);
 }
 
 void Trainer::log(TrainPort& port, std::int64_t n) {
   read();
   const auto count = static_cast<double>(rows_since_);
-  TrainPort::Values values{{"loss", loss_sum_ / count}, {"grad_norm", norm_sum_ / count}, {"lr", learning_rate(n)}};
-  for (const auto& own : own_) values.emplace_back("loss_" + own->own->name(), std::exchange(own->loss_sum, 0) / count);
+  TrainPort::Values values{
+      {"loss", loss_sum_ / count}, {"grad_norm", norm_sum_ / count}, {"lr", learning_rate(n)}};
+  for (const auto& own : own_)
+    values.emplace_back("loss_" + own->own->name(), std::exchange(own->loss_sum, 0) / count);
   port.row("train", n, values);
   port.progress(n, loss_sum_ / count);
-  loss_sum_ = norm_sum_ = 0, rows_since_ = 0;
+  loss_sum_ = norm_sum_ = 0;
+  rows_since_ = 0;
 }
 
-bool Trainer::due(std::int64_t every) const { return every > 0 && (step % every == 0 || step == options_.steps); }
+bool Trainer::due(std::int64_t every) const {
+  return every > 0 && (step % every == 0 || step == options_.steps);
+}
 
 void Trainer::report(TrainPort& port) {
-  reports_owed_ = true;  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
+  // a stop in here leaves a checkpoint that says so, and they are made when training goes on
+  reports_owed_ = true;
+  ahead_.wait();
   if (due(options_.evaluate_every)) evaluate(port, step);
   if (due(options_.preview_every))
-    with_weights(averages_.empty() ? arena().values : averages_.rbegin()->second, [&] { port.preview(step); });
+    with_weights(averages_.empty() ? arena().values : averages_.rbegin()->second,
+                 [&] { port.preview(step); });
   reports_owed_ = false;
 }
 
@@ -359,8 +438,10 @@ void Trainer::run(TrainPort& port) {
   for (const auto& own : own_) own->updates.fill_(step * own->own->updates());
   const auto checkpoint = [&] {
     read();
+    ahead_.wait();
     port.checkpoint();
   };
+  look_ahead_ = !data_have_state();  // a checkpoint holds the state of this step, not of the next
   try {
     if (reports_owed_) {
       report(port);
@@ -373,99 +454,17 @@ void Trainer::run(TrainPort& port) {
       ++step;
       if (due(options_.log_every)) log(port, step);
       report(port);
-      if (due(options_.checkpoint_every) || step == options_.steps || keep.contains(step)) checkpoint();
+      if (due(options_.checkpoint_every) || step == options_.steps || keep.contains(step))
+        checkpoint();
       if (unread_.size() >= longest_unread) read();
     }
     port.settle();
   } catch (const Stopped&) {
-    checkpoint();  // a step that was stopped inside has changed nothing but gradients: it is made again
+    // a step that was stopped inside has changed nothing but gradients: it is made again
+    checkpoint();
     port.settle();
     throw;
   }
-}
-
-namespace {
-
-/// A component's state under names of its own.
-class Named final : public State {
- public:
-  Named(State& all, std::string prefix) : all_(all), prefix_(std::move(prefix)) {}
-  void tensor(const std::string& name, at::Tensor& value) override { all_.tensor(own(name), value); }
-  void number(const std::string& name, double& value) override { all_.number(own(name), value); }
-  void integer(const std::string& name, std::int64_t& value) override { all_.integer(own(name), value); }
-
- private:
-  std::string own(const std::string& name) {
-    if (!seen_.insert(name).second) throw Error(fmt::format("its state names `{}` twice", name));
-    return prefix_ + name;
-  }
-  State& all_;
-  std::string prefix_;
-  std::set<std::string> seen_;
-};
-
-}  // namespace
-
-void Trainer::state(TrainState& s) {
-  model_learner_.state(s, "");
-  for (const auto& own : own_) own->state(s, "objective/" + own->own->name() + "/");
-  if (average_) s.parameters("objective/average", *average_, average_->values);
-  for (auto& [rate, average] : averages_) s.parameters(fmt::format("ema/{}", rate), arena(), average);
-  Named of_objective(s, "objective."), of_data(s, "dataset.");
-  objective_->state(of_objective);
-  data_->state(of_data);
-  s.number("loss_since_last_row", loss_sum_);
-  s.number("grad_norm_since_last_row", norm_sum_);
-  s.integer("steps_since_last_row", rows_since_);
-  s.number("first_loss", losses_.first);
-  s.number("sum_of_last_losses", losses_.sum);
-  s.number("sum_of_their_squares", losses_.squares);
-  s.integer("number_of_last_losses", losses_.count);
-  std::int64_t owed = reports_owed_;
-  s.integer("reports_owed", owed);
-  reports_owed_ = owed != 0;
-}
-
-namespace {
-
-/// Keeps what a component carries from step to step, and gives it back.
-class Kept final : public State {
- public:
-  void tensor(const std::string& name, at::Tensor& value) override {
-    if (back) return void(value = tensors_.at(name));
-    tensors_[name] = value.defined() ? value.clone() : value;
-  }
-  void number(const std::string& name, double& value) override { back ? void(value = numbers_.at(name)) : void(numbers_[name] = value); }
-  void integer(const std::string& name, std::int64_t& value) override {
-    back ? void(value = integers_.at(name)) : void(integers_[name] = value);
-  }
-  bool back = false;
-
- private:
-  std::map<std::string, at::Tensor> tensors_;
-  std::map<std::string, double> numbers_;
-  std::map<std::string, std::int64_t> integers_;
-};
-
-}  // namespace
-
-double Trainer::rehearse(std::int64_t steps) {
-  const c10::AutoGradMode no_grad(false);
-  Kept of_objective, of_data;  // losses and batches may change them
-  objective_->state(of_objective), data_->state(of_data);
-  Counts counts;
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::int64_t n = 1; n <= steps; ++n) {
-    counts = {};
-    gradient(model_learner_, fmt::format("train#{}", n), n, Aim::training, &counts);
-    for (const auto& own : own_) gradient(*own, fmt::format("train#{}/{}#0", n, own->own->name()), n, Aim::training, nullptr);
-  }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  seen_.clear();
-  cost_of(counts);
-  of_objective.back = of_data.back = true;
-  objective_->state(of_objective), data_->state(of_data);
-  return seconds;
 }
 
 }  // namespace scorelab

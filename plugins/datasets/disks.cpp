@@ -7,7 +7,8 @@
 namespace {
 using namespace scorelab;
 
-/// Images of one bright disk each, drawn afresh: for trying networks of images without files. The edge is linear over one pixel.
+/// Images of one bright disk each, drawn afresh: for trying networks of images without files. The
+/// edge is linear over one pixel.
 class Disks final : public DataSet {
  public:
   void params(Params& p) override {
@@ -20,12 +21,16 @@ class Disks final : public DataSet {
   Affine to_model() const override { return {2, -1}; }
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition&) const override {
     const auto rows = static_cast<std::int64_t>(index.size());
-    const at::Tensor u = noise.uniform(at::empty({rows, 3 + channels_}, at::kDouble)).view({rows, 3 + channels_, 1, 1});
+    const at::Tensor u = noise.uniform(at::empty({rows, 3 + channels_}, at::kDouble))
+                             .view({rows, 3 + channels_, 1, 1});
     const auto side = static_cast<double>(side_);
-    const at::Tensor radius = side * (0.1 + 0.2 * u.select(1, 0)), x = radius + (side - 2 * radius) * u.select(1, 1),
+    const at::Tensor radius = side * (0.1 + 0.2 * u.select(1, 0)),
+                     x = radius + (side - 2 * radius) * u.select(1, 1),
                      y = radius + (side - 2 * radius) * u.select(1, 2);
     const at::Tensor pixel = at::arange(side_, at::kDouble) + 0.5;
-    const at::Tensor distance = ((pixel.view({1, 1, side_}) - x).square() + (pixel.view({1, side_, 1}) - y).square()).sqrt();
+    const at::Tensor distance =
+        ((pixel.view({1, 1, side_}) - x).square() + (pixel.view({1, side_, 1}) - y).square())
+            .sqrt();
     const at::Tensor disk = (radius - distance + 0.5).clamp(0, 1).unsqueeze(1);
     return disk * (0.5 + 0.5 * u.narrow(1, 3, channels_));
   }
@@ -34,4 +39,5 @@ class Disks final : public DataSet {
   std::int64_t side_ = 16, channels_ = 1;
 };
 }  // namespace
-SCORELAB_PLUGIN(Disks, dataset, "disks", "1.0.0", "images of one disk each, of any size, drawn afresh")
+SCORELAB_PLUGIN(Disks, dataset, "disks", "1.0.0",
+                "images of one disk each, of any size, drawn afresh")

@@ -5,7 +5,8 @@
 namespace {
 using namespace scorelab;
 
-/// Keeps the predicted clean sample in the range that the data can have, as DDPM's and improved DDPM's samplers do ("clip_denoised").
+/// Keeps the predicted clean sample in the range that the data can have, as DDPM's and improved
+/// DDPM's samplers do ("clip_denoised").
 class Clip final : public Guide {
  public:
   void params(Params& p) override {

@@ -5,16 +5,19 @@
 namespace {
 using namespace scorelab;
 
-/// Inpainting, colourisation and the like by putting what is known into what the model says. `replacement`: x0 is what is observed, where
-/// it is observed; each sampler then carries that part through its own transitions. `score-sde` (Song et al. 2021, appendix I.2 and I.3):
-/// besides, the model sees the observation diffused to t, with fresh noise at every evaluation, in place of that part of x; the part that
-/// the sampler carries walks to the observation all the same. Neither is the exact posterior: the rest is drawn given the noised
-/// observation, not given the clean one.
+/// Inpainting, colourisation and the like by putting what is known into what the model says.
+/// `replacement`: x0 is what is observed, where it is observed; each sampler then carries that part
+/// through its own transitions. `score-sde` (Song et al. 2021, appendix I.2 and I.3): besides, the
+/// model sees the observation diffused to t, with fresh noise at every evaluation, in place of that
+/// part of x; the part that the sampler carries walks to the observation all the same. Neither is
+/// the exact posterior: the rest is drawn given the noised observation, not given the clean one.
 class Replacement final : public Guide {
  public:
   void params(Params& p) override {
     observed_.params(p);
-    p("method", method_, "what the model sees of the observed part: the sampler's own x, or the observation with fresh noise")
+    p("method", method_,
+      "what the model sees of the observed part: the sampler's own x, or the observation with "
+      "fresh noise")
         .one_of({"replacement", "score-sde"});
     p.gives("exact-moments");
   }
@@ -37,4 +40,5 @@ class Replacement final : public Guide {
   std::string method_ = "replacement";
 };
 }  // namespace
-SCORELAB_PLUGIN(Replacement, guide, "replacement", "1.0.0", "inpainting and colourisation: what is known replaces what the model says")
+SCORELAB_PLUGIN(Replacement, guide, "replacement", "1.0.0",
+                "inpainting and colourisation: what is known replaces what the model says")

@@ -5,13 +5,14 @@
 namespace {
 using namespace scorelab;
 
-/// Dynamic thresholding: Saharia et al. 2022 (Imagen), section 2.3. With s the quantile of |x0| over a sample's elements, at least
-/// `bound`: x0 is clipped to [-s, s] and scaled by bound/s.
+/// Dynamic thresholding: Saharia et al. 2022 (Imagen), section 2.3. With s the quantile of |x0|
+/// over a sample's elements, at least `bound`: x0 is clipped to [-s, s] and scaled by bound/s.
 class Threshold final : public Guide {
  public:
   void params(Params& p) override {
     p("quantile", quantile_, "of |x0| over the elements of a sample").range(0, 1);
-    p("bound", bound_, "where the data's largest value lies, in the model's units").range(1e-9, 1e9);
+    p("bound", bound_, "where the data's largest value lies, in the model's units")
+        .range(1e-9, 1e9);
   }
   Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
     const Prediction p = run.model(x, t);

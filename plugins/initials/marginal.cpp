@@ -21,11 +21,13 @@ class Diffused final : public Initial {
     const Scheduler& q = start.scheduler;
     const double alpha = q.alpha(start.t).one(), sigma = q.sigma(start.t).one();
     const auto shape = start.like.sizes().slice(1);
-    return Moments{(alpha * law_->means[0]).view(shape), (alpha * alpha * law_->variances[0] + sigma * sigma).view(shape)};
+    return Moments{(alpha * law_->means[0]).view(shape),
+                   (alpha * alpha * law_->variances[0] + sigma * sigma).view(shape)};
   }
 
  private:
   const Law* law_ = nullptr;
 };
 }  // namespace
-SCORELAB_PLUGIN(Diffused, initial, "marginal", "1.1.0", "the data, diffused to where the sampler starts")
+SCORELAB_PLUGIN(Diffused, initial, "marginal", "1.1.0",
+                "the data, diffused to where the sampler starts")

@@ -9,7 +9,9 @@ using namespace scorelab;
 class Prior final : public Initial {
  public:
   void params(Params& p) override { p.gives("exact-moments"); }
-  at::Tensor draw(const Start& start, Noise& noise) const override { return start.scheduler.prior_std() * noise.normal(start.like); }
+  at::Tensor draw(const Start& start, Noise& noise) const override {
+    return start.scheduler.prior_std() * noise.normal(start.like);
+  }
   std::optional<Moments> moments(const Start& start) const override {
     const at::Tensor one = at::ones(start.like.sizes().slice(1), at::kDouble);
     return Moments{0 * one, one * std::pow(start.scheduler.prior_std(), 2)};

@@ -5,7 +5,8 @@
 namespace {
 using namespace scorelab;
 
-/// Uniform over a box, as Song & Ermon 2019 start Langevin dynamics (figure 3: [-8, 8]^2; images: [0, 1]).
+/// Uniform over a box, as Song & Ermon 2019 start Langevin dynamics (figure 3: [-8, 8]^2; images:
+/// [0, 1]).
 class Uniform final : public Initial {
  public:
   void params(Params& p) override {

@@ -8,9 +8,10 @@
 namespace {
 using namespace scorelab;
 
-/// How far traced samples end from where the data's exact probability-flow ODE leads from the same start: the root of the mean square of an
-/// element (Karras et al. 2022 measure the truncation error of one step so, figure 13). The ODE is solved by Dormand & Prince's pair, all
-/// paths in the same steps.
+/// How far traced samples end from where the data's exact probability-flow ODE leads from the same
+/// start: the root of the mean square of an element (Karras et al. 2022 measure the truncation
+/// error of one step so, figure 13). The ODE is solved by Dormand & Prince's pair, all paths in the
+/// same steps.
 class EndpointError final : public Metric {
  public:
   void params(Params& p) override {
@@ -19,7 +20,8 @@ class EndpointError final : public Metric {
     p.needs("affine-space", "the data's law is known in data units");
     p.needs("density", "the exact path is that of the data's law");
     p.needs("path", "it integrates an ODE from noise to data");
-    p.needs("finite-velocity", "the slope of its ODE is infinite where alpha ends at 0 like a root");
+    p.needs("finite-velocity",
+            "the slope of its ODE is infinite where alpha ends at 0 like a root");
   }
   void prepare(const Setting& setting) override { scheduler_ = setting.scheduler; }
   std::vector<Measurement> measure(const Measured& m) const override {
@@ -28,7 +30,8 @@ class EndpointError final : public Metric {
     const at::Tensor t = m.paths->t, x = m.paths->x * map.scale + map.shift;
     const double from = t[0].max().item<double>(), to = t[-1].max().item<double>();
     if (to < scheduler_->t_min())
-      throw Error("the paths end at t = " + std::to_string(to) + ", where the ODE is not defined; set sampler.to = \"t_min\"");
+      throw Error("the paths end at t = " + std::to_string(to) +
+                  ", where the ODE is not defined; set sampler.to = \"t_min\"");
     const at::Tensor exact = solve(m.law->mapped(map.scale, map.shift), x[0], from, to);
     return {{"", ((x[-1] - exact) / map.scale).square().mean().sqrt().item<double>(), "data", "min",
              "distance of the paths' ends to those of the exact probability-flow ODE"}};
@@ -52,10 +55,21 @@ class EndpointError final : public Metric {
         k[j] = f(z, std::max(end, t + rk45::c[j] * h));
         error = error + (rk45::e[j] * h) * k[j];
       }
-      const double share = (error / (rtol_ * (1 + y.abs().maximum(z.abs())))).flatten(1).square().mean(1).max().sqrt().item<double>();
+      const double share = (error / (rtol_ * (1 + y.abs().maximum(z.abs()))))
+                               .flatten(1)
+                               .square()
+                               .mean(1)
+                               .max()
+                               .sqrt()
+                               .item<double>();
       if (!std::isfinite(share) || t + h == t)
-        throw Error("at t = " + std::to_string(t) + " no step of the exact ODE is short enough; raise `rtol`");
-      if (share <= 1) t = h == end - t ? end : t + h, y = z, k[0] = k[6];
+        throw Error("at t = " + std::to_string(t) +
+                    " no step of the exact ODE is short enough; raise `rtol`");
+      if (share <= 1) {
+        t = h == end - t ? end : t + h;
+        y = z;
+        k[0] = k[6];
+      }
       h *= rk45::stretch(share).one();
     }
     return y;
@@ -65,4 +79,5 @@ class EndpointError final : public Metric {
   const Scheduler* scheduler_ = nullptr;
 };
 }  // namespace
-SCORELAB_PLUGIN(EndpointError, metric, "endpoint-error", "1.1.0", "distance to the ends of the exact probability-flow ODE")
+SCORELAB_PLUGIN(EndpointError, metric, "endpoint-error", "1.1.0",
+                "distance to the ends of the exact probability-flow ODE")

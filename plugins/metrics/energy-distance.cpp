@@ -7,7 +7,8 @@
 namespace {
 using namespace scorelab;
 
-/// 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013), unbiased: near 0, and as often below, where the laws agree.
+/// 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013), unbiased: near 0, and as often below,
+/// where the laws agree.
 class EnergyDistance final : public Metric {
  public:
   void params(Params& p) override {
@@ -16,15 +17,16 @@ class EnergyDistance final : public Metric {
   }
   void prepare(const Setting& setting) override { space_.prepare(setting); }
   std::vector<Measurement> measure(const Measured& m) const override {
-    const std::int64_t n = std::min(m.samples.size(), count_), k = std::min(m.reference.size(), count_);
+    const std::int64_t n = std::min(m.samples.size(), count_),
+                       k = std::min(m.reference.size(), count_);
     if (std::min(n, k) < 2) throw Error("it takes two samples at least");
     const at::Tensor x = space_(m.samples.head(n)), y = space_(m.reference.head(k));
     const auto within = [](const at::Tensor& a) {
       const auto rows = static_cast<double>(a.size(0));
       return distances(a, a) / (rows * (rows - 1));
     };
-    return {{"", 2 * distances(x, y) / static_cast<double>(n * k) - within(x) - within(y), space_.unit(), "min",
-             "energy distance to the data"}};
+    return {{"", 2 * distances(x, y) / static_cast<double>(n * k) - within(x) - within(y),
+             space_.unit(), "min", "energy distance to the data"}};
   }
 
  private:

@@ -5,9 +5,11 @@
 namespace {
 using namespace scorelab;
 
-/// The squared 2-Wasserstein distance of the Gaussians that have the samples' and the data's mean and covariance (Dowson & Landau 1982);
-/// with Inception's features this is the FID (Heusel et al. 2017), which has another scale. Biased upwards by the number of samples. The
-/// data's moments are exact where the law is known and distances are in the values; with sample.moments = "exact" the samples' too.
+/// The squared 2-Wasserstein distance of the Gaussians that have the samples' and the data's mean
+/// and covariance (Dowson & Landau 1982); with Inception's features this is the FID (Heusel et al.
+/// 2017), which has another scale. Biased upwards by the number of samples. The data's moments are
+/// exact where the law is known and distances are in the values; with sample.moments = "exact" the
+/// samples' too.
 class Frechet final : public Metric {
  public:
   void params(Params& p) override {
@@ -24,14 +26,19 @@ class Frechet final : public Metric {
   std::vector<Measurement> measure(const Measured& m) const override {
     if (m.moments) {  // independent elements on both sides
       const at::Tensor off = m.moments->mean.flatten() - m.law->mean();
-      return said(off.square().sum(), (m.moments->variance.flatten().sqrt() - m.law->variances[0].sqrt()).square().sum());
+      return said(
+          off.square().sum(),
+          (m.moments->variance.flatten().sqrt() - m.law->variances[0].sqrt()).square().sum());
     }
-    const Pair own = empirical(m.samples),
-               data = m.law && !space_.learned() ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference);
+    const Pair own = empirical(m.samples), data = m.law && !space_.learned()
+                                                      ? Pair{m.law->mean(), m.law->covariance()}
+                                                      : empirical(m.reference);
     const auto [values, axes] = at::linalg_eigh(own.second);
     const at::Tensor root = (axes * values.clamp_min(0).sqrt()).matmul(axes.t());
-    const at::Tensor cross = at::linalg_eigvalsh(root.matmul(data.second).matmul(root)).clamp_min(0).sqrt().sum();
-    return said((own.first - data.first).square().sum(), own.second.trace() + data.second.trace() - 2 * cross);
+    const at::Tensor cross =
+        at::linalg_eigvalsh(root.matmul(data.second).matmul(root)).clamp_min(0).sqrt().sum();
+    return said((own.first - data.first).square().sum(),
+                own.second.trace() + data.second.trace() - 2 * cross);
   }
 
  private:
@@ -51,4 +58,5 @@ class Frechet final : public Metric {
   FeatureSpace space_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Frechet, metric, "frechet", "1.0.0", "Frechet distance to the data, of values or of a classifier's features")
+SCORELAB_PLUGIN(Frechet, metric, "frechet", "1.0.0",
+                "Frechet distance to the data, of values or of a classifier's features")

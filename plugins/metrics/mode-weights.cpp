@@ -7,8 +7,9 @@
 namespace {
 using namespace scorelab;
 
-/// The share of the samples in each component of the data's mixture: the mean responsibility. Where components are points, or nearly, they
-/// are given the width `std`, so that a sample belongs to the nearest.
+/// The share of the samples in each component of the data's mixture: the mean responsibility. Where
+/// components are points, or nearly, they are given the width `std`, so that a sample belongs to
+/// the nearest.
 class ModeWeights final : public Metric {
  public:
   void params(Params& p) override {
@@ -23,10 +24,12 @@ class ModeWeights final : public Metric {
       share += m.law->responsibilities(x, one, std_ * one).sum(0);
     });
     share /= static_cast<double>(m.samples.size());
-    std::vector<Measurement> out{{"", 0.5 * (share - m.law->weights).abs().sum().item<double>(), "1", "min",
-                                  "total variation distance of the components' weights to the data's"}};
+    std::vector<Measurement> out{
+        {"", 0.5 * (share - m.law->weights).abs().sum().item<double>(), "1", "min",
+         "total variation distance of the components' weights to the data's"}};
     for (std::int64_t k = 0; k < share.size(0); ++k)
-      out.push_back({std::to_string(k), share[k].item<double>(), "1", "none", "share of the samples in this component"});
+      out.push_back({std::to_string(k), share[k].item<double>(), "1", "none",
+                     "share of the samples in this component"});
     return out;
   }
 
@@ -34,4 +37,5 @@ class ModeWeights final : public Metric {
   double std_ = 1e-3;
 };
 }  // namespace
-SCORELAB_PLUGIN(ModeWeights, metric, "mode-weights", "1.0.0", "share of the samples in each mode of a mixture")
+SCORELAB_PLUGIN(ModeWeights, metric, "mode-weights", "1.0.0",
+                "share of the samples in each mode of a mixture")

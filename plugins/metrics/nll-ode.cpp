@@ -9,47 +9,70 @@
 namespace {
 using namespace scorelab;
 
-/// How unlikely the data are to the model, by its probability-flow ODE dx/dt = velocity(x, t): Song et al. 2021, section 4.3, equation 39.
-///   log p(x) = log N(x(t_max); 0, prior_std^2) + integral of div velocity dt over [t_min, t_max], x(t_min) = x
-/// This is the model's density at t_min, at the data as they are: where the network is exact, that of p_{t_min} and not of p_0.
-/// The divergence is exact, or v^T J v (equation 40) with probes that a point keeps through the whole solve (FFJORD, Grathwohl et al.
-/// 2019, section 3.1). A slope costs an evaluation, and a reverse sweep for each dimension or probe. The integral is one more dimension of
-/// the state, which the tolerance bounds as the others. Each point has its own steps.
+/// How unlikely the data are to the model, by its probability-flow ODE dx/dt = velocity(x, t): Song
+/// et al. 2021, section 4.3, equation 39.
+///   log p(x) = log N(x(t_max); 0, prior_std^2) + integral of div velocity dt over [t_min, t_max],
+///   x(t_min) = x
+/// This is the model's density at t_min, at the data as they are: where the network is exact, that
+/// of p_{t_min} and not of p_0. The divergence is exact, or v^T J v (equation 40) with probes that
+/// a point keeps through the whole solve (FFJORD, Grathwohl et al. 2019, section 3.1). A slope
+/// costs an evaluation, and a reverse sweep for each dimension or probe. The integral is one more
+/// dimension of the state, which the tolerance bounds as the others. Each point has its own steps.
 class NllOde final : public Metric {
  public:
   void params(Params& p) override {
     on_model_.params(p);
     p.gives("density");
-    p("divergence", divergence_, "exact: D reverse sweeps per ODE evaluation in D dimensions; hutchinson: one per probe, with a variance")
+    p("divergence", divergence_,
+      "exact: D reverse sweeps per ODE evaluation in D dimensions; hutchinson: one per probe, with "
+      "a variance")
         .one_of({"exact", "hutchinson"});
-    p("probes", probes_, "random directions of a point; the divergence is their mean").range(1, 1000).when("divergence", {"hutchinson"});
-    p("probe", probe_, "distribution of the probes").one_of({"rademacher", "gaussian"}).when("divergence", {"hutchinson"});
-    p("solver", solver_, "order 1, 2 or 4 in steps of one length, or adaptive").one_of({"euler", "heun", "rk4", "rk45"});
-    p("steps", steps_, "steps from t_min to t_max").range(1, 1e7).when("solver", {"euler", "heun", "rk4"});
-    p("tol", tol_, "relative and absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45"});
-    p.needs("affine-space", "a density of the model's values is one of the data only by an affine map");
+    p("probes", probes_, "random directions of a point; the divergence is their mean")
+        .range(1, 1000)
+        .when("divergence", {"hutchinson"});
+    p("probe", probe_, "distribution of the probes")
+        .one_of({"rademacher", "gaussian"})
+        .when("divergence", {"hutchinson"});
+    p("solver", solver_, "order 1, 2 or 4 in steps of one length, or adaptive")
+        .one_of({"euler", "heun", "rk4", "rk45"});
+    p("steps", steps_, "steps from t_min to t_max")
+        .range(1, 1e7)
+        .when("solver", {"euler", "heun", "rk4"});
+    p("tol", tol_, "relative and absolute tolerance of a step")
+        .range(1e-13, 1)
+        .when("solver", {"rk45"});
+    p.needs("affine-space",
+            "a density of the model's values is one of the data only by an affine map");
     p.needs("path", "it integrates an ODE from data to noise");
-    p.needs("finite-velocity", "the slope of its ODE is infinite where alpha ends at 0 like a root");
+    p.needs("finite-velocity",
+            "the slope of its ODE is infinite where alpha ends at 0 like a root");
   }
   void prepare(const Setting& setting) override { options_ = setting.options; }
   std::vector<Measurement> measure(const Measured& m) const override {
     const Scheduler& q = m.model->scheduler();
-    const at::Tensor x = m.space->encode(dequantised(m), nullptr).to(options_.device(), at::kDouble);
+    const at::Tensor x =
+        m.space->encode(dequantised(m), nullptr).to(options_.device(), at::kDouble);
     const Slopes slopes{*this, x.sizes().vec(), draw_probes(m.noise, x.to(options_))};
     const at::Tensor start = at::cat({x.flatten(1), at::zeros({x.size(0), 1}, x.options())}, 1);
-    const at::Tensor end = solver_ == "rk45" ? adaptive(slopes, *m.model, start) : fixed(slopes, *m.model, start);
+    const at::Tensor end =
+        solver_ == "rk45" ? adaptive(slopes, *m.model, start) : fixed(slopes, *m.model, start);
     const auto D = start.size(1) - 1;
-    const double dim = static_cast<double>(D), std = q.prior_std(), scale = std::abs(m.space->expect_affine().scale);
+    const double dim = static_cast<double>(D), std = q.prior_std(),
+                 scale = std::abs(m.space->expect_affine().scale);
     const at::Tensor last = end.narrow(1, 0, D) / std;
-    const at::Tensor prior = -0.5 * row_dot(last, last) - dim * std::log(std * std::sqrt(2 * std::numbers::pi));
-    const double nll = -(prior + end.select(1, D)).mean().item<double>() - dim * std::log(scale);  // of the data's own units
-    std::vector<Measurement> out{{"", nll, "nat", "min", "negative log likelihood of the data by the probability-flow ODE"}};
+    const at::Tensor prior =
+        -0.5 * row_dot(last, last) - dim * std::log(std * std::sqrt(2 * std::numbers::pi));
+    // of the data's own units
+    const double nll = -(prior + end.select(1, D)).mean().item<double>() - dim * std::log(scale);
+    std::vector<Measurement> out{
+        {"", nll, "nat", "min", "negative log likelihood of the data by the probability-flow ODE"}};
     if (m.grey.levels > 0) {  // the density of byte + u is that of x over levels^D
       const auto levels = static_cast<double>(m.grey.levels);
       const std::string by = m.grey.dequantised ? "the data set" : "the metric";
       out.push_back({"bpd", nll / (dim * std::numbers::ln2) + std::log2(levels), "bit", "min",
                      "negative log likelihood a dimension, of grey levels dequantised by " + by});
-      out.push_back({"offset", std::log2(levels / scale), "bit", "none", "bits a dimension from the model's units to grey levels"});
+      out.push_back({"offset", std::log2(levels / scale), "bit", "none",
+                     "bits a dimension from the model's units to grey levels"});
     }
     return out;
   }
@@ -79,7 +102,8 @@ class NllOde final : public Metric {
     }
   };
 
-  /// The reference; of grey levels, with uniform noise of one level, without which a density has no bound.
+  /// The reference; of grey levels, with uniform noise of one level, without which a density has no
+  /// bound.
   static at::Tensor dequantised(const Measured& m) {
     if (m.grey.levels == 0 || m.grey.dequantised) return m.reference.all();
     Noise noise = m.noise.stream("dequantise");
@@ -99,7 +123,9 @@ class NllOde final : public Metric {
   at::Tensor fixed(const Slopes& f, const Model& model, at::Tensor y) const {
     const double low = model.scheduler().t_min(), high = model.scheduler().t_max();
     for (std::int64_t i = 0; i < steps_; ++i) {
-      const auto at = [&](double k) { return k == steps_ ? high : low + (high - low) * k / static_cast<double>(steps_); };
+      const auto at = [&](double k) {
+        return k == steps_ ? high : low + (high - low) * k / static_cast<double>(steps_);
+      };
       const double t = at(i), s = at(i + 1), h = s - t, middle = 0.5 * (t + s);
       const at::Tensor k1 = f(model, y, t);
       if (solver_ == "euler") {
@@ -107,7 +133,8 @@ class NllOde final : public Metric {
       } else if (solver_ == "heun") {
         y = y + (0.5 * h) * (k1 + f(model, y + h * k1, s));
       } else {
-        const at::Tensor k2 = f(model, y + (0.5 * h) * k1, middle), k3 = f(model, y + (0.5 * h) * k2, middle);
+        const at::Tensor k2 = f(model, y + (0.5 * h) * k1, middle),
+                         k3 = f(model, y + (0.5 * h) * k2, middle);
         y = y + (h / 6) * (k1 + 2 * k2 + 2 * k3 + f(model, y + h * k3, s));
       }
     }
@@ -130,11 +157,13 @@ class NllOde final : public Metric {
         error = error + (rk45::e[j] * (next - t)) * k[j];
       }
       const at::Tensor share = error / (tol_ * (1 + y.abs().maximum(z.abs())));
-      const PerRow err = PerRow::from((row_dot(share, share) / static_cast<double>(y.size(1))).sqrt());
+      const PerRow err =
+          PerRow::from((row_dot(share, share) / static_cast<double>(y.size(1))).sqrt());
       for (std::size_t r = 0; r < err.rows(); ++r)
         if (!std::isfinite(err[r]) || (t[r] < high && next[r] <= t[r]))
           throw Error("at t = " + std::to_string(t[r]) +
-                      " no step is short enough: the model is not finite there, or `tol` is too small for it");
+                      " no step is short enough: the model is not finite there, or `tol` is too "
+                      "small for it");
       const PerRow accept = err <= 1;
       y = where(accept, z, y);           // z is the fifth-order solution, and
       k[0] = where(accept, k[6], k[0]);  // its slope begins the next step
@@ -151,4 +180,5 @@ class NllOde final : public Metric {
   double tol_ = 1e-5;
 };
 }  // namespace
-SCORELAB_PLUGIN(NllOde, metric, "nll-ode", "1.0.0", "negative log likelihood of the data by the probability-flow ODE")
+SCORELAB_PLUGIN(NllOde, metric, "nll-ode", "1.0.0",
+                "negative log likelihood of the data by the probability-flow ODE")

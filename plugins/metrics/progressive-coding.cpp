@@ -10,23 +10,26 @@
 namespace {
 using namespace scorelab;
 
-/// Progressive coding: Ho et al. 2020, section 4.3 and table 4. A receiver who has been sent x_T, x_{T-1}, .. x_t has got the bits of those
-/// terms of the variational bound, and predicts x_0 from x_t.
+/// Progressive coding: Ho et al. 2020, section 4.3 and table 4. A receiver who has been sent x_T,
+/// x_{T-1}, .. x_t has got the bits of those terms of the variational bound, and predicts x_0 from
+/// x_t.
 class ProgressiveCoding final : public Metric {
  public:
   void params(Params& p) override {
     on_model_.params(p);
     bound_.params(p);
     p.needs("affine-space", "its distortion is of the model's values, in data units");
-    p("after", after_, "number of reverse steps, T - t + 1 of T, after which rate and rmse are taken; 0: all but the last, t = 1")
+    p("after", after_,
+      "number of reverse steps, T - t + 1 of T, after which rate and rmse are taken; 0: all but "
+      "the last, t = 1")
         .range(0, 1e6);
   }
   void prepare(const Setting& setting) override {
     options_ = setting.options;
     bound_.prepare(setting);
     if (after_ > setting.scheduler->levels())
-      throw Error("`after` is " + std::to_string(after_) + ", and this process has " + std::to_string(setting.scheduler->levels()) +
-                  " steps");
+      throw Error("`after` is " + std::to_string(after_) + ", and this process has " +
+                  std::to_string(setting.scheduler->levels()) + " steps");
   }
   std::vector<Measurement> measure(const Measured& m) const override {
     Model& model = *m.model;
@@ -49,10 +52,13 @@ class ProgressiveCoding final : public Metric {
     }
     const std::size_t at = after_ == 0 ? 0 : n - after_;
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    return {{"rate", rate[at], "bit/dim", "none", "bits sent so far"},
-            {"rmse", rmse[at], "data", "min", "root of the mean square of x0 less its prediction"},
-            {"rates", nan, "bit/dim", "none", "bits sent until x_t is known", Measurement::Array{"t", t, rate}},
-            {"rmses", nan, "data", "min", "root of the mean square of x0 less its prediction from x_t", Measurement::Array{"t", t, rmse}}};
+    return {
+        {"rate", rate[at], "bit/dim", "none", "bits sent so far"},
+        {"rmse", rmse[at], "data", "min", "root of the mean square of x0 less its prediction"},
+        {"rates", nan, "bit/dim", "none", "bits sent until x_t is known",
+         Measurement::Array{"t", t, rate}},
+        {"rmses", nan, "data", "min", "root of the mean square of x0 less its prediction from x_t",
+         Measurement::Array{"t", t, rmse}}};
   }
 
  private:
@@ -62,4 +68,5 @@ class ProgressiveCoding final : public Metric {
   std::int64_t after_ = 0;
 };
 }  // namespace
-SCORELAB_PLUGIN(ProgressiveCoding, metric, "progressive-coding", "1.0.0", "rate and distortion of data sent step by step")
+SCORELAB_PLUGIN(ProgressiveCoding, metric, "progressive-coding", "1.0.0",
+                "rate and distortion of data sent step by step")

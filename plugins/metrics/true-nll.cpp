@@ -7,14 +7,15 @@
 namespace {
 using namespace scorelab;
 
-/// The mean negative log density of the samples under the data's own law, and how far that is from fresh data's. Alone it rewards samples
-/// that crowd at the modes, so only the distance has a goal.
+/// The mean negative log density of the samples under the data's own law, and how far that is from
+/// fresh data's. Alone it rewards samples that crowd at the modes, so only the distance has a goal.
 class TrueNll final : public Metric {
  public:
   void params(Params& p) override { p.needs("density", "it reads the density of the data's law"); }
   std::vector<Measurement> measure(const Measured& m) const override {
     if (!m.law) throw Error("the data set states no law");
-    if (m.law->variances.min().item<double>() <= 0) throw Error("a law with std = 0 has no density");
+    if (m.law->variances.min().item<double>() <= 0)
+      throw Error("a law with std = 0 has no density");
     const double nll = mean(*m.law, m.samples), truth = mean(*m.law, m.reference);
     return {{"", nll, "nat", "none", "negative log density of the samples under the data's law"},
             {"gap", std::abs(nll - truth), "nat", "min", "distance of that to fresh data's"}};

@@ -7,7 +7,8 @@
 namespace {
 using namespace scorelab;
 
-/// The score of a Gaussian mixture in closed form, at every t: what a perfectly trained network would answer. Nothing is trained.
+/// The score of a Gaussian mixture in closed form, at every t: what a perfectly trained network
+/// would answer. Nothing is trained.
 class ExactGaussianMixture final : public Network {
  public:
   void params(Params& p) override {
@@ -31,7 +32,8 @@ class ExactGaussianMixture final : public Network {
     std::vector<std::int64_t> column(in.x.dim(), 1);
     column[0] = in.x.size(0);
     for (std::int64_t k = 0; k < law_.weights.size(0); ++k)
-      if (const at::Tensor here = label == k; here.any().item<bool>()) out = at::where(here.view(column), answer(component(k), in), out);
+      if (const at::Tensor here = label == k; here.any().item<bool>())
+        out = at::where(here.view(column), answer(component(k), in), out);
     return out;
   }
   std::vector<ConditionType> conditions() const override {
@@ -42,10 +44,12 @@ class ExactGaussianMixture final : public Network {
 
  private:
   at::Tensor answer(const Law& law, const Input& in) const {
-    return states_ == Quantity::v ? law.v(in.x, in.alpha, in.sigma) : law.score(in.x, in.alpha, in.sigma);
+    return states_ == Quantity::v ? law.v(in.x, in.alpha, in.sigma)
+                                  : law.score(in.x, in.alpha, in.sigma);
   }
   Law component(std::int64_t k) const {
-    return {at::ones({1}, law_.weights.options()), law_.means.narrow(0, k, 1), law_.variances.narrow(0, k, 1),
+    return {at::ones({1}, law_.weights.options()), law_.means.narrow(0, k, 1),
+            law_.variances.narrow(0, k, 1),
             law_.bases.defined() ? law_.bases.narrow(0, k, 1) : law_.bases};
   }
 
@@ -54,4 +58,5 @@ class ExactGaussianMixture final : public Network {
   Quantity states_ = Quantity::score;
 };
 }  // namespace
-SCORELAB_PLUGIN(ExactGaussianMixture, network, "exact-gaussian-mixture", "1.0.0", "the exact score of a Gaussian mixture")
+SCORELAB_PLUGIN(ExactGaussianMixture, network, "exact-gaussian-mixture", "1.0.0",
+                "the exact score of a Gaussian mixture")

@@ -5,7 +5,8 @@
 namespace {
 using namespace scorelab;
 
-/// The score of a Gaussian in closed form, at every t: what a perfectly trained network would answer. Nothing is trained.
+/// The score of a Gaussian in closed form, at every t: what a perfectly trained network would
+/// answer. Nothing is trained.
 class ExactGaussian final : public Network {
  public:
   void params(Params& p) override {
@@ -20,7 +21,8 @@ class ExactGaussian final : public Network {
     if (setting.scheduler->alpha(setting.scheduler->t_max()).one() == 0) states_ = Quantity::v;
   }
   at::Tensor forward(const Input& in) override {
-    return states_ == Quantity::v ? law_.v(in.x, in.alpha, in.sigma) : law_.score(in.x, in.alpha, in.sigma);
+    return states_ == Quantity::v ? law_.v(in.x, in.alpha, in.sigma)
+                                  : law_.score(in.x, in.alpha, in.sigma);
   }
   std::optional<Quantity> states() const override { return states_; }
 

@@ -6,8 +6,8 @@
 namespace {
 using namespace scorelab;
 
-/// A classifier of noisy or clean samples: a multilayer perceptron on the flattened sample and the time, whose last hidden layer is its
-/// features.
+/// A classifier of noisy or clean samples: a multilayer perceptron on the flattened sample and the
+/// time, whose last hidden layer is its features.
 class MlpClassifier final : public Network {
  public:
   void params(Params& p) override {
@@ -19,7 +19,9 @@ class MlpClassifier final : public Network {
   void check() const override { hidden_.check(); }
   void prepare(const Setting& setting) override {
     classes_ = classes_of(setting.data->conditions());
-    if (classes_ < 2) throw Error("the data set names " + std::to_string(classes_) + " classes; a classifier needs two");
+    if (classes_ < 2)
+      throw Error("the data set names " + std::to_string(classes_) +
+                  " classes; a classifier needs two");
     nn::Weights w(setting.options);
     hidden_.prepare(w, c10::multiply_integers(setting.shape));
     out_ = nn::Linear(w, "out", hidden_.width(), classes_);
@@ -39,4 +41,5 @@ class MlpClassifier final : public Network {
   NamedTensors parameters_;
 };
 }  // namespace
-SCORELAB_PLUGIN(MlpClassifier, network, "mlp-classifier", "1.0.0", "multilayer perceptron that names the class of a sample")
+SCORELAB_PLUGIN(MlpClassifier, network, "mlp-classifier", "1.0.0",
+                "multilayer perceptron that names the class of a sample")

@@ -9,7 +9,9 @@ class Mlp final : public Network {
  public:
   void params(Params& p) override {
     hidden_.params(p);
-    p("classes", classes_, "number of class labels it takes, as vectors added to the time embedding; 0: none").range(0, 1e6);
+    p("classes", classes_,
+      "number of class labels it takes, as vectors added to the time embedding; 0: none")
+        .range(0, 1e6);
     p.needs("labels", "its classes are those of the data").above("classes", 0);
     p.gives("conditional").above("classes", 0);
     p.gives("trains");

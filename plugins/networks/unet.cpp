@@ -9,9 +9,11 @@
 namespace {
 using namespace scorelab;
 
-/// Two convolutions with group norm and SiLU; the time embedding is added between them (Ho et al. 2020, appendix B).
+/// Two convolutions with group norm and SiLU; the time embedding is added between them (Ho et al.
+/// 2020, appendix B).
 struct ResBlock {
-  ResBlock(nn::Weights& w, const std::string& n, std::int64_t in, std::int64_t out, std::int64_t time, std::int64_t groups)
+  ResBlock(nn::Weights& w, const std::string& n, std::int64_t in, std::int64_t out,
+           std::int64_t time, std::int64_t groups)
       : norm1(w, n + ".norm1", std::min(groups, in), in),
         norm2(w, n + ".norm2", std::min(groups, out), out),
         conv1(w, n + ".conv1", in, out, 3),
@@ -19,7 +21,8 @@ struct ResBlock {
         temb(w, n + ".time", time, out) {
     if (in != out) skip = nn::Conv2d(w, n + ".skip", in, out, 1);
   }
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, double rate, Noise* noise) const {
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, double rate,
+                        Noise* noise) const {
     at::Tensor h = conv1(at::silu(norm1(x))) + temb(time).unsqueeze(-1).unsqueeze(-1);
     h = conv2(nn::dropout(at::silu(norm2(h)), rate, noise));
     return h + (skip.weight.defined() ? skip(x) : x);
@@ -29,7 +32,8 @@ struct ResBlock {
   nn::Linear temb;
 };
 
-/// Self-attention over the pixels, one head, written out: the fused kernels have no second derivative.
+/// Self-attention over the pixels, one head, written out: the fused kernels have no second
+/// derivative.
 struct Attention {
   Attention(nn::Weights& w, const std::string& n, std::int64_t channels, std::int64_t groups)
       : norm(w, n + ".norm", std::min(groups, channels), channels),
@@ -37,7 +41,9 @@ struct Attention {
         out(w, n + ".out", channels, channels, 1) {}
   at::Tensor operator()(const at::Tensor& x) const {
     const auto parts = qkv(norm(x)).flatten(2).chunk(3, 1);  // each [B, C, HW]
-    const at::Tensor weights = at::softmax(at::bmm(parts[0].transpose(1, 2), parts[1]) / std::sqrt(static_cast<double>(x.size(1))), -1);
+    const at::Tensor weights = at::softmax(
+        at::bmm(parts[0].transpose(1, 2), parts[1]) / std::sqrt(static_cast<double>(x.size(1))),
+        -1);
     return x + out(at::bmm(parts[2], weights.transpose(1, 2)).view_as(x));
   }
   nn::GroupNorm norm;
@@ -49,12 +55,16 @@ class UNet final : public Network {
  public:
   void params(Params& p) override {
     p("channels", channels_, "channels at the first resolution").range(4, 4096);
-    p("multipliers", multipliers_, "of the channels, one a resolution; each next one is half as wide").range(1, 64);
+    p("multipliers", multipliers_,
+      "of the channels, one a resolution; each next one is half as wide")
+        .range(1, 64);
     p("blocks", blocks_, "residual blocks a resolution").range(1, 16);
     p("attention", attention_, "resolutions (pixels a side) with self-attention").range(1, 4096);
     p("groups", groups_, "of the group norms").range(1, 256);
     p("dropout", dropout_, "rate in the residual blocks, in training").range(0, 0.95);
-    p("classes", classes_, "number of class labels it takes, as vectors added to the time embedding; 0: none").range(0, 1e6);
+    p("classes", classes_,
+      "number of class labels it takes, as vectors added to the time embedding; 0: none")
+        .range(0, 1e6);
     p.needs("labels", "its classes are those of the data").above("classes", 0);
     p.gives("conditional").above("classes", 0);
     p.needs("images", "it convolves over height and width");
@@ -63,13 +73,17 @@ class UNet final : public Network {
     p.gives("second-order");
   }
   void check() const override {
-    if (channels_ % 2) throw Error("`channels` must be even: as many sines as cosines in the time embedding");
-    if (multipliers_.empty()) throw Error("`multipliers` needs one number a resolution, such as [1, 2]");
+    if (channels_ % 2)
+      throw Error("`channels` must be even: as many sines as cosines in the time embedding");
+    if (multipliers_.empty())
+      throw Error("`multipliers` needs one number a resolution, such as [1, 2]");
     walk([this](std::size_t, std::int64_t in, std::int64_t out) {
       for (const std::int64_t width : {in, out})
         if (width % groups_in(width) != 0)
-          throw Error("`groups` = " + std::to_string(groups_) + " does not divide " + std::to_string(width) +
-                      " channels, which a block here has; take a divisor of `channels` = " + std::to_string(channels_));
+          throw Error("`groups` = " + std::to_string(groups_) + " does not divide " +
+                      std::to_string(width) +
+                      " channels, which a block here has; take a divisor of `channels` = " +
+                      std::to_string(channels_));
     });
   }
   void prepare(const Setting& setting) override {
@@ -77,19 +91,24 @@ class UNet final : public Network {
     if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
     const auto halvings = static_cast<std::int64_t>(multipliers_.size()) - 1;
     std::int64_t possible = 0;
-    while (possible < 62 && shape[1] % (2LL << possible) == 0 && shape[2] % (2LL << possible) == 0) ++possible;
+    while (possible < 62 && shape[1] % (2LL << possible) == 0 && shape[2] % (2LL << possible) == 0)
+      ++possible;
     const std::string size = std::to_string(shape[1]) + " x " + std::to_string(shape[2]);
     if (possible < halvings)
-      throw Error("`multipliers` has " + std::to_string(halvings + 1) + " numbers, which halves the image " + std::to_string(halvings) +
-                  " times: height and width must be divisible by " + std::to_string(1LL << halvings) + ", and the images are " + size +
+      throw Error("`multipliers` has " + std::to_string(halvings + 1) +
+                  " numbers, which halves the image " + std::to_string(halvings) +
+                  " times: height and width must be divisible by " +
+                  std::to_string(1LL << halvings) + ", and the images are " + size +
                   "; give at most " + std::to_string(possible + 1) + " numbers");
     std::string sides;
-    for (std::int64_t l = 0; l <= halvings; ++l) sides += (l > 0 ? ", " : "") + std::to_string(shape[1] >> l);
+    for (std::int64_t l = 0; l <= halvings; ++l)
+      sides += (l > 0 ? ", " : "") + std::to_string(shape[1] >> l);
     for (const std::int64_t at : attention_) {
       bool occurs = false;
       for (std::int64_t l = 0; l <= halvings; ++l) occurs = occurs || shape[1] >> l == at;
       if (!occurs)
-        throw Error("`attention` names " + std::to_string(at) + ", a resolution that never occurs: images of " + size + " have " + sides +
+        throw Error("`attention` names " + std::to_string(at) +
+                    ", a resolution that never occurs: images of " + size + " have " + sides +
                     " pixels a side here; name one of these");
     }
     build(setting.options, shape[0], setting.parts * shape[0], shape[1]);
@@ -112,7 +131,10 @@ class UNet final : public Network {
     };
     const std::size_t levels = multipliers_.size();
     for (std::size_t l = 0; l < levels; ++l) {
-      for (std::int64_t b = 0; b < blocks_; ++b) run(attends_[l]), skips.push_back(h);
+      for (std::int64_t b = 0; b < blocks_; ++b) {
+        run(attends_[l]);
+        skips.push_back(h);
+      }
       if (l + 1 < levels) skips.push_back(h = down_[l](h));
     }
     run(attends_[levels - 1]);
@@ -128,21 +150,28 @@ class UNet final : public Network {
   }
 
  private:
-  void build(const at::TensorOptions& options, std::int64_t image_channels, std::int64_t answered, std::int64_t side) {
+  void build(const at::TensorOptions& options, std::int64_t image_channels, std::int64_t answered,
+             std::int64_t side) {
     nn::Weights w(options);
     const std::int64_t emb = 4 * channels_;
     time1_ = nn::Linear(w, "time.0", channels_, emb);
     time2_ = nn::Linear(w, "time.1", emb, emb);
     if (classes_ > 0) class_ = nn::ClassEmbedding(w, "class", classes_, emb);
     in_ = nn::Conv2d(w, "in", image_channels, channels_, 3);
-    res_.clear(), attentions_.clear(), down_.clear(), up_.clear(), attends_.clear();
+    res_.clear();
+    attentions_.clear();
+    down_.clear();
+    up_.clear();
+    attends_.clear();
     const std::size_t levels = multipliers_.size();
     for (std::size_t l = 0; l < levels; ++l, side /= 2)
       attends_.push_back(std::find(attention_.begin(), attention_.end(), side) != attention_.end());
     const std::int64_t width = walk(
         [&](std::size_t l, std::int64_t in, std::int64_t out) {
           res_.emplace_back(w, "blocks." + std::to_string(res_.size()), in, out, emb, groups_);
-          if (attends_[l]) attentions_.emplace_back(w, "attentions." + std::to_string(attentions_.size()), out, groups_);
+          if (attends_[l])
+            attentions_.emplace_back(w, "attentions." + std::to_string(attentions_.size()), out,
+                                     groups_);
         },
         [&](std::size_t l, std::int64_t of, bool down) {
           if (down)
@@ -156,8 +185,8 @@ class UNet final : public Network {
   }
 
   std::int64_t groups_in(std::int64_t width) const { return std::min(groups_, width); }
-  /// Down the resolutions and up again: block(resolution, channels in, out), and half(resolution, channels, down) where the next one is
-  /// half as wide. Returns the channels at the end.
+  /// Down the resolutions and up again: block(resolution, channels in, out), and half(resolution,
+  /// channels, down) where the next one is half as wide. Returns the channels at the end.
   template <class Block, class Half = void (*)(std::size_t, std::int64_t, bool)>
   std::int64_t walk(
       Block&& block, Half&& half = [](std::size_t, std::int64_t, bool) {}) const {
@@ -166,13 +195,21 @@ class UNet final : public Network {
     const std::size_t levels = multipliers_.size();
     for (std::size_t l = 0; l < levels; ++l) {
       const std::int64_t own = channels_ * multipliers_[l];
-      for (std::int64_t b = 0; b < blocks_; ++b) block(l, width, own), widths.push_back(width = own);
-      if (l + 1 < levels) half(l, width, true), widths.push_back(width);
+      for (std::int64_t b = 0; b < blocks_; ++b) {
+        block(l, width, own);
+        widths.push_back(width = own);
+      }
+      if (l + 1 < levels) {
+        half(l, width, true);
+        widths.push_back(width);
+      }
     }
     block(levels - 1, width, width);
     for (std::size_t l = levels; l-- > 0;) {
-      for (std::int64_t b = 0; b <= blocks_; ++b, widths.pop_back())
-        block(l, width + widths.back(), channels_ * multipliers_[l]), width = channels_ * multipliers_[l];
+      for (std::int64_t b = 0; b <= blocks_; ++b, widths.pop_back()) {
+        block(l, width + widths.back(), channels_ * multipliers_[l]);
+        width = channels_ * multipliers_[l];
+      }
       if (l > 0) half(l - 1, width, false);
     }
     return width;

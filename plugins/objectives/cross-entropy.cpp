@@ -6,8 +6,8 @@
 namespace {
 using namespace scorelab;
 
-/// The negative log-likelihood, in nats, of a sample's class. With `noise` of x_t at every t, for guiding (Dhariwal & Nichol 2021, section
-/// 4); without, of the clean sample, for features.
+/// The negative log-likelihood, in nats, of a sample's class. With `noise` of x_t at every t, for
+/// guiding (Dhariwal & Nichol 2021, section 4); without, of the clean sample, for features.
 class CrossEntropy final : public Objective {
  public:
   void params(Params& p) override {
@@ -20,10 +20,12 @@ class CrossEntropy final : public Objective {
   }
   void prepare(const Setting& setting) override {
     if (setting.data && classes_of(setting.data->conditions()) == 0)
-      throw Error("it teaches labels, but these data have none (of images: is the file of labels there?)");
+      throw Error(
+          "it teaches labels, but these data have none (of images: is the file of labels there?)");
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
-    const Classified said = noise_ ? run.model.classify(b.x, b.t) : run.model.classify(b.x0, run.scheduler.t_min());
+    const Classified said =
+        noise_ ? run.model.classify(b.x, b.t) : run.model.classify(b.x0, run.scheduler.t_min());
     return -said.logits.log_softmax(1).gather(1, b.condition.at("label").unsqueeze(1)).squeeze(1);
   }
 
@@ -31,4 +33,5 @@ class CrossEntropy final : public Objective {
   bool noise_ = true;
 };
 }  // namespace
-SCORELAB_PLUGIN(CrossEntropy, objective, "cross-entropy", "1.0.0", "teaches a classifier the labels of the data")
+SCORELAB_PLUGIN(CrossEntropy, objective, "cross-entropy", "1.0.0",
+                "teaches a classifier the labels of the data")

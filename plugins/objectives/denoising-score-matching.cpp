@@ -4,13 +4,15 @@
 namespace {
 using namespace scorelab;
 
-/// Denoising score matching: Vincent 2011; over levels, Song & Ermon 2019, equation 5; in continuous time, Song et al. 2021, equation 7.
-/// The loss of a sample is lambda/2 |s + eps/sigma|^2, summed over the dimensions.
+/// Denoising score matching: Vincent 2011; over levels, Song & Ermon 2019, equation 5; in
+/// continuous time, Song et al. 2021, equation 7. The loss of a sample is lambda/2 |s +
+/// eps/sigma|^2, summed over the dimensions.
 class DenoisingScoreMatching final : public Objective {
  public:
   void params(Params& p) override {
     times.params(p);
-    p("weight", weight_, "lambda: sigma2 (NCSN), unit, or likelihood: g^2 (Song et al. 2021, Durkan & Song 2021)")
+    p("weight", weight_,
+      "lambda: sigma2 (NCSN), unit, or likelihood: g^2 (Song et al. 2021, Durkan & Song 2021)")
         .one_of({"sigma2", "unit", "likelihood"});
     p.needs("noise", "it denoises: where sigma = 0 there is nothing to learn");
     p.needs("path", "g is the diffusion of a process").when("weight", {"likelihood"});
@@ -28,4 +30,5 @@ class DenoisingScoreMatching final : public Objective {
   std::string weight_ = "sigma2";
 };
 }  // namespace
-SCORELAB_PLUGIN(DenoisingScoreMatching, objective, "denoising-score-matching", "1.0.0", "denoising score matching")
+SCORELAB_PLUGIN(DenoisingScoreMatching, objective, "denoising-score-matching", "1.0.0",
+                "denoising score matching")

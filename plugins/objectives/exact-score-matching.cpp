@@ -5,14 +5,17 @@
 namespace {
 using namespace scorelab;
 
-/// Score matching: Hyvarinen 2005, theorem 1; tr J + |s|^2/2 with the trace by D reverse sweeps through one evaluation.
+/// Score matching: Hyvarinen 2005, theorem 1; tr J + |s|^2/2 with the trace by D reverse sweeps
+/// through one evaluation.
 class ExactScoreMatching final : public Objective {
  public:
   void params(Params& p) override {
     times.params(p);
     p("weight", weight_, "of a noise level: unit, or sigma2 (NCSN)").one_of({"unit", "sigma2"});
-    p.needs("second-order", "its loss holds derivatives of the network, which are differentiated again");
-    p.needs("noise", "`weight = \"sigma2\"` is 0 where there is no noise").when("weight", {"sigma2"});
+    p.needs("second-order",
+            "its loss holds derivatives of the network, which are differentiated again");
+    p.needs("noise", "`weight = \"sigma2\"` is 0 where there is no noise")
+        .when("weight", {"sigma2"});
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
     const Pullback of_score = run.model.pullback(b.x, b.t, Quantity::score);
@@ -30,4 +33,5 @@ class ExactScoreMatching final : public Objective {
   std::string weight_ = "unit";
 };
 }  // namespace
-SCORELAB_PLUGIN(ExactScoreMatching, objective, "exact-score-matching", "1.0.0", "score matching with the exact trace, D sweeps a sample")
+SCORELAB_PLUGIN(ExactScoreMatching, objective, "exact-score-matching", "1.0.0",
+                "score matching with the exact trace, D sweeps a sample")

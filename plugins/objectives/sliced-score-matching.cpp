@@ -6,19 +6,25 @@
 namespace {
 using namespace scorelab;
 
-/// Sliced score matching: Song, Garg, Shi & Ermon 2019. The loss of a sample is the mean over projections v of v^T J v + (v^T s)^2 / 2
-/// (equation 7), or with variance reduction v^T J v + |s|^2 / 2 (equation 8); sums run over all dimensions. Needs a network that can be
-/// differentiated twice.
+/// Sliced score matching: Song, Garg, Shi & Ermon 2019. The loss of a sample is the mean over
+/// projections v of v^T J v + (v^T s)^2 / 2 (equation 7), or with variance reduction v^T J v +
+/// |s|^2 / 2 (equation 8); sums run over all dimensions. Needs a network that can be differentiated
+/// twice.
 class SlicedScoreMatching final : public Objective {
  public:
   void params(Params& p) override {
     times.params(p);
     p("projections", projections_, "directions v for each sample").range(1, 10000);
-    p("law", law_, "of v; unit-norm scales both terms by 1/D, as the authors' code does").one_of({"rademacher", "gaussian", "unit-norm"});
-    p("variance_reduced", variance_reduced_, "integrates (v^T s)^2 in closed form: SSM-VR").when("law", {"rademacher", "gaussian"});
-    p("weight", weight_, "of a noise level: unit, or sigma2 (NCSN, appendix)").one_of({"unit", "sigma2"});
-    p.needs("second-order", "its loss holds a derivative of the network, which is differentiated again");
-    p.needs("noise", "`weight = \"sigma2\"` is 0 where there is no noise").when("weight", {"sigma2"});
+    p("law", law_, "of v; unit-norm scales both terms by 1/D, as the authors' code does")
+        .one_of({"rademacher", "gaussian", "unit-norm"});
+    p("variance_reduced", variance_reduced_, "integrates (v^T s)^2 in closed form: SSM-VR")
+        .when("law", {"rademacher", "gaussian"});
+    p("weight", weight_, "of a noise level: unit, or sigma2 (NCSN, appendix)")
+        .one_of({"unit", "sigma2"});
+    p.needs("second-order",
+            "its loss holds a derivative of the network, which is differentiated again");
+    p.needs("noise", "`weight = \"sigma2\"` is 0 where there is no noise")
+        .when("weight", {"sigma2"});
   }
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
     const Pullback pullback = run.model.pullback(b.x, b.t, Quantity::score);

@@ -7,15 +7,19 @@
 namespace {
 using namespace scorelab;
 
-/// The adaptive solver of the reverse SDE: Jolicoeur-Martineau et al. 2021, algorithm 1. Euler-Maruyama's step beside a stochastic
-/// improved Euler step; the mean of both (of second order) is kept where they agree within the tolerance. Each sample has its own steps.
-/// A step that is refused is drawn anew, as in the paper: in few dimensions the draws that make the error small are then favoured and the
-/// samples spread too far, whatever the tolerance; with run.noise = "path" the next one follows the same Brownian path, and they do not.
+/// The adaptive solver of the reverse SDE: Jolicoeur-Martineau et al. 2021, algorithm 1.
+/// Euler-Maruyama's step beside a stochastic improved Euler step; the mean of both (of second
+/// order) is kept where they agree within the tolerance. Each sample has its own steps. A step that
+/// is refused is drawn anew, as in the paper: in few dimensions the draws that make the error small
+/// are then favoured and the samples spread too far, whatever the tolerance; with run.noise =
+/// "path" the next one follows the same Brownian path, and they do not.
 class AdaptiveSde final : public Sampler {
  public:
   void params(Params& p) override {
     p("rtol", rtol_, "relative tolerance of a step").range(1e-9, 1);
-    p("atol", atol_, "absolute tolerance of a step, in the model's units; the paper has half a grey level of images in [-1, 1]")
+    p("atol", atol_,
+      "absolute tolerance of a step, in the model's units; the paper has half a grey level of "
+      "images in [-1, 1]")
         .range(1e-9, 1e6);
     p("first", first_, "first step tried, as a share of the whole").range(1e-6, 1);
     p("safety", safety_, "of the next step's length").range(0.1, 1);
@@ -39,7 +43,8 @@ class AdaptiveSde final : public Sampler {
       const at::Tensor improved = x + dt * slope(live, euler, next) + sqrt(q.g2(next)) * z;
       const at::Tensor second = 0.5 * (euler + improved);
       const at::Tensor allowed = (rtol_ * euler.abs().maximum(before.abs())).clamp_min(atol_);
-      const PerRow error = PerRow::from(run.rms((euler - second) / allowed)), accept = (error <= 1) * (t > end);
+      const PerRow error = PerRow::from(run.rms((euler - second) / allowed)),
+                   accept = (error <= 1) * (t > end);
       const PerRow lost = (t > end) * error.map([](double e) { return double(!std::isfinite(e)); });
       // What is not finite ends the sampling, and shows in its rows; the host finds where it began.
       if (lost.any()) return where(lost, x * std::numeric_limits<double>::quiet_NaN(), x);
@@ -62,4 +67,5 @@ class AdaptiveSde final : public Sampler {
   bool denoise_ = true;
 };
 }  // namespace
-SCORELAB_PLUGIN(AdaptiveSde, sampler, "adaptive-sde", "1.0.1", "the reverse SDE with adaptive steps, each sample its own")
+SCORELAB_PLUGIN(AdaptiveSde, sampler, "adaptive-sde", "1.0.1",
+                "the reverse SDE with adaptive steps, each sample its own")

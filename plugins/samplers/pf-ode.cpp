@@ -7,24 +7,39 @@
 namespace {
 using namespace scorelab;
 
-/// The probability-flow ODE, dx/dt = velocity: Song et al. 2021, section 4.3. Euler, Heun and RK4 on the shared time grid; rk45 is Dormand
-/// & Prince's adaptive 5(4) pair, where each sample has its own steps (sample.group: each group).
+/// The probability-flow ODE, dx/dt = velocity: Song et al. 2021, section 4.3. Euler, Heun and RK4
+/// on the shared time grid; rk45 is Dormand & Prince's adaptive 5(4) pair, where each sample has
+/// its own steps (sample.group: each group).
 class PfOde final : public Sampler {
  public:
   void params(Params& p) override {
-    p("solver", solver_, "order 1, 2 or 4 on the grid, or adaptive: rk45 and dopri5 are one pair, by SciPy's name and by torchdiffeq's")
+    p("solver", solver_,
+      "order 1, 2 or 4 on the grid, or adaptive: rk45 and dopri5 are one pair, by SciPy's name and "
+      "by torchdiffeq's")
         .one_of({"euler", "heun", "rk4", "rk45", "dopri5"});
     grid_.params(p).when("solver", {"euler", "heun", "rk4"});
-    p("rtol", rtol_, "relative tolerance of a step").range(1e-13, 1).when("solver", {"rk45", "dopri5"});
-    p("atol", atol_, "absolute tolerance of a step").range(1e-13, 1).when("solver", {"rk45", "dopri5"});
-    p("first", first_, "first step tried, as a share of the whole").range(1e-6, 1).when("solver", {"rk45", "dopri5"});
+    p("rtol", rtol_, "relative tolerance of a step")
+        .range(1e-13, 1)
+        .when("solver", {"rk45", "dopri5"});
+    p("atol", atol_, "absolute tolerance of a step")
+        .range(1e-13, 1)
+        .when("solver", {"rk45", "dopri5"});
+    p("first", first_, "first step tried, as a share of the whole")
+        .range(1e-6, 1)
+        .when("solver", {"rk45", "dopri5"});
     p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation");
     p.needs("path", "it integrates an ODE from noise to data");
-    p.needs("finite-velocity", "its slope is infinite where alpha ends at 0 like a root; set `from` below").when("from", {"t_max"});
-    p.needs("finite-velocity", "its slope is infinite where alpha ends at 0 like a root; take a solver on the grid and set `from` below")
+    p.needs("finite-velocity",
+            "its slope is infinite where alpha ends at 0 like a root; set `from` below")
+        .when("from", {"t_max"});
+    p.needs("finite-velocity",
+            "its slope is infinite where alpha ends at 0 like a root; take a solver on the grid "
+            "and set `from` below")
         .when("solver", {"rk45", "dopri5"});
   }
-  double start(const Scheduler& q) const override { return adapts() ? q.t_max() : grid_.first(q, false); }
+  double start(const Scheduler& q) const override {
+    return adapts() ? q.t_max() : grid_.first(q, false);
+  }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     double end = run.scheduler.t_min();
     if (adapts()) {
@@ -72,7 +87,8 @@ class PfOde final : public Sampler {
         error = j == 0 ? part : error + part;
       }
       const PerRow err = PerRow::from(run.rms(error / (atol_ + rtol_ * larger(x.abs(), y.abs()))));
-      if (err.map([](double v) { return double(!std::isfinite(v)); }).any()) return y;  // the host says where it was not finite first
+      // the host says where it was not finite first
+      if (err.map([](double v) { return double(!std::isfinite(v)); }).any()) return y;
       const PerRow accept = err <= 1;
       x = where(accept, y, x);           // y is the fifth-order solution, and
       k[0] = where(accept, k[6], k[0]);  // its slope begins the next step
@@ -90,4 +106,5 @@ class PfOde final : public Sampler {
   bool denoise_ = false;
 };
 }  // namespace
-SCORELAB_PLUGIN(PfOde, sampler, "pf-ode", "1.0.0", "the probability-flow ODE: Euler, Heun, RK4, adaptive RK45")
+SCORELAB_PLUGIN(PfOde, sampler, "pf-ode", "1.0.0",
+                "the probability-flow ODE: Euler, Heun, RK4, adaptive RK45")

@@ -13,11 +13,13 @@ class PredictorCorrector final : public Sampler {
     p("corrector", corrector_, "the step at constant t");
     p("order", order_, "algorithm 1 corrects what it predicted; the authors' code corrects first")
         .one_of({"predict-first", "correct-first"});
-    p("denoise", denoise_, "ends with Tweedie's mean, at one more evaluation, where the grid does not end at 0");
+    p("denoise", denoise_,
+      "ends with Tweedie's mean, at one more evaluation, where the grid does not end at 0");
     p.needs("path", "it walks from noise to data");
   }
   void check() const override {
-    if (!predictor_ && !corrector_) throw Error("predictor and corrector are both \"none\": nothing would move");
+    if (!predictor_ && !corrector_)
+      throw Error("predictor and corrector are both \"none\": nothing would move");
   }
   double start(const Scheduler& q) const override { return grid_.first(q, reaches_zero()); }
   at::Tensor sample(Run& run, at::Tensor x) const override {
@@ -39,4 +41,5 @@ class PredictorCorrector final : public Sampler {
   bool denoise_ = true;
 };
 }  // namespace
-SCORELAB_PLUGIN(PredictorCorrector, sampler, "predictor-corrector", "1.0.0", "a predictor's step, then a corrector's")
+SCORELAB_PLUGIN(PredictorCorrector, sampler, "predictor-corrector", "1.0.0",
+                "a predictor's step, then a corrector's")

@@ -4,8 +4,9 @@
 namespace {
 using namespace scorelab;
 
-/// Reverse diffusion: Song et al. 2021, equation 46; the reverse SDE discretised as the forward process is, x_t = alpha x_s + G z, so
-/// that f = (alpha - 1) x. `ode` is the paper's "probability flow" predictor: half of the score's part and no noise.
+/// Reverse diffusion: Song et al. 2021, equation 46; the reverse SDE discretised as the forward
+/// process is, x_t = alpha x_s + G z, so that f = (alpha - 1) x. `ode` is the paper's "probability
+/// flow" predictor: half of the score's part and no noise.
 class ReverseDiffusion final : public Step {
  public:
   void params(Params& p) override {
@@ -26,4 +27,5 @@ class ReverseDiffusion final : public Step {
   bool ode_ = false;
 };
 }  // namespace
-SCORELAB_PLUGIN(ReverseDiffusion, step, "reverse-diffusion", "1.0.0", "the reverse SDE, discretised as the forward process is")
+SCORELAB_PLUGIN(ReverseDiffusion, step, "reverse-diffusion", "1.0.0",
+                "the reverse SDE, discretised as the forward process is")

@@ -4,8 +4,9 @@
 namespace {
 using namespace scorelab;
 
-/// The reverse SDE by Heun's method (Roberts 2012 for the noise; with noise that does not depend on x, Ito's and Stratonovich's SDEs are
-/// one): Euler-Maruyama's step, then the mean of both slopes under the same increment. Weak order 2, two evaluations a step.
+/// The reverse SDE by Heun's method (Roberts 2012 for the noise; with noise that does not depend on
+/// x, Ito's and Stratonovich's SDEs are one): Euler-Maruyama's step, then the mean of both slopes
+/// under the same increment. Weak order 2, two evaluations a step.
 class StochasticHeun final : public Step {
  public:
   void params(Params& p) override {
@@ -16,7 +17,8 @@ class StochasticHeun final : public Step {
     const PerRow dt = t - s;
     const at::Tensor z = sqrt(dt) * run.noise.normal(x);
     const at::Tensor first = slope(run, x, t), g = sqrt(run.scheduler.g2(t)) * z;
-    const at::Tensor second = slope(run, x + dt * first + g, s), g_end = sqrt(run.scheduler.g2(s)) * z;
+    const at::Tensor second = slope(run, x + dt * first + g, s),
+                     g_end = sqrt(run.scheduler.g2(s)) * z;
     return x + dt * (0.5 * (first + second)) + 0.5 * (g + g_end);
   }
   bool reaches_zero() const override { return false; }

@@ -9,9 +9,10 @@
 namespace {
 using namespace scorelab;
 
-/// UniPC: Zhao et al. 2023, algorithms 5 and 6 with data prediction and B(h) = exp(h) - 1 (bh2), multistep. A step begins by correcting the
-/// last one with the evaluation that it makes anyway, so that n steps cost n evaluations. The step to the clean end, where h is infinite,
-/// is of first order and is not corrected.
+/// UniPC: Zhao et al. 2023, algorithms 5 and 6 with data prediction and B(h) = exp(h) - 1 (bh2),
+/// multistep. A step begins by correcting the last one with the evaluation that it makes anyway, so
+/// that n steps cost n evaluations. The step to the clean end, where h is infinite, is of first
+/// order and is not corrected.
 class UniPc final : public Step {
  public:
   void params(Params& p) override {
@@ -24,12 +25,16 @@ class UniPc final : public Step {
     auto& past = run.memory<Past>();
     const at::Tensor now = run.model(x, t).x0();
     if (past.end != t.one()) past = {};
-    if (corrector_ && !past.x0.empty()) x = update(run, past, past.x, past.begin, t.one(), past.order, &now);
+    if (corrector_ && !past.x0.empty())
+      x = update(run, past, past.x, past.begin, t.one(), past.order, &now);
     past.x0.insert(past.x0.begin(), now);
     past.lambda.insert(past.lambda.begin(), run.scheduler.lambda(t).one());
     past.order = std::min<std::size_t>(past.x0.size(), order_);
-    past.x0.resize(past.order), past.lambda.resize(past.order);
-    past.x = x, past.begin = t.one(), past.end = s.one();
+    past.x0.resize(past.order);
+    past.lambda.resize(past.order);
+    past.x = x;
+    past.begin = t.one();
+    past.end = s.one();
     if (s.one() == 0) return now;
     return update(run, past, x, past.begin, past.end, past.order, nullptr);
   }
@@ -43,10 +48,13 @@ class UniPc final : public Step {
     std::size_t order = 0;
   };
 
-  /// From t to s through the last evaluations; with `said`, the evaluation at s, it is the corrector.
-  static at::Tensor update(Run& run, const Past& past, const at::Tensor& x, double t, double s, std::size_t order, const at::Tensor* said) {
+  /// From t to s through the last evaluations; with `said`, the evaluation at s, it is the
+  /// corrector.
+  static at::Tensor update(Run& run, const Past& past, const at::Tensor& x, double t, double s,
+                           std::size_t order, const at::Tensor* said) {
     const auto& q = run.scheduler;
-    const double h = q.lambda(s).one() - q.lambda(t).one(), B = std::expm1(-h), alpha = q.alpha(s).one();
+    const double h = q.lambda(s).one() - q.lambda(t).one(), B = std::expm1(-h),
+                 alpha = q.alpha(s).one();
     const at::Tensor& D0 = past.x0[0];
     at::Tensor y = (q.sigma(s) / q.sigma(t)) * x - (alpha * B) * D0;
     std::vector<double> r;
@@ -55,13 +63,17 @@ class UniPc final : public Step {
       r.push_back((past.lambda[k] - past.lambda[0]) / h);
       D.push_back((past.x0[k] - D0) / r.back());
     }
-    if (said) r.push_back(1), D.push_back(*said - D0);
+    if (said) {
+      r.push_back(1);
+      D.push_back(*said - D0);
+    }
     const auto a = coefficients(r, h);
     for (std::size_t k = 0; k < D.size(); ++k) y = y - (alpha * B * a[k]) * D[k];
     return y;
   }
 
-  /// Solves sum_k a_k r_k^(i-1) = i! phi_{i+1}(-h) / (exp(-h) - 1) for i = 1 .. n; a lone one is 1/2, as the paper has it.
+  /// Solves sum_k a_k r_k^(i-1) = i! phi_{i+1}(-h) / (exp(-h) - 1) for i = 1 .. n; a lone one is
+  /// 1/2, as the paper has it.
   static std::array<double, 3> coefficients(const std::vector<double>& r, double h) {
     const std::size_t n = r.size();
     if (n == 1) return {0.5, 0, 0};
@@ -73,7 +85,8 @@ class UniPc final : public Step {
       phi = phi / -h - 1 / factorial;
     }
     std::array<double, 3> a{};
-    for (std::size_t i = 0; i < n; ++i)  // by elimination; the nodes differ, so no pivot is 0 (row i - 1 of Vandermonde's matrix)
+    // by elimination; the nodes differ, so no pivot is 0 (row i - 1 of Vandermonde's matrix)
+    for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = i + 1; j < n; ++j) {
         const double f = m[j][i] / m[i][i];
         for (std::size_t k = i; k <= n; ++k) m[j][k] -= f * m[i][k];
@@ -90,4 +103,5 @@ class UniPc final : public Step {
   bool corrector_ = true;
 };
 }  // namespace
-SCORELAB_PLUGIN(UniPc, step, "unipc", "1.0.0", "UniPC: a multistep predictor, corrected at no further evaluation")
+SCORELAB_PLUGIN(UniPc, step, "unipc", "1.0.0",
+                "UniPC: a multistep predictor, corrected at no further evaluation")

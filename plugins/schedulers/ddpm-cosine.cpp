@@ -6,8 +6,8 @@
 namespace {
 using namespace scorelab;
 
-/// Improved DDPM's process: Nichol & Dhariwal 2021, equation 17; alpha^2(u) = cos^2((u + s)/(1 + s) pi/2) over its value at 0, betas at
-/// most 0.999.
+/// Improved DDPM's process: Nichol & Dhariwal 2021, equation 17; alpha^2(u) = cos^2((u + s)/(1 + s)
+/// pi/2) over its value at 0, betas at most 0.999.
 class DdpmCosine final : public BetaProcess {
  public:
   void params(Params& p) override {

@@ -20,4 +20,5 @@ class DdpmLinear final : public BetaProcess {
   double start_ = 1e-4, end_ = 0.02;
 };
 }  // namespace
-SCORELAB_PLUGIN(DdpmLinear, scheduler, "ddpm-linear", "1.0.0", "DDPM's discrete process with linear betas")
+SCORELAB_PLUGIN(DdpmLinear, scheduler, "ddpm-linear", "1.0.0",
+                "DDPM's discrete process with linear betas")

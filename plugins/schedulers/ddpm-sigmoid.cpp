@@ -6,7 +6,8 @@
 namespace {
 using namespace scorelab;
 
-/// A discrete process whose betas rise along a sigmoid over [-6, 6]: Song, Meng & Ermon 2021's code, `sigmoid`.
+/// A discrete process whose betas rise along a sigmoid over [-6, 6]: Song, Meng & Ermon 2021's
+/// code, `sigmoid`.
 class DdpmSigmoid final : public BetaProcess {
  public:
   void params(Params& p) override {
@@ -23,4 +24,5 @@ class DdpmSigmoid final : public BetaProcess {
   double start_ = 1e-4, end_ = 0.02;
 };
 }  // namespace
-SCORELAB_PLUGIN(DdpmSigmoid, scheduler, "ddpm-sigmoid", "1.0.0", "a discrete process with betas along a sigmoid")
+SCORELAB_PLUGIN(DdpmSigmoid, scheduler, "ddpm-sigmoid", "1.0.0",
+                "a discrete process with betas along a sigmoid")

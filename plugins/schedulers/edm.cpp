@@ -6,7 +6,8 @@
 namespace {
 using namespace scorelab;
 
-/// EDM's process: Karras et al. 2022; sigma = t added to clean data. A network sees log(sigma)/4, as in table 1.
+/// EDM's process: Karras et al. 2022; sigma = t added to clean data. A network sees log(sigma)/4,
+/// as in table 1.
 class Edm final : public Scheduler {
  public:
   void params(Params& p) override {

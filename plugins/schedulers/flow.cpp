@@ -6,13 +6,16 @@
 namespace {
 using namespace scorelab;
 
-/// The straight path of flow matching and rectified flow: x_t = (1 - t) x_0 + t eps (Lipman et al. 2023 with sigma_min = 0; Liu et al.
-/// 2023). At t = 1 nothing of the data is left: the velocity is defined there, the drift of an SDE is not.
+/// The straight path of flow matching and rectified flow: x_t = (1 - t) x_0 + t eps (Lipman et al.
+/// 2023 with sigma_min = 0; Liu et al. 2023). At t = 1 nothing of the data is left: the velocity is
+/// defined there, the drift of an SDE is not.
 class Flow final : public Scheduler {
  public:
   void params(Params& p) override {
     p("t_min", t_min_, "the clean end of the range").range(1e-8, 0.5);
-    p("alpha_min", alpha_min_, "what is left of the data at the noisy end, 1 - t_max; samplers of SDEs need it above 0").range(0, 0.5);
+    p("alpha_min", alpha_min_,
+      "what is left of the data at the noisy end, 1 - t_max; samplers of SDEs need it above 0")
+        .range(0, 0.5);
     p.gives("path");
     p.gives("finite-velocity");
     p.gives("noise");

@@ -4,12 +4,14 @@
 namespace {
 using namespace scorelab;
 
-/// One noise level, x = x_0 + sigma eps, at t = 1: score matching as in Hyvarinen 2005 (sigma = 0) and Vincent 2011.
+/// One noise level, x = x_0 + sigma eps, at t = 1: score matching as in Hyvarinen 2005 (sigma = 0)
+/// and Vincent 2011.
 class OneLevel final : public Scheduler {
  public:
   void params(Params& p) override {
     p("sigma", sigma_, "standard deviation of the noise; 0: the clean data").range(0, 1e9);
-    p("prior_std", prior_std_, "standard deviation of the Gaussian that a sampler starts from").range(1e-9, 1e9);
+    p("prior_std", prior_std_, "standard deviation of the Gaussian that a sampler starts from")
+        .range(1e-9, 1e9);
     p.gives("levels");
     p.gives("one-level");
     p.gives("noise").above("sigma", 0);

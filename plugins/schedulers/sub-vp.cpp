@@ -4,13 +4,16 @@
 namespace {
 using namespace scorelab;
 
-/// The sub-VP process: Song et al. 2021, appendix B, equation 29; alpha as in VP, sigma = 1 - alpha^2, g^2 = beta (1 - alpha^4).
+/// The sub-VP process: Song et al. 2021, appendix B, equation 29; alpha as in VP, sigma = 1 -
+/// alpha^2, g^2 = beta (1 - alpha^4).
 class SubVp final : public Scheduler {
  public:
   void params(Params& p) override {
     p("beta_min", beta_min_, "beta at t = 0").range(1e-6, 1000);
     p("beta_max", beta_max_, "beta at t = 1").range(1e-6, 1000);
-    p("t_min", t_min_, "the clean end of the range that is trained and sampled; the authors sample to 1e-3").range(1e-8, 0.5);
+    p("t_min", t_min_,
+      "the clean end of the range that is trained and sampled; the authors sample to 1e-3")
+        .range(1e-8, 0.5);
     for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }
   void check() const override {

@@ -4,14 +4,16 @@
 namespace {
 using namespace scorelab;
 
-/// The variance-preserving process: Song et al. 2021, appendix B; beta(t) = beta_min + t (beta_max - beta_min).
+/// The variance-preserving process: Song et al. 2021, appendix B; beta(t) = beta_min + t (beta_max
+/// - beta_min).
 class Vp final : public Scheduler {
  public:
   void params(Params& p) override {
     p("beta_min", beta_min_, "beta at t = 0").range(1e-6, 1000);
     p("beta_max", beta_max_, "beta at t = 1").range(1e-6, 1000);
     p("t_min", t_min_,
-      "the clean end of the range that is trained and sampled; the authors sample to 1e-3, and train and integrate likelihoods to 1e-5")
+      "the clean end of the range that is trained and sampled; the authors sample to 1e-3, and "
+      "train and integrate likelihoods to 1e-5")
         .range(1e-8, 0.5);
     p.gives("path");
     p.gives("finite-snr");

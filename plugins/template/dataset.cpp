@@ -19,7 +19,8 @@ class Template final : public DataSet {
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition&) const override {
     const auto n = static_cast<std::int64_t>(index.size());
     const at::Tensor angle = 2 * M_PI * noise.uniform(at::empty({n, 1}, at::kDouble));
-    return radius_ * at::cat({angle.cos(), angle.sin()}, 1) + noise_ * noise.normal(at::empty({n, 2}, at::kDouble));
+    return radius_ * at::cat({angle.cos(), angle.sin()}, 1) +
+           noise_ * noise.normal(at::empty({n, 2}, at::kDouble));
   }
 
  private:

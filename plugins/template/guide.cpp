@@ -4,10 +4,13 @@
 namespace {
 using namespace scorelab;
 
-/// Pulls x0 towards the origin before a sampler reads it: every sampler has it, whatever it asks the model for.
+/// Pulls x0 towards the origin before a sampler reads it: every sampler has it, whatever it asks
+/// the model for.
 class Template final : public Guide {
  public:
-  void params(Params& p) override { p("pull", pull_, "share of x0 that is taken away").range(0, 1); }
+  void params(Params& p) override {
+    p("pull", pull_, "share of x0 that is taken away").range(0, 1);
+  }
   Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
     const Prediction p = run.model(x, t);
     return p.with(Quantity::x0, (1 - pull_) * p.x0());

@@ -7,7 +7,9 @@ using namespace scorelab;
 /// Where a sampler starts: the prior, wider or narrower.
 class Template final : public Initial {
  public:
-  void params(Params& p) override { p("width", width_, "multiplies the prior's standard deviation").range(0.01, 100); }
+  void params(Params& p) override {
+    p("width", width_, "multiplies the prior's standard deviation").range(0.01, 100);
+  }
   at::Tensor draw(const Start& start, Noise& noise) const override {
     return (width_ * start.scheduler.prior_std()) * noise.normal(start.like);
   }

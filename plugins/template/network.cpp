@@ -15,7 +15,8 @@ class Template final : public Network {
   void prepare(const Setting& setting) override {
     std::int64_t dim = 1;
     for (const auto n : setting.shape) dim *= n;
-    nn::Weights w(setting.options);  // parameters under their state-dict names; the host draws their first values
+    // parameters under their state-dict names; the host draws their first values
+    nn::Weights w(setting.options);
     time_ = nn::Linear(w, "time", 32, width_);
     in_ = nn::Linear(w, "in", dim, width_);
     out_ = nn::Linear(w, "out", width_, dim);

@@ -4,7 +4,8 @@
 namespace {
 using namespace scorelab;
 
-/// Denoising: the squared error of eps, to a power between 1/2 and 1. The host draws x0, eps, t and x, the same for every objective.
+/// Denoising: the squared error of eps, to a power between 1/2 and 1. The host draws x0, eps, t and
+/// x, the same for every objective.
 class Template final : public Objective {
  public:
   void params(Params& p) override {
@@ -21,4 +22,5 @@ class Template final : public Objective {
   double power_ = 0.75;
 };
 }  // namespace
-SCORELAB_PLUGIN(Template, objective, "template", "0.1.0", "a robust denoising loss; write what it is")
+SCORELAB_PLUGIN(Template, objective, "template", "0.1.0",
+                "a robust denoising loss; write what it is")

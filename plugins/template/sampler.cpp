@@ -4,7 +4,8 @@
 namespace {
 using namespace scorelab;
 
-/// The probability-flow ODE by the midpoint rule, in a loop of its own. Say here which paper and algorithm it is.
+/// The probability-flow ODE by the midpoint rule, in a loop of its own. Say here which paper and
+/// algorithm it is.
 class Template final : public Sampler {
  public:
   void params(Params& p) override {

@@ -6,11 +6,14 @@
 namespace {
 using namespace scorelab;
 
-/// x_t = alpha x_0 + sigma eps with alpha = cos, sigma = sin: said once, and the slopes follow from dual numbers.
+/// x_t = alpha x_0 + sigma eps with alpha = cos, sigma = sin: said once, and the slopes follow from
+/// dual numbers.
 class Template final : public Scheduler {
  public:
   void params(Params& p) override {
-    p("end", end_, "the angle at t = 1, as a share of pi/2; below 1, so that something of the data is left").range(0.5, 0.999);
+    p("end", end_,
+      "the angle at t = 1, as a share of pi/2; below 1, so that something of the data is left")
+        .range(0.5, 0.999);
     p("t_min", t_min_, "the clean end of the range").range(1e-6, 0.5);
     for (const char* name : {"path", "finite-snr", "finite-velocity", "noise"}) p.gives(name);
   }

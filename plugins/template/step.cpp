@@ -4,7 +4,8 @@
 namespace {
 using namespace scorelab;
 
-/// From t down to s along the probability-flow ODE, dx/dt = velocity, by Euler's rule. Say here which paper and equation it is.
+/// From t down to s along the probability-flow ODE, dx/dt = velocity, by Euler's rule. Say here
+/// which paper and equation it is.
 class Template final : public Step {
  public:
   void params(Params& p) override {
@@ -12,10 +13,12 @@ class Template final : public Step {
     p.needs("path", "it walks from noise to data");
   }
   at::Tensor step(Run& run, at::Tensor x, Times t, Times s) const override {
-    const Prediction said = run.model(x, t);  // one evaluation: x0(), eps(), score(), v() and velocity() cost no more
+    // one evaluation: x0(), eps(), score(), v() and velocity() cost no more
+    const Prediction said = run.model(x, t);
     return x + (stretch_ * (s - t)) * said.velocity();
   }
-  bool reaches_zero() const override { return false; }  // there is no velocity at t = 0: the grid ends at t_min
+  // there is no velocity at t = 0: the grid ends at t_min
+  bool reaches_zero() const override { return false; }
 
  private:
   double stretch_ = 1;

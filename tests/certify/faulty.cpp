@@ -1,4 +1,5 @@
-// Euler-Maruyama with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// Euler-Maruyama with one fault, which FAULT names: `scorelab certify` must fail the check that
+// shows it.
 #include <scorelab/plugin.h>
 #include <scorelab/sampler.h>
 
@@ -10,18 +11,22 @@ namespace {
 using namespace scorelab;
 
 constexpr std::string_view fault = FAULT;
-constexpr bool asked = fault.ends_with("when-asked") || fault == "says-fresh-noise";  // deterministic by default
+// deterministic by default
+constexpr bool asked = fault.ends_with("when-asked") || fault == "says-fresh-noise";
 
 class Faulty final : public Sampler {
  public:
   void params(Params& p) override {
     grid_.params(p);
-    p("scale", scale_, fault == "no-text" ? "" : "multiplies the noise").range(0.5, fault == "default-out-of-bounds" ? 0.9 : 2);
+    p("scale", scale_, fault == "no-text" ? "" : "multiplies the noise")
+        .range(0.5, fault == "default-out-of-bounds" ? 0.9 : 2);
     if (asked) p("eta", eta_, "how much noise is added; 0: none, the probability flow").range(0, 1);
     if (fault == "says-fresh-noise") p.gives("fresh-noise").above("eta", 0);
     p.needs("path", "it integrates an SDE");
   }
-  double start(const Scheduler& q) const override { return fault == "starts-elsewhere" ? q.t_max() : grid_.first(q, false); }
+  double start(const Scheduler& q) const override {
+    return fault == "starts-elsewhere" ? q.t_max() : grid_.first(q, false);
+  }
   at::Tensor sample(Run& run, at::Tensor x) const override {
     const auto& q = run.scheduler;
     auto steps = grid_.steps(q, false);
@@ -35,7 +40,8 @@ class Faulty final : public Sampler {
       at::Tensor score;
       try {
         score = run.model(x, fault == "asks-at-the-end" ? s : t).score();
-        if (fault == "spends-on-batches" && x.size(0) > 1) score = 0.5 * (score + run.model(x, t).score());
+        if (fault == "spends-on-batches" && x.size(0) > 1)
+          score = 0.5 * (score + run.model(x, t).score());
       } catch (const Stopped&) {
         if (fault != "swallows-stop") throw;
         score = at::zeros_like(x);  // and on it goes
@@ -61,15 +67,19 @@ class Faulty final : public Sampler {
   }
 
  private:
-  at::Tensor noise(Run& run, const at::Tensor& x, double t, double s, std::mt19937& constant) const {
-    if (fault.starts_with("off-the-path") || fault == "says-fresh-noise") return run.noise.normal(x);
-    if (fault == "stream-for-each-step") return run.noise.stream("step", std::lround(t / (t - s))).normal(x);
+  at::Tensor noise(Run& run, const at::Tensor& x, double t, double s,
+                   std::mt19937& constant) const {
+    if (fault.starts_with("off-the-path") || fault == "says-fresh-noise")
+      return run.noise.normal(x);
+    if (fault == "stream-for-each-step")
+      return run.noise.stream("step", std::lround(t / (t - s))).normal(x);
     if (fault == "default-generator") return at::randn_like(x);
     if (fault == "own-generator" || fault == "constant-generator") {
       static std::mt19937 own(3);
       std::normal_distribution<double> normal;
       at::Tensor z = at::empty(x.sizes(), at::kDouble);
-      for (std::int64_t i = 0; i < z.numel(); ++i) z.data_ptr<double>()[i] = normal(fault == "own-generator" ? own : constant);
+      for (std::int64_t i = 0; i < z.numel(); ++i)
+        z.data_ptr<double>()[i] = normal(fault == "own-generator" ? own : constant);
       return z.to(x.options());
     }
     if (fault == "state-between-calls") return (1 + 0.001 * calls_++) * run.noise.normal(x);

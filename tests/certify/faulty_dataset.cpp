@@ -1,4 +1,5 @@
-// A Gaussian in the plane with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// A Gaussian in the plane with one fault, which FAULT names: `scorelab certify` must fail the check
+// that shows it.
 #include <ATen/ATen.h>
 #include <scorelab/dataset.h>
 #include <scorelab/plugin.h>
@@ -22,7 +23,8 @@ class Faulty final : public DataSet {
     static std::mt19937 own(3);
     const auto n = static_cast<std::int64_t>(index.size());
     const at::Tensor like = at::empty({n, fault == "wrong-shape" ? 3 : 2}, at::kDouble);
-    at::Tensor x = mean + std * (fault == "default-generator" ? at::randn_like(like) : noise.normal(like));
+    at::Tensor x =
+        mean + std * (fault == "default-generator" ? at::randn_like(like) : noise.normal(like));
     if (fault == "own-generator") x = x + 0.01 * std::normal_distribution<double>()(own);
     if (fault == "depends-on-neighbours") x = x - 0.1 * x.mean(0, true);
     if (fault == "not-finite") x.select(0, n - 1).fill_(1e308 * 10);

@@ -1,4 +1,5 @@
-// A pull to the origin with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// A pull to the origin with one fault, which FAULT names: `scorelab certify` must fail the check
+// that shows it.
 #include <ATen/ATen.h>
 #include <scorelab/guide.h>
 #include <scorelab/plugin.h>

@@ -1,4 +1,5 @@
-// The difference of two root mean squares with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// The difference of two root mean squares with one fault, which FAULT names: `scorelab certify`
+// must fail the check that shows it.
 #include <ATen/ATen.h>
 #include <scorelab/metric.h>
 #include <scorelab/plugin.h>

@@ -1,4 +1,5 @@
-// A network of one hidden layer with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// A network of one hidden layer with one fault, which FAULT names: `scorelab certify` must fail the
+// check that shows it.
 #include <ATen/ATen.h>
 #include <scorelab/nn.h>
 #include <scorelab/plugin.h>

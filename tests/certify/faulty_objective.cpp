@@ -1,4 +1,5 @@
-// Denoising with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// Denoising with one fault, which FAULT names: `scorelab certify` must fail the check that shows
+// it.
 #include <ATen/ATen.h>
 #include <scorelab/objective.h>
 #include <scorelab/plugin.h>

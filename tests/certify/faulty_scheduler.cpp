@@ -1,4 +1,5 @@
-// A variance-preserving process with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// A variance-preserving process with one fault, which FAULT names: `scorelab certify` must fail the
+// check that shows it.
 #include <scorelab/plugin.h>
 #include <scorelab/scheduler.h>
 
@@ -23,7 +24,9 @@ class Faulty final : public Scheduler {
   }
   double t_min() const override { return 1e-3; }
   double prior_std() const override { return fault == "wrong-prior" ? 2 : 1; }
-  double conditioning(double t) const override { return fault == "infinite-conditioning" ? 1 / (t - t_min()) : 999 * t; }
+  double conditioning(double t) const override {
+    return fault == "infinite-conditioning" ? 1 / (t - t_min()) : 999 * t;
+  }
   double t_of(double lambda) const override {
     return (fault == "no-inverse" ? 0.999 : 1) * std::atan(std::exp(-lambda)) / (0.99 * M_PI / 2);
   }

@@ -1,4 +1,5 @@
-// Half of the data with one fault, which FAULT names: `scorelab certify` must fail the check that shows it.
+// Half of the data with one fault, which FAULT names: `scorelab certify` must fail the check that
+// shows it.
 #include <ATen/ATen.h>
 #include <scorelab/plugin.h>
 #include <scorelab/space.h>
@@ -17,7 +18,9 @@ class Faulty final : public Space {
     if (fault != "says-nothing") p.gives("affine-space");
   }
   void prepare(const Setting& setting) override { shape_ = setting.shape; }
-  std::vector<std::int64_t> shape() const override { return fault == "wrong-shape" ? std::vector<std::int64_t>{3} : shape_; }
+  std::vector<std::int64_t> shape() const override {
+    return fault == "wrong-shape" ? std::vector<std::int64_t>{3} : shape_;
+  }
   at::Tensor encode(const at::Tensor& x, Noise*) const override {
     const at::Tensor z = x / 2;
     if (fault == "default-generator") return z + 1e-3 * at::randn_like(z);

@@ -9,12 +9,14 @@
 namespace scorelab::compare {
 namespace {
 
-/// Of variants eta0, eta1, pc with S and data: mmd is (1, 2, 4) times S, on moons ten times that; and nothing has d but for its values.
+/// Of variants eta0, eta1, pc with S and data: mmd is (1, 2, 4) times S, on moons ten times that;
+/// and nothing has d but for its values.
 class Formulas : public testing::Test {
  protected:
   Formulas() {
-    c_ = test::comparison({"eta0", "eta1", "pc"},
-                          {{"S", {"10", "20", "40"}}, {"data", {"swiss-roll", "moons"}}, {"tol", {"0.001", "1e-08"}}});
+    c_ = test::comparison({"eta0", "eta1", "pc"}, {{"S", {"10", "20", "40"}},
+                                                   {"data", {"swiss-roll", "moons"}},
+                                                   {"tol", {"0.001", "1e-08"}}});
     names_ = {&c_, {"mmd", "sliced-wasserstein", "weights"}};
   }
 
@@ -89,7 +91,8 @@ TEST_F(Formulas, AQuantityIsTakenWhereItsPlacesSay) {
 }
 
 TEST_F(Formulas, NumbersInPlacesHaveOneForm) {
-  for (const char* ten : {"S=10", "S=10.0", "S=1e1", "10", "1.0e1"}) EXPECT_DOUBLE_EQ(of("mmd[eta0, " + std::string(ten) + "]"), 10) << ten;
+  for (const char* ten : {"S=10", "S=10.0", "S=1e1", "10", "1.0e1"})
+    EXPECT_DOUBLE_EQ(of("mmd[eta0, " + std::string(ten) + "]"), 10) << ten;
   for (const char* small : {"tol=1e-8", "tol=0.00000001", "tol=1.0E-08"})
     EXPECT_DOUBLE_EQ(of("mmd[eta0, " + std::string(small) + "]"), 1) << small;
   EXPECT_DOUBLE_EQ(of("mmd[eta0, tol=1e-3]"), 1);
@@ -140,7 +143,8 @@ TEST_F(Formulas, ReductionsOverAnAxis) {
 }
 
 TEST_F(Formulas, AReductionKeepsNaN) {
-  const Formula f = read("min(mmd, S) + max(mmd, S) + geomean(mmd, S) + mean(mmd, S) + median(mmd, S) < 0");
+  const Formula f =
+      read("min(mmd, S) + max(mmd, S) + geomean(mmd, S) + mean(mmd, S) + median(mmd, S) < 0");
   const Lookup broken = [](const std::string&, const Coordinates& at) -> std::optional<double> {
     return label_at(at, "S") == "20" ? test::nan : 1;
   };
@@ -164,7 +168,8 @@ TEST_F(Formulas, FreeAxesAreThoseThatNothingPlacesOrReduces) {
   using Set = std::set<std::string>;
   EXPECT_EQ(free("mmd[eta0] < mmd[eta1]"), (Set{"S", "data", "tol"}));
   EXPECT_EQ(free("mmd < 1"), (Set{"variant", "S", "data", "tol"}));
-  EXPECT_EQ(free("geomean(mmd[eta0], data) < slope(mmd[eta1, moons], S)"), (Set{"S", "tol"})) << "S on the left alone, data nowhere";
+  EXPECT_EQ(free("geomean(mmd[eta0], data) < slope(mmd[eta1, moons], S)"), (Set{"S", "tol"}))
+      << "S on the left alone, data nowhere";
   EXPECT_EQ(free("max(geomean(mmd[eta0, tol=1e-3], data), S) < 1"), Set{});
   EXPECT_EQ(free("mmd[eta0, S=10, moons, tol=1e-3] < S"), (Set{"S"}));
 }
@@ -214,11 +219,14 @@ TEST_F(Formulas, EveryMistakeHasItsColumn) {
       {"1 < round(mmd)", 4, 5, "there is no function `round`", "functions: abs, "},
       {"abs(mmd, S) < 1", 0, 3, "`abs` takes one value", "such as abs(a - b)"},
       {"log(1, 2) < 1", 0, 3, "`log` takes one value", ""},
-      {"1 < min(mmd)", 4, 3, "`min` takes several values, or one over an axis", "such as min(a, b)"},
+      {"1 < min(mmd)", 4, 3, "`min` takes several values, or one over an axis",
+       "such as min(a, b)"},
       {"min(1, mmd, S) < 1", 0, 3, "`min` over an axis takes one value", "such as min(mmd, S)"},
       {"1 < slope(mmd, 2)", 4, 5, "`slope` needs an axis", "such as slope(mmd[heun], nfe)"},
-      {"slope(mmd, data) < 1", 11, 4, "the axis `data` has no numbers: `swiss-roll`", "only an axis of numbers has a value"},
-      {"1 < data", 4, 4, "the axis `data` has no numbers: `swiss-roll`", "only an axis of numbers has a value"},
+      {"slope(mmd, data) < 1", 11, 4, "the axis `data` has no numbers: `swiss-roll`",
+       "only an axis of numbers has a value"},
+      {"1 < data", 4, 4, "the axis `data` has no numbers: `swiss-roll`",
+       "only an axis of numbers has a value"},
       {"variant < 1", 0, 7, "nothing is called `variant`", ""},
   };
   for (const auto& w : all) {
@@ -243,7 +251,8 @@ TEST_F(Formulas, AValueOfTwoAxesMustSayWhich) {
 
 TEST_F(Formulas, APlaceAlone) {
   FormulaError error;
-  EXPECT_EQ(parse_place("eta1, tol=1e-8", c_, error).value(), (Coordinates{{"variant", "eta1"}, {"tol", "1e-08"}}));
+  EXPECT_EQ(parse_place("eta1, tol=1e-8", c_, error).value(),
+            (Coordinates{{"variant", "eta1"}, {"tol", "1e-08"}}));
   EXPECT_EQ(parse_place(" moons ", c_, error).value(), (Coordinates{{"data", "moons"}}));
   EXPECT_FALSE(parse_place("eta1, moon", c_, error));
   EXPECT_EQ(error.column, 6);
@@ -252,7 +261,8 @@ TEST_F(Formulas, APlaceAlone) {
   EXPECT_FALSE(parse_place("", c_, error));
 }
 
-TEST_F(Formulas, SearchedAxesAreNoPlaces) {  // what a search chooses is no coordinate of the cells that are reported
+// what a search chooses is no coordinate of the cells that are reported
+TEST_F(Formulas, SearchedAxesAreNoPlaces) {
   c_.axes[0].best = manifest::Axis::Best{"mmd", {}, {100}};
   FormulaError error;
   EXPECT_FALSE(parse("mmd[eta0, S=10] < 1", names_, error));

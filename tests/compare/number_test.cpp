@@ -9,7 +9,8 @@ namespace scorelab {
 namespace {
 
 TEST(NumberInJson, ComesBackWhateverItIs) {
-  constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double inf = std::numeric_limits<double>::infinity(),
+                   nan = std::numeric_limits<double>::quiet_NaN();
   const auto back = [](double v) { return number_of(schema::Json::parse(json_of(v).dump())); };
   for (const double v : {0.1, -0.0, 5e-324, inf, -inf}) EXPECT_EQ(back(v), v);
   for (const double v : {nan, -nan}) {

@@ -17,7 +17,8 @@ using testing::Not;
 
 class Tables : public testing::Test {
  protected:
-  void make(const std::vector<std::string>& variants, const test::Axes& axes, std::int64_t seeds = 3) {
+  void make(const std::vector<std::string>& variants, const test::Axes& axes,
+            std::int64_t seeds = 3) {
     data_ = test::nothing_measured(test::comparison(variants, axes, seeds));
   }
   Table made(TableOptions options = {}) const { return table(data_, data_.metrics[0], options); }
@@ -41,7 +42,8 @@ TEST_F(Tables, DifferencesArePairedBySeed) {
   ASSERT_TRUE(other.baseline);
   EXPECT_THAT(other.differences, ElementsAre(-0.5, -1, -0.75));
   EXPECT_DOUBLE_EQ(other.difference, -0.75);
-  EXPECT_NEAR(other.difference_interval.high - other.difference_interval.low, 2 * 4.303 * 0.25 / std::sqrt(3.0), 1e-3);
+  EXPECT_NEAR(other.difference_interval.high - other.difference_interval.low,
+              2 * 4.303 * 0.25 / std::sqrt(3.0), 1e-3);
   EXPECT_DOUBLE_EQ(other.p.p, 0.25);
   EXPECT_DOUBLE_EQ(other.ratio, 12.75 / 15);
   EXPECT_THAT(t.notes, Contains(HasSubstr("differences are paired by seed, against base")));
@@ -61,16 +63,23 @@ TEST_F(Tables, OnlySeedsThatBothHaveArePaired) {
 TEST_F(Tables, TheBaselineIsAPlaceOfOneOrSeveralAxes) {
   make({"a", "b"}, {{"S", {"10", "20"}}});
   double v = 0;
-  for (const auto& cell : data_.cells) put(data_, cell, "mmd", {v + 1, v + 2, v + 3}), v += 10;  // a10, a20, b10, b20
-  const Coordinates a10{{"variant", "a"}, {"S", "10"}}, b20{{"variant", "b"}, {"S", "20"}}, a20{{"variant", "a"}, {"S", "20"}};
+  // a10, a20, b10, b20
+  for (const auto& cell : data_.cells) {
+    put(data_, cell, "mmd", {v + 1, v + 2, v + 3});
+    v += 10;
+  }
+  const Coordinates a10{{"variant", "a"}, {"S", "10"}}, b20{{"variant", "b"}, {"S", "20"}},
+      a20{{"variant", "a"}, {"S", "20"}};
   EXPECT_DOUBLE_EQ(row(made(), b20).difference, 20) << "beside a at the same S";
   EXPECT_FALSE(row(made(), a20).baseline);
-  EXPECT_DOUBLE_EQ(row(made({"S=10", false, {}}), b20).difference, 10) << "beside the same variant at S = 10";
+  EXPECT_DOUBLE_EQ(row(made({"S=10", false, {}}), b20).difference, 10)
+      << "beside the same variant at S = 10";
   EXPECT_DOUBLE_EQ(row(made({"a, S=10.0", false, {}}), b20).difference, 30);
   EXPECT_DOUBLE_EQ(row(made({"a, S=10", false, {}}), a20).difference, 10);
   data_.comparison.compare.baseline.text = "b";
   EXPECT_DOUBLE_EQ(row(made(), a10).difference, -20) << "the manifest's";
-  EXPECT_DOUBLE_EQ(row(made({"a", false, {}}), b20).difference, 20) << "the command's comes before it";
+  EXPECT_DOUBLE_EQ(row(made({"a", false, {}}), b20).difference, 20)
+      << "the command's comes before it";
   EXPECT_THROW(made({"c", false, {}}), Error);
 }
 
@@ -86,21 +95,27 @@ TEST_F(Tables, SomeCells) {
   make({"a", "b"}, {{"S", {"10", "20"}}});
   for (const auto& cell : data_.cells) put(data_, cell, "mmd", {1, 2, 3});
   EXPECT_EQ(made({"", false, {{"S", "20"}}}).rows.size(), 2U);
-  EXPECT_TRUE(made({"a, S=10", false, {{"S", "20"}}}).rows[1].baseline) << "the baseline's cell need not be shown";
+  EXPECT_TRUE(made({"a, S=10", false, {{"S", "20"}}}).rows[1].baseline)
+      << "the baseline's cell need not be shown";
 }
 
 TEST_F(Tables, MatchesCellsOfEqualNFE) {
   make({"euler", "heun"}, {{"S", {"5", "10", "20"}}});
-  const auto at = [](const char* variant, const char* S) { return Coordinates{{"variant", variant}, {"S", S}}; };
-  const std::vector<std::tuple<const char*, const char*, double>> costs{{"euler", "5", 5},    {"euler", "10", 10},   {"euler", "20", 20},
-                                                                        {"heun", "5", 10.09}, {"heun", "10", 20.21}, {"heun", "20", 40}};
+  const auto at = [](const char* variant, const char* S) {
+    return Coordinates{{"variant", variant}, {"S", S}};
+  };
+  const std::vector<std::tuple<const char*, const char*, double>> costs{
+      {"euler", "5", 5},    {"euler", "10", 10},   {"euler", "20", 20},
+      {"heun", "5", 10.09}, {"heun", "10", 20.21}, {"heun", "20", 40}};
   double v = 0;
   for (const auto& [variant, S, nfe] : costs) {
-    put(data_, at(variant, S), "mmd", {v, v, v}), v += 1;
+    put(data_, at(variant, S), "mmd", {v, v, v});
+    v += 1;
     put(data_, at(variant, S), "nfe", {nfe, nfe, nfe});
   }
   const Table matched = made({"", true, {}});
-  EXPECT_EQ(row(matched, at("heun", "5")).baseline, data_.find(at("euler", "10"))) << "10.09 is within 1 % of 10";
+  EXPECT_EQ(row(matched, at("heun", "5")).baseline, data_.find(at("euler", "10")))
+      << "10.09 is within 1 % of 10";
   EXPECT_DOUBLE_EQ(row(matched, at("heun", "5")).difference, 2);
   EXPECT_FALSE(row(matched, at("heun", "10")).baseline) << "20.21 is not within 1 % of 20";
   EXPECT_FALSE(row(matched, at("heun", "20")).baseline);
@@ -114,9 +129,13 @@ TEST_F(Tables, MatchesCellsOfEqualNFE) {
 
 TEST_F(Tables, AmongCellsOfEqualNFETheOneThatSharesMostIsTheBaseline) {
   make({"euler", "heun"}, {{"data", {"moons", "roll"}}});
-  for (const auto& cell : data_.cells) put(data_, cell, "mmd", {1, 1, 1}), put(data_, cell, "nfe", {8, 8, 8});
+  for (const auto& cell : data_.cells) {
+    put(data_, cell, "mmd", {1, 1, 1});
+    put(data_, cell, "nfe", {8, 8, 8});
+  }
   const Table t = made({"", true, {}});
-  EXPECT_EQ(row(t, {{"variant", "heun"}, {"data", "roll"}}).baseline, data_.find({{"variant", "euler"}, {"data", "roll"}}));
+  EXPECT_EQ(row(t, {{"variant", "heun"}, {"data", "roll"}}).baseline,
+            data_.find({{"variant", "euler"}, {"data", "roll"}}));
 }
 
 TEST_F(Tables, ACellWithoutTheBaselinesValueOfAnAxisIsListed) {
@@ -130,7 +149,8 @@ TEST_F(Tables, ACellWithoutTheBaselinesValueOfAnAxisIsListed) {
 TEST_F(Tables, FewSeedsAreSaid) {
   for (const std::int64_t n : {1, 2, 3, 5, 6}) {
     make({"base", "other"}, {}, n);
-    for (const auto& cell : data_.cells) put(data_, cell, "mmd", std::vector<double>(static_cast<std::size_t>(n), 1));
+    for (const auto& cell : data_.cells)
+      put(data_, cell, "mmd", std::vector<double>(static_cast<std::size_t>(n), 1));
     const auto notes = made().notes;
     if (n == 5) {
       EXPECT_THAT(notes, Contains("n = 5: no sign-flip p can be below 0.0625"));
@@ -141,7 +161,9 @@ TEST_F(Tables, FewSeedsAreSaid) {
     if (n == 6) {
       EXPECT_THAT(notes, Not(Contains(HasSubstr("sign-flip"))));
     }
-    EXPECT_EQ(std::count_if(notes.begin(), notes.end(), [](const auto& s) { return s.find("one says nothing") != s.npos; }), n == 1);
+    EXPECT_EQ(std::count_if(notes.begin(), notes.end(),
+                            [](const auto& s) { return s.find("one says nothing") != s.npos; }),
+              n == 1);
   }
 }
 
@@ -165,8 +187,9 @@ TEST_F(Tables, NaNNeverDisappears) {
   put(data_, {{"variant", "other"}}, "mmd", {0.5, nan, 0.5});
   const Table t = made();
   const Row& other = t.rows[1];
-  EXPECT_TRUE(std::isnan(other.mean) && std::isnan(other.difference) && std::isnan(other.p.p) && std::isnan(other.interval.low) &&
-              std::isnan(other.difference_interval.low) && std::isnan(other.ratio));
+  EXPECT_TRUE(std::isnan(other.mean) && std::isnan(other.difference) && std::isnan(other.p.p) &&
+              std::isnan(other.interval.low) && std::isnan(other.difference_interval.low) &&
+              std::isnan(other.ratio));
   EXPECT_EQ(other.values.size(), 3U);
   EXPECT_THAT(other.notes, ElementsAre("seed 1 is nan"));
   EXPECT_THAT(as_text(data_, t, false), HasSubstr("nan"));
@@ -194,7 +217,8 @@ TEST_F(Tables, SayWhatNCounts) {
 
 TEST_F(Tables, ThePapersNumbersStandBesideTheirMetric) {
   make({"a", "b"}, {{"S", {"10", "20"}}});
-  data_.comparison.papers = {{"t", "", "mmd", {"variant", "S"}, {{"a", {1.5, nullptr}}, {"b", 7}}, {}}};
+  data_.comparison.papers = {
+      {"t", "", "mmd", {"variant", "S"}, {{"a", {1.5, nullptr}}, {"b", 7}}, {}}};
   const Table t = made();
   EXPECT_EQ(t.rows[0].paper, 1.5);
   EXPECT_FALSE(t.rows[1].paper) << "nan in the manifest: the paper has none";
@@ -206,18 +230,27 @@ TEST_F(Tables, ThePapersNumbersStandBesideTheirMetric) {
 TEST_F(Tables, APivotHidesNoCellAndMarksTheBest) {
   make({"a", "b"}, {{"S", {"10", "20"}}, {"K", {"1", "2"}}});
   double v = 8;
-  for (const auto& cell : data_.cells) put(data_, cell, "mmd", {v, v, v}), v -= 1;
+  for (const auto& cell : data_.cells) {
+    put(data_, cell, "mmd", {v, v, v});
+    v -= 1;
+  }
   const std::string t = pivot(data_, made(), {"variant"}, {"S"}, true);
-  for (int k = 1; k <= 8; ++k) EXPECT_THAT(t, HasSubstr(" " + std::to_string(k) + " ±0")) << "K is neither a row nor a column";
+  for (int k = 1; k <= 8; ++k)
+    EXPECT_THAT(t, HasSubstr(" " + std::to_string(k) + " ±0")) << "K is neither a row nor a column";
   EXPECT_THAT(t, HasSubstr("| b K=2 | 3 ±0 * | 1 ±0 * |")) << "lower is better";
-  EXPECT_EQ(std::count(t.begin(), t.end(), '*'), 2 + 4 + 1) << "two best, the bold title, the legend";
-  const std::string high = pivot(data_, table(data_, data_.metrics[1], {}), {"variant"}, {"S"}, true);
+  EXPECT_EQ(std::count(t.begin(), t.end(), '*'), 2 + 4 + 1)
+      << "two best, the bold title, the legend";
+  const std::string high =
+      pivot(data_, table(data_, data_.metrics[1], {}), {"variant"}, {"S"}, true);
   EXPECT_THAT(high, HasSubstr("| a K=1 | - | - |")) << "nothing measured is a dash";
 }
 
 TEST_F(Tables, QuantitiesByNameByPrefixAndUnknown) {
   make({"a"}, {});
-  data_.metrics = {{"weights", "1", "none", ""}, {"weights.0", "1", "none", ""}, {"weights.1", "1", "none", ""}, {"mmd", "1", "min", ""}};
+  data_.metrics = {{"weights", "1", "none", ""},
+                   {"weights.0", "1", "none", ""},
+                   {"weights.1", "1", "none", ""},
+                   {"mmd", "1", "min", ""}};
   EXPECT_EQ(quantities(data_, "").size(), 4U);
   EXPECT_EQ(quantities(data_, "weights").size(), 3U);
   EXPECT_EQ(quantities(data_, "weights.1").size(), 1U);
@@ -235,7 +268,10 @@ TEST_F(Tables, CsvHasAFieldForEveryHead) {
   for (std::string line; std::getline(csv, line);) {
     std::size_t n = 1;
     bool quoted = false;
-    for (const char c : line) quoted ^= c == '"', n += c == ',' && !quoted;
+    for (const char c : line) {
+      quoted ^= c == '"';
+      n += c == ',' && !quoted;
+    }
     fields.push_back(n);
   }
   ASSERT_EQ(fields.size(), 3U);

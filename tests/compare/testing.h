@@ -18,7 +18,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 using Axes = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
 /// Variants, axes and seeds 0 .. n-1, as a manifest would give them.
-inline Comparison comparison(const std::vector<std::string>& variants, const Axes& axes, std::int64_t seeds = 3) {
+inline Comparison comparison(const std::vector<std::string>& variants, const Axes& axes,
+                             std::int64_t seeds = 3) {
   Comparison c;
   c.name = "test";
   for (const auto& name : variants) c.variants.push_back({name, {}, {}});
@@ -46,12 +47,16 @@ inline Data nothing_measured(const Comparison& c) {
     std::vector<Coordinates> more;
     for (const auto& cell : d.cells)
       for (const auto& label : c.labels(axis)) {
-        if (const auto* a = c.axis(axis); a && !a->applies_to(compare::label_at(cell, "variant").value_or(""))) continue;
+        if (const auto* a = c.axis(axis);
+            a && !a->applies_to(compare::label_at(cell, "variant").value_or("")))
+          continue;
         more.push_back(cell);
         more.back().emplace_back(axis, label);
       }
     for (const auto& cell : d.cells)  // the axis is not this variant's
-      if (const auto* a = c.axis(axis); a && !a->applies_to(compare::label_at(cell, "variant").value_or(""))) more.push_back(cell);
+      if (const auto* a = c.axis(axis);
+          a && !a->applies_to(compare::label_at(cell, "variant").value_or("")))
+        more.push_back(cell);
     d.cells = more;
   }
   d.chosen.resize(d.cells.size());
@@ -62,14 +67,16 @@ inline Data nothing_measured(const Comparison& c) {
 }
 
 /// Seed k of a cell measured values[k].
-inline void put(Data& d, const Coordinates& at, const std::string& quantity, const std::vector<double>& values) {
+inline void put(Data& d, const Coordinates& at, const std::string& quantity,
+                const std::vector<double>& values) {
   const std::size_t cell = d.find(at).value();
   for (std::size_t k = 0; k < values.size(); ++k) {
     compare::Observation* own = nullptr;
     for (auto& o : d.observations)
       if (o.cell == cell && o.sample_seed == static_cast<std::int64_t>(k)) own = &o;
     if (!own) {
-      d.observations.push_back({cell, static_cast<std::int64_t>(k), static_cast<std::int64_t>(k), "done", "", {}});
+      d.observations.push_back(
+          {cell, static_cast<std::int64_t>(k), static_cast<std::int64_t>(k), "done", "", {}});
       own = &d.observations.back();
     }
     own->values[quantity] = values[k];

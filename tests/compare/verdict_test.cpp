@@ -25,7 +25,9 @@ class Verdicts : public testing::Test {
     data_.comparison.claims = {{"claim", "", "", decide, {holds, {}}, std::move(at), {}}};
     return judge(data_).at(0);
   }
-  Outcome outcome(const std::string& holds, const std::string& decide = "interval") { return judged(holds, decide).outcome; }
+  Outcome outcome(const std::string& holds, const std::string& decide = "interval") {
+    return judged(holds, decide).outcome;
+  }
 
   Data data_;
 };
@@ -41,7 +43,8 @@ TEST_F(Verdicts, AnIntervalOnOneSideOfZeroDecides) {
 }
 
 TEST_F(Verdicts, AnIntervalThatHoldsZeroIsUndecided) {
-  both("10", {1.0, 1.1, 0.9}, {2.0, 1.2, 0.7});  // differences 1.0, 0.1, -0.2: mean 0.3, half width 1.6
+  // differences 1.0, 0.1, -0.2: mean 0.3, half width 1.6
+  both("10", {1.0, 1.1, 0.9}, {2.0, 1.2, 0.7});
   both("20", {1.0, 1.1, 0.9}, {2.0, 2.2, 1.9});
   const Verdict v = judged("mmd[a] < mmd[b]");
   EXPECT_EQ(v.outcome, Outcome::undecided) << "one instance is, and none fails";
@@ -49,7 +52,8 @@ TEST_F(Verdicts, AnIntervalThatHoldsZeroIsUndecided) {
   EXPECT_EQ(v.instances[0].outcome, Outcome::undecided);
   EXPECT_NE(v.instances[0].why.find("interval"), std::string::npos);
   EXPECT_NEAR(v.instances[0].margin, 0.3, 1e-12);
-  EXPECT_NEAR(v.instances[0].interval.high - 0.3, 4.303 * std::sqrt((0.49 + 0.04 + 0.25) / 2 / 3), 1e-3);
+  EXPECT_NEAR(v.instances[0].interval.high - 0.3, 4.303 * std::sqrt((0.49 + 0.04 + 0.25) / 2 / 3),
+              1e-3);
   EXPECT_EQ(v.instances[1].outcome, Outcome::pass);
 }
 
@@ -72,7 +76,8 @@ TEST_F(Verdicts, TheMostTellingPlaceFailsOrIsTheNarrowest) {
 }
 
 TEST_F(Verdicts, MedianEverySeedAndValueDecideBySigns) {
-  both("10", {1, 1, 1}, {1.1, 1.2, -5});  // the median says a < b, the mean and the third seed b < a
+  // the median says a < b, the mean and the third seed b < a
+  both("10", {1, 1, 1}, {1.1, 1.2, -5});
   both("20", {1, 1, 1}, {1.1, 1.2, -5});
   EXPECT_EQ(judged("mmd[a] < mmd[b]", "median").instances[0].sides, (std::vector<double>{1, 1.1}));
   EXPECT_NEAR(judged("mmd[a] < mmd[b]", "value").instances[0].sides[1], -0.9, 1e-12);
@@ -111,10 +116,12 @@ TEST_F(Verdicts, EveryRelationOfAChainMustHold) {
   const Verdict v = judged("0 < mmd[a] < mmd[b] < 1.5");
   EXPECT_EQ(v.outcome, Outcome::fail);
   EXPECT_EQ(v.instances[0].sides.size(), 4U);
-  EXPECT_NE(v.instances[0].why.find("2.033 < 1.5 does not hold"), std::string::npos) << v.instances[0].why;
+  EXPECT_NE(v.instances[0].why.find("2.033 < 1.5 does not hold"), std::string::npos)
+      << v.instances[0].why;
   EXPECT_NEAR(v.instances[0].margin, 1.5 - 6.1 / 3, 1e-12) << "the tightest relation's";
   both("10", {1, 1.1, 0.9}, {2, 1, 0.8});
-  EXPECT_EQ(judged("0 < mmd[a] < mmd[b] < -1").instances[0].outcome, Outcome::fail) << "a failed relation outweighs an undecided one";
+  EXPECT_EQ(judged("0 < mmd[a] < mmd[b] < -1").instances[0].outcome, Outcome::fail)
+      << "a failed relation outweighs an undecided one";
 }
 
 TEST_F(Verdicts, NaNNeverPasses) {
@@ -127,8 +134,8 @@ TEST_F(Verdicts, NaNNeverPasses) {
     EXPECT_EQ(v.instances[0].why, "a value is not a number");
     EXPECT_EQ(v.instances[1].outcome, Outcome::pass);
   }
-  for (const char* holds :
-       {"mmd[a] = mmd[a]", "mmd[a] <= mmd[a]", "min(mmd[a], mmd[b]) < 9", "-mmd[a] < 9", "sqrt(0 - mmd[b]) < 9", "0 < mmd[b] < mmd[a] * 9"})
+  for (const char* holds : {"mmd[a] = mmd[a]", "mmd[a] <= mmd[a]", "min(mmd[a], mmd[b]) < 9",
+                            "-mmd[a] < 9", "sqrt(0 - mmd[b]) < 9", "0 < mmd[b] < mmd[a] * 9"})
     EXPECT_NE(judged(holds, "value").instances[0].outcome, Outcome::pass) << holds;
 }
 
@@ -147,17 +154,20 @@ TEST_F(Verdicts, MissingSeedsAndMissingCellsNeverPass) {
     EXPECT_EQ(v.instances[1].why, "nothing is measured yet");
   }
   both("20", {2, 2, 2}, {1, 1, 1});
-  EXPECT_EQ(outcome("mmd[a] < mmd[b]"), Outcome::fail) << "what is measured at S = 20 says so already";
+  EXPECT_EQ(outcome("mmd[a] < mmd[b]"), Outcome::fail)
+      << "what is measured at S = 20 says so already";
 }
 
-TEST_F(Verdicts, ASeedMustHaveEveryQuantityOfTheFormula) {  // a lacks seed 0, b seed 2: only seed 1 has both
+// a lacks seed 0, b seed 2: only seed 1 has both
+TEST_F(Verdicts, ASeedMustHaveEveryQuantityOfTheFormula) {
   both("10", {1, 1, 1}, {2, 2, 2});
   both("20", {1, 1, 1}, {2, 2, 2});
   const auto forget = [&](const Coordinates& at, std::int64_t seed) {
     for (auto& o : data_.observations)
       if (o.cell == data_.find(at) && o.sample_seed == seed) o.values.clear();
   };
-  forget({{"variant", "a"}, {"S", "10"}}, 0), forget({{"variant", "b"}, {"S", "10"}}, 2);
+  forget({{"variant", "a"}, {"S", "10"}}, 0);
+  forget({{"variant", "b"}, {"S", "10"}}, 2);
   const Verdict v = judged("mmd[a] < mmd[b]", "every-seed");
   EXPECT_EQ(v.instances[0].outcome, Outcome::undecided);
   EXPECT_EQ(v.instances[0].why, "2 of 3 trainings are missing");
@@ -165,8 +175,10 @@ TEST_F(Verdicts, ASeedMustHaveEveryQuantityOfTheFormula) {  // a lacks seed 0, b
 
 TEST_F(Verdicts, OneSeedHasNoIntervalAndAValueDecides) {
   data_.comparison.seeds = {{7}, {7}, false};
-  data_.observations.push_back({data_.find({{"variant", "a"}, {"S", "10"}}).value(), 7, 7, "done", "", {{"mmd", 1}}});
-  data_.observations.push_back({data_.find({{"variant", "b"}, {"S", "10"}}).value(), 7, 7, "done", "", {{"mmd", 2}}});
+  data_.observations.push_back(
+      {data_.find({{"variant", "a"}, {"S", "10"}}).value(), 7, 7, "done", "", {{"mmd", 1}}});
+  data_.observations.push_back(
+      {data_.find({{"variant", "b"}, {"S", "10"}}).value(), 7, 7, "done", "", {{"mmd", 2}}});
   const Verdict v = judged("mmd[a, S=10] < mmd[b, S=10]");
   EXPECT_EQ(v.outcome, Outcome::undecided);
   EXPECT_NE(v.instances[0].why.find("decide = \"value\""), std::string::npos);
@@ -182,7 +194,8 @@ TEST_F(Verdicts, AtRestrictsTheInstances) {
   ASSERT_EQ(ten.instances.size(), 1U);
   EXPECT_EQ(ten.instances[0].at, (Coordinates{{"S", "10"}}));
   EXPECT_EQ(judged("mmd[a] < mmd[b]", "interval", {{"S", {"20"}}}).outcome, Outcome::fail);
-  EXPECT_EQ(judged("max(mmd[a], S) < 1.5", "value", {{"S", {"10"}}}).outcome, Outcome::pass) << "a reduction runs along what `at` names";
+  EXPECT_EQ(judged("max(mmd[a], S) < 1.5", "value", {{"S", {"10"}}}).outcome, Outcome::pass)
+      << "a reduction runs along what `at` names";
   EXPECT_EQ(judged("max(mmd[a], S) < 1.5", "value").outcome, Outcome::fail);
   EXPECT_EQ(judged("max(mmd[a], S) < 1.5", "value", {{"S", {"10"}}}).instances.size(), 1U);
 }
@@ -207,7 +220,8 @@ TEST_F(Verdicts, PlacesWithoutACellAreLeftOut) {
   ASSERT_EQ(data_.cells.size(), 6U);
   for (const auto& cell : data_.cells) put(data_, cell, "mmd", {1, 1, 1});
   put(data_, {{"variant", "b"}, {"S", "10"}, {"r", "0.1"}}, "mmd", {2, 2, 2});
-  EXPECT_EQ(judged("mmd[a] <= mmd[b]", "value").instances.size(), 4U) << "a has no r: it is compared at each";
+  EXPECT_EQ(judged("mmd[a] <= mmd[b]", "value").instances.size(), 4U)
+      << "a has no r: it is compared at each";
   EXPECT_EQ(judged("mmd[a] < 5", "value").instances.size(), 2U);
 }
 
@@ -220,9 +234,13 @@ TEST_F(Verdicts, ThePapersFiguresStandBeside) {
   EXPECT_EQ(v.instances[0].paper, "13.36 < 41.07, holds");
   EXPECT_EQ(v.instances[1].paper, "6.84 < 5.5, does not hold") << "and that decides nothing";
   EXPECT_EQ(v.outcome, Outcome::pass);
-  EXPECT_EQ(judged("mmd[a] < mmd[b] * nfe").instances.empty() ? "" : judged("mmd[a] < mmd[b] + 0 * nfe").instances[0].paper, "")
+  EXPECT_EQ(judged("mmd[a] < mmd[b] * nfe").instances.empty()
+                ? ""
+                : judged("mmd[a] < mmd[b] + 0 * nfe").instances[0].paper,
+            "")
       << "it has no NFE";
-  data_.comparison.papers[0].values = {{"a", 3.0}, {"b", {nullptr, 4.0}}};  // one number for the whole row; none at b, 10
+  // one number for the whole row; none at b, 10
+  data_.comparison.papers[0].values = {{"a", 3.0}, {"b", {nullptr, 4.0}}};
   v = judged("mmd[a] < mmd[b]");
   EXPECT_EQ(v.instances[0].paper, "");
   EXPECT_EQ(v.instances[1].paper, "3 < 4, holds");
@@ -237,15 +255,21 @@ TEST_F(Verdicts, AsJsonKeepsWhatIsNotFinite) {
   EXPECT_EQ(Json::parse(j.dump()), j);
 }
 
-TEST(Trainings, AreTheUnitWhereEachIsSampledMoreThanOnce) {  // 2 trainings of 3 samplings: n is 2, and a training's value a mean
+// 2 trainings of 3 samplings: n is 2, and a training's value a mean
+TEST(Trainings, AreTheUnitWhereEachIsSampledMoreThanOnce) {
   auto c = test::comparison({"a", "b"}, {});
   c.seeds = {{0, 1}, {0, 1, 2}, true};
   Data d = test::nothing_measured(c);
   for (const std::int64_t t : {0, 1})
     for (const std::int64_t s : {0, 1, 2})
       for (const std::size_t cell : {0U, 1U})
-        d.observations.push_back(
-            {cell, t, s, "done", "", {{"mmd", 10.0 * static_cast<double>(t) + static_cast<double>(s) + 100 * static_cast<double>(cell)}}});
+        d.observations.push_back({cell,
+                                  t,
+                                  s,
+                                  "done",
+                                  "",
+                                  {{"mmd", 10.0 * static_cast<double>(t) + static_cast<double>(s) +
+                                               100 * static_cast<double>(cell)}}});
   EXPECT_EQ(d.units_planned(), 2U);
   EXPECT_EQ(d.units_are(), "trainings");
   EXPECT_EQ(d.units(0, "mmd"), (std::map<std::int64_t, double>{{0, 1}, {1, 11}}));
@@ -257,19 +281,22 @@ TEST(Trainings, OneTrainingSampledOftenIsCountedBySamplings) {
   auto c = test::comparison({"a"}, {});
   c.seeds = {{4}, {0, 1, 2}, true};
   Data d = test::nothing_measured(c);
-  for (const std::int64_t s : {0, 1, 2}) d.observations.push_back({0, 4, s, "done", "", {{"mmd", static_cast<double>(s)}}});
+  for (const std::int64_t s : {0, 1, 2})
+    d.observations.push_back({0, 4, s, "done", "", {{"mmd", static_cast<double>(s)}}});
   EXPECT_EQ(d.units_planned(), 3U);
   EXPECT_EQ(d.units_are(), "samplings of one training");
   EXPECT_EQ(d.units(0, "mmd").size(), 3U);
 }
 
-TEST(Trainings, WhereNothingIsTrainedTheyRepeatNothing) {  // an exact network: each `training` would be the same sampling again
+// an exact network: each `training` would be the same sampling again
+TEST(Trainings, WhereNothingIsTrainedTheyRepeatNothing) {
   auto c = test::comparison({"a"}, {});
   c.seeds = {{0, 1, 2}, {0, 1}, true};
   Data d = test::nothing_measured(c);
   d.trained = false;
   for (const std::int64_t t : {0, 1, 2})
-    for (const std::int64_t s : {0, 1}) d.observations.push_back({0, t, s, "done", "", {{"mmd", static_cast<double>(s)}}});
+    for (const std::int64_t s : {0, 1})
+      d.observations.push_back({0, t, s, "done", "", {{"mmd", static_cast<double>(s)}}});
   EXPECT_EQ(d.units_are(), "samplings");
   EXPECT_EQ(d.units_planned(), 2U);
   EXPECT_EQ(d.units(0, "mmd"), (std::map<std::int64_t, double>{{0, 0}, {1, 1}}));

@@ -29,4 +29,5 @@ class Midpoint final : public Sampler {
   Grid grid_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Midpoint, sampler, "midpoint", "1.0.0", "the probability-flow ODE by the midpoint rule")
+SCORELAB_PLUGIN(Midpoint, sampler, "midpoint", "1.0.0",
+                "the probability-flow ODE by the midpoint rule")

@@ -1,4 +1,5 @@
-// A claim's formula and a place, against a comparison with variants and axes of numbers and words; what is read is evaluated everywhere.
+// A claim's formula and a place, against a comparison with variants and axes of numbers and words;
+// what is read is evaluated everywhere.
 #include "compare/formula.h"
 
 #include "target.h"
@@ -11,7 +12,9 @@ compare::Comparison comparison() {
   compare::Comparison c;
   for (const auto* name : {"eta0", "eta1", "pc"}) c.variants.push_back({name, {}, {}});
   const std::vector<std::pair<std::string, std::vector<std::string>>> axes{
-      {"S", {"10", "20", "40"}}, {"data", {"swiss-roll", "moons"}}, {"tol", {"0.001", "1e-08", "1e-310"}}};
+      {"S", {"10", "20", "40"}},
+      {"data", {"swiss-roll", "moons"}},
+      {"tol", {"0.001", "1e-08", "1e-310"}}};
   for (const auto& [name, labels] : axes) {
     manifest::Axis axis;
     axis.name = name;
@@ -48,8 +51,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto formula = compare::parse(text, names, error);
     if (!formula) return;
     formula->free_axes(everywhere);
-    const compare::Lookup lookup = [](const std::string& quantity, const compare::Coordinates& at) -> std::optional<double> {
-      return quantity == "weights" ? std::nullopt : std::optional(0.5 + static_cast<double>(at.size()));
+    const compare::Lookup lookup = [](const std::string& quantity,
+                                      const compare::Coordinates& at) -> std::optional<double> {
+      return quantity == "weights" ? std::nullopt
+                                   : std::optional(0.5 + static_cast<double>(at.size()));
     };
     for (const auto& cell : {everywhere.front(), everywhere.back()})
       for (const auto& side : formula->sides) compare::value(side, cell, c, lookup);

@@ -1,5 +1,5 @@
-// HDF5 files, as a checkpoint, as samples, as paths, and walked through object by object. Their checksum is made to hold where that can be
-// done, as it would in files that someone else made.
+// HDF5 files, as a checkpoint, as samples, as paths, and walked through object by object. Their
+// checksum is made to hold where that can be done, as it would in files that someone else made.
 #include "record/checkpoint.h"
 #include "record/hdf5_contents.h"
 #include "record/samples.h"
@@ -55,12 +55,14 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 
   put(folder, "00000000.h5", bytes);
   fuzz::allow_refusal([&] { record::load_chunk(folder.path(), 0); });
-  for (const std::int64_t count : {0, 1, 4}) fuzz::allow_refusal([&] { record::load_samples(folder.path(), count); });
+  for (const std::int64_t count : {0, 1, 4})
+    fuzz::allow_refusal([&] { record::load_samples(folder.path(), count); });
   record::has_samples(folder.path(), 0, 4);
 
   put(folder, "trace.h5", bytes);
   fuzz::allow_refusal([&] { record::traced(folder.path()); });
-  for (const std::int64_t count : {0, 1, 2}) fuzz::allow_refusal([&] { record::load_trace(folder.path(), count); });
+  for (const std::int64_t count : {0, 1, 2})
+    fuzz::allow_refusal([&] { record::load_trace(folder.path(), count); });
 
   fuzz::allow_refusal([&] {
     const auto file = record::open_file(folder.path() / "trace.h5");

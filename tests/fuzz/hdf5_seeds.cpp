@@ -1,5 +1,6 @@
-// Writes the seeds of the HDF5 target: files as scorelab writes them, the same in the format without checksums (so that mutations reach
-// deeper), and files whose objects are not what a reader expects. Usage: fuzz_hdf5_seeds FOLDER
+// Writes the seeds of the HDF5 target: files as scorelab writes them, the same in the format
+// without checksums (so that mutations reach deeper), and files whose objects are not what a reader
+// expects. Usage: fuzz_hdf5_seeds FOLDER
 #include <hdf5.h>
 
 #include <cstdio>
@@ -26,7 +27,8 @@ record::Array floats(const std::vector<std::int64_t>& shape) {
 void file(const std::string& name, const std::function<void(hid_t)>& fill) {
   const hid_t creation = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
-  const hid_t h5 = H5Fcreate((folder / (name + ".h5")).c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT);
+  const hid_t h5 =
+      H5Fcreate((folder / (name + ".h5")).c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT);
   fill(h5);
   H5Fclose(h5);
   H5Pclose(creation);
@@ -41,14 +43,18 @@ hid_t group(hid_t parent, const char* name) {
 }
 
 /// Nothing is written to it: it reads as zeros.
-void dataset(hid_t parent, const char* name, hid_t type, const std::vector<hsize_t>& shape, hid_t creation = H5P_DEFAULT) {
+void dataset(hid_t parent, const char* name, hid_t type, const std::vector<hsize_t>& shape,
+             hid_t creation = H5P_DEFAULT) {
   const hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
   H5Dclose(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT));
   H5Sclose(space);
 }
 
-void attribute(hid_t object, const char* name, hid_t type, const void* value, std::vector<hsize_t> shape = {}) {
-  const hid_t space = shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
+void attribute(hid_t object, const char* name, hid_t type, const void* value,
+               std::vector<hsize_t> shape = {}) {
+  const hid_t space = shape.empty()
+                          ? H5Screate(H5S_SCALAR)
+                          : H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
   const hid_t a = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
   H5Awrite(a, type, value);
   H5Aclose(a);
@@ -79,7 +85,11 @@ void as_written() {
   record::save_trace(folder, {record::Array::of(std::vector<double>{1, 0.5}), floats({2, 2, 1})});
   fs::rename(folder / "trace.h5", folder / "trace-flat-times.h5");
   record::save_trace(folder, {floats({3, 2}), floats({3, 2, 2})});
-  record::save_checkpoint(folder, {7, 1.5, {{"threads", 2}}, {{"parameters", {{"0.weight", floats({2, 2})}}}, {"ema/0.9", {}}}});
+  record::save_checkpoint(folder,
+                          {7,
+                           1.5,
+                           {{"threads", 2}},
+                           {{"parameters", {{"0.weight", floats({2, 2})}}}, {"ema/0.9", {}}}});
 }
 
 void of_other_shapes() {
@@ -97,11 +107,24 @@ void of_other_shapes() {
     dataset(parameters, "weight", H5T_IEEE_F64LE, {2, 2});
     H5Gclose(parameters);
   });
-  file("trace-early", [](hid_t h5) { dataset(h5, "t", H5T_IEEE_F64LE, {3, 2}), dataset(h5, "x", H5T_IEEE_F32LE, {3, 2, 2}); });
-  file("trace-rows-0", [](hid_t h5) { dataset(h5, "t", H5T_IEEE_F64LE, {0, 2}), dataset(h5, "x", H5T_IEEE_F32LE, {0, 2, 2}); });
-  file("trace-scalar", [](hid_t h5) { dataset(h5, "t", H5T_IEEE_F64LE, {}), dataset(h5, "x", H5T_IEEE_F32LE, {}); });
-  const auto samples = [](const char* name, hid_t type, const std::vector<hsize_t>& x, const std::vector<hsize_t>& nfe) {
-    file(name, [&](hid_t h5) { head(h5, "first"), dataset(h5, "x", H5T_IEEE_F32LE, x), dataset(h5, "nfe", type, nfe); });
+  file("trace-early", [](hid_t h5) {
+    dataset(h5, "t", H5T_IEEE_F64LE, {3, 2});
+    dataset(h5, "x", H5T_IEEE_F32LE, {3, 2, 2});
+  });
+  file("trace-rows-0", [](hid_t h5) {
+    dataset(h5, "t", H5T_IEEE_F64LE, {0, 2});
+    dataset(h5, "x", H5T_IEEE_F32LE, {0, 2, 2});
+  });
+  file("trace-scalar", [](hid_t h5) {
+    dataset(h5, "t", H5T_IEEE_F64LE, {}), dataset(h5, "x", H5T_IEEE_F32LE, {});
+  });
+  const auto samples = [](const char* name, hid_t type, const std::vector<hsize_t>& x,
+                          const std::vector<hsize_t>& nfe) {
+    file(name, [&](hid_t h5) {
+      head(h5, "first");
+      dataset(h5, "x", H5T_IEEE_F32LE, x);
+      dataset(h5, "nfe", type, nfe);
+    });
   };
   samples("samples-none", H5T_STD_I64LE, {0, 2}, {0});
   samples("samples-rows-differ", H5T_STD_I64LE, {2, 2}, {3});
@@ -113,11 +136,13 @@ void of_other_shapes() {
 
 void of_other_types() {
   file("types", [](hid_t h5) {
-    const hid_t variable = text_type(H5T_VARIABLE), fixed = text_type(40), pair = H5Tcreate(H5T_COMPOUND, 16),
-                list = H5Tvlen_create(H5T_NATIVE_INT);
-    H5Tinsert(pair, "a", 0, H5T_NATIVE_INT64), H5Tinsert(pair, "b", 8, H5T_NATIVE_DOUBLE);
+    const hid_t variable = text_type(H5T_VARIABLE), fixed = text_type(40),
+                pair = H5Tcreate(H5T_COMPOUND, 16), list = H5Tvlen_create(H5T_NATIVE_INT);
+    H5Tinsert(pair, "a", 0, H5T_NATIVE_INT64);
+    H5Tinsert(pair, "b", 8, H5T_NATIVE_DOUBLE);
     const char* names[] = {"variable", "fixed", "pair", "list", "opaque", "big", "half"};
-    const hid_t types[] = {variable, fixed, pair, list, H5Tcreate(H5T_OPAQUE, 3), H5T_STD_U16BE, H5T_STD_REF_OBJ};
+    const hid_t types[] = {variable,      fixed,          pair, list, H5Tcreate(H5T_OPAQUE, 3),
+                           H5T_STD_U16BE, H5T_STD_REF_OBJ};
     for (int i = 0; i < 7; ++i) dataset(h5, names[i], types[i], {2});
     const hid_t null = H5Screate(H5S_NULL);
     H5Dclose(H5Dcreate2(h5, "null", H5T_IEEE_F32LE, null, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
@@ -176,7 +201,8 @@ void of_other_places() {
   file("virtual", [](hid_t h5) {
     head(h5, "step");
     const hsize_t size = 8;
-    const hid_t creation = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &size, nullptr);
+    const hid_t creation = H5Pcreate(H5P_DATASET_CREATE),
+                space = H5Screate_simple(1, &size, nullptr);
     H5Pset_virtual(creation, space, "trace.h5", "/x", space);
     dataset(h5, "x", H5T_STD_U8LE, {8}, creation);
   });
@@ -185,7 +211,10 @@ void of_other_places() {
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 2) return std::fprintf(stderr, "usage: fuzz_hdf5_seeds FOLDER\n"), 2;
+  if (count != 2) {
+    std::fprintf(stderr, "usage: fuzz_hdf5_seeds FOLDER\n");
+    return 2;
+  }
   folder = words[1];
   fs::create_directories(folder);
   as_written();

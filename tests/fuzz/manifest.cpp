@@ -1,4 +1,5 @@
-// A manifest's file: TOML with what it extends, the tables of a comparison, every cell, and what is recorded and printed of them.
+// A manifest's file: TOML with what it extends, the tables of a comparison, every cell, and what is
+// recorded and printed of them.
 #include "manifest/comparison.h"
 #include "manifest/read.h"
 #include "target.h"
@@ -15,7 +16,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       manifest::Findings findings(sources);
       const auto comparison = manifest::read_comparison(*root, "m", findings);
       const auto cells = manifest::expand(comparison, *root, {}, findings);
-      for (std::size_t i = 0; i < cells.size() && i < 4; ++i) manifest::to_json(cells[i].root).dump();
+      for (std::size_t i = 0; i < cells.size() && i < 4; ++i)
+        manifest::to_json(cells[i].root).dump();
       manifest::comparison_of(manifest::Json::parse(manifest::to_json(comparison).dump()));
       for (auto& d : findings.all()) problems.push_back(std::move(d));
     }

@@ -17,11 +17,13 @@ class Random {
   std::uint64_t state_;
 };
 
-/// Makes a slice, or something that opens a level, stand many times in a row: what nests deeply comes of it. At most `most` bytes come out.
+/// Makes a slice, or something that opens a level, stand many times in a row: what nests deeply
+/// comes of it. At most `most` bytes come out.
 void repeat_slice(std::string& bytes, Random& random, std::size_t most);
 
-/// One to eight changes: flipped bits, other bytes, inserted, deleted and repeated slices, interesting integers, a splice with another
-/// input.
-void mutate(std::string& bytes, Random& random, const std::vector<std::string>& corpus, std::size_t most);
+/// One to eight changes: flipped bits, other bytes, inserted, deleted and repeated slices,
+/// interesting integers, a splice with another input.
+void mutate(std::string& bytes, Random& random, const std::vector<std::string>& corpus,
+            std::size_t most);
 
 }  // namespace scorelab::fuzz

@@ -16,7 +16,8 @@ void merged(const Read& read, const std::string& argument) {
     for (const auto& d : problems) manifest::render(d, sources);
     if (!over) return;
     manifest::Node root;
-    for (const auto* before : {"sampler=\"ancestral\"", "sampler.steps=10", "sweep.w.key=\"sampler.steps\""}) {
+    for (const auto* before :
+         {"sampler=\"ancestral\"", "sampler.steps=10", "sweep.w.key=\"sampler.steps\""}) {
       const auto node = manifest::read_override(before, sources, problems);
       if (node) manifest::merge(root, *node, manifest::Merge::carry);
     }
@@ -36,7 +37,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string argument = fuzz::text(data, size);
   if (argument.find('\0') != argument.npos) return 0;  // no argument of a program holds one
   merged(manifest::read_override, argument);
-  const auto axis = [](const std::string& a, manifest::Sources& sources, std::vector<manifest::Diagnostic>& problems) {
+  const auto axis = [](const std::string& a, manifest::Sources& sources,
+                       std::vector<manifest::Diagnostic>& problems) {
     return manifest::read_axis(a, {}, sources, problems);
   };
   merged(axis, argument);

@@ -1,6 +1,6 @@
-// Runs a target without libFuzzer: every file of the corpus, then mutations of them that are the same each time. A child process runs the
-// inputs in turn; when one ends it, the next child goes on behind that input. Each different end is one finding, and each file of the
-// corpus.
+// Runs a target without libFuzzer: every file of the corpus, then mutations of them that are the
+// same each time. A child process runs the inputs in turn; when one ends it, the next child goes on
+// behind that input. Each different end is one finding, and each file of the corpus.
 //
 //     fuzz_TARGET [-runs=N] [-findings=DIR] FILE-OR-FOLDER..
 #include <dlfcn.h>
@@ -32,7 +32,9 @@
 #endif
 #endif
 
-extern "C" const char* __asan_default_options() { return "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=1024"; }
+extern "C" const char* __asan_default_options() {
+  return "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=1024";
+}
 extern "C" const char* __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
 
 namespace {
@@ -57,7 +59,8 @@ struct Corpus {
   std::vector<std::string> bytes;
 };
 
-/// What a child tells before it ends: the input it is at, and what ended it. `key` is equal for equal ends.
+/// What a child tells before it ends: the input it is at, and what ended it. `key` is equal for
+/// equal ends.
 struct Shared {
   std::size_t input;
   std::uint64_t key;
@@ -69,12 +72,14 @@ Shared* shared = nullptr;
 const char* stack_end = nullptr;
 
 std::uint64_t hash(const void* data, std::size_t size, std::uint64_t h = 0xcbf29ce484222325u) {
-  for (std::size_t i = 0; i < size; ++i) h = (h ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
+  for (std::size_t i = 0; i < size; ++i)
+    h = (h ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
   return h;
 }
 
 bool seen(std::uint64_t key) {
-  return std::find(shared->seen, shared->seen + shared->seen_count, key) != shared->seen + shared->seen_count;
+  return std::find(shared->seen, shared->seen + shared->seen_count, key) !=
+         shared->seen + shared->seen_count;
 }
 
 void say(const char* what) { std::snprintf(shared->what, sizeof shared->what, "%s", what); }
@@ -92,7 +97,8 @@ bool at_stack_end(const void* address) {
   rlimit limit{};
   getrlimit(RLIMIT_STACK, &limit);
   const auto depth = stack_end - static_cast<const char*>(address);
-  return depth > static_cast<std::ptrdiff_t>(limit.rlim_cur) - (1 << 20) && depth < static_cast<std::ptrdiff_t>(limit.rlim_cur) + (1 << 20);
+  return depth > static_cast<std::ptrdiff_t>(limit.rlim_cur) - (1 << 20) &&
+         depth < static_cast<std::ptrdiff_t>(limit.rlim_cur) + (1 << 20);
 }
 
 /// Equal for equal functions, whichever line of them it was.
@@ -133,12 +139,14 @@ void limit() {
   backtrace(&frame, 1);  // loads what it needs before a handler calls it
   static char own_stack[1 << 18];
   stack_t stack{};
-  stack.ss_sp = own_stack, stack.ss_size = sizeof own_stack;
+  stack.ss_sp = own_stack;
+  stack.ss_size = sizeof own_stack;
   sigaltstack(&stack, nullptr);
   struct sigaction action {};
   action.sa_sigaction = end;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPROF}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPROF})
+    sigaction(signal, &action, nullptr);
 }
 #else
 void limit() {}
@@ -153,7 +161,8 @@ bool run(const std::string& bytes, bool always_told) {
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
     return true;
   } catch (const std::exception& e) {
-    type = typeid(e).name(), words = e.what();
+    type = typeid(e).name();
+    words = e.what();
   } catch (...) {
     type = "no std::exception";
   }
@@ -170,7 +179,8 @@ bool run(const std::string& bytes, bool always_told) {
   setrlimit(RLIMIT_CORE, &none);
   limit();
   for (; shared->input < total; ++shared->input) {
-    shared->what[0] = 0, shared->key = 0;
+    shared->what[0] = 0;
+    shared->key = 0;
     if (!run(input(corpus, shared->input), shared->input < corpus.files.size())) _exit(1);
   }
   _exit(0);
@@ -178,10 +188,12 @@ bool run(const std::string& bytes, bool always_told) {
 
 fs::path keep(const Options& o, const std::string& bytes) {
   char number[17];
-  std::snprintf(number, sizeof number, "%016llx", static_cast<unsigned long long>(hash(bytes.data(), bytes.size())));
+  std::snprintf(number, sizeof number, "%016llx",
+                static_cast<unsigned long long>(hash(bytes.data(), bytes.size())));
   fs::create_directories(o.findings);
   const fs::path file = fs::absolute(o.findings / (o.name + "-" + number));
-  std::ofstream(file, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(file, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   return file;
 }
 
@@ -189,11 +201,13 @@ fs::path keep(const Options& o, const std::string& bytes) {
 void tell(const fs::path& said) {
   std::ifstream in(said);
   std::string line;
-  for (int i = 0; i < 40 && std::getline(in, line); ++i) std::printf("    %s\n", line.substr(0, 400).c_str());
+  for (int i = 0; i < 40 && std::getline(in, line); ++i)
+    std::printf("    %s\n", line.substr(0, 400).c_str());
 }
 
 /// Runs children until all inputs are done; the number of findings.
-std::size_t replay(const Options& o, const char* program, const Corpus& corpus, std::size_t total, const fs::path& said) {
+std::size_t replay(const Options& o, const char* program, const Corpus& corpus, std::size_t total,
+                   const fs::path& said) {
   std::size_t findings = 0;
   for (std::size_t ends = 0; shared->input < total; ++shared->input) {
     std::fflush(stdout);
@@ -212,13 +226,22 @@ std::size_t replay(const Options& o, const char* program, const Corpus& corpus, 
     const std::size_t at = shared->input;
     if (shared->key == 0 || at < corpus.files.size() || !seen(shared->key)) {
       const fs::path file = keep(o, input(corpus, at));
-      std::printf("finding: %s: %s\n  input: %s%s\n  again: %s %s\n", o.name.c_str(), shared->what, file.c_str(),
-                  at < corpus.files.size() ? (", which is " + corpus.files[at].string()).c_str() : "", program, file.c_str());
+      std::printf(
+          "finding: %s: %s\n  input: %s%s\n  again: %s %s\n", o.name.c_str(), shared->what,
+          file.c_str(),
+          at < corpus.files.size() ? (", which is " + corpus.files[at].string()).c_str() : "",
+          program, file.c_str());
       tell(said);
       if (shared->key != 0 && !seen(shared->key)) shared->seen[shared->seen_count++] = shared->key;
-      if (++findings == most_findings) return std::printf("%s: the rest is not run\n", o.name.c_str()), findings;
+      if (++findings == most_findings) {
+        std::printf("%s: the rest is not run\n", o.name.c_str());
+        return findings;
+      }
     }
-    if (++ends == most_ends) return std::printf("%s: ends too often, the rest is not run\n", o.name.c_str()), findings;
+    if (++ends == most_ends) {
+      std::printf("%s: ends too often, the rest is not run\n", o.name.c_str());
+      return findings;
+    }
   }
   return findings;
 }
@@ -249,14 +272,20 @@ Options options(int count, char** words) {
   bool files_alone = true, runs_given = false;
   for (int i = 1; i < count; ++i) {
     const std::string word = words[i];
-    if (word.rfind("-runs=", 0) == 0)
-      o.runs = std::stoul(word.substr(6)), runs_given = true;
-    else if (word.rfind("-findings=", 0) == 0)
+    if (word.rfind("-runs=", 0) == 0) {
+      o.runs = std::stoul(word.substr(6));
+      runs_given = true;
+    } else if (word.rfind("-findings=", 0) == 0)
       o.findings = word.substr(10);
-    else
-      o.inputs.emplace_back(word), files_alone = files_alone && fs::is_regular_file(word);
+    else {
+      o.inputs.emplace_back(word);
+      files_alone = files_alone && fs::is_regular_file(word);
+    }
   }
-  if (const char* runs = std::getenv("SCORELAB_FUZZ_RUNS"); runs && *runs) o.runs = std::stoul(runs), runs_given = true;
+  if (const char* runs = std::getenv("SCORELAB_FUZZ_RUNS"); runs && *runs) {
+    o.runs = std::stoul(runs);
+    runs_given = true;
+  }
   if (files_alone && !runs_given) o.runs = 0;
   if (o.findings.empty()) o.findings = "findings";
   return o;
@@ -269,13 +298,17 @@ int main(int count, char** words) try {
   stack_end = &here;
   const Options o = options(count, words);
   const Corpus corpus = read(o);
-  if (!std::getenv("TMPDIR") && access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 1);  // many times as fast as a disk
+  // many times as fast as a disk
+  if (!std::getenv("TMPDIR") && access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 1);
   const scorelab::fuzz::Folder folder;
   setenv("TMPDIR", folder.path().c_str(), 1);
-  shared = static_cast<Shared*>(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  shared = static_cast<Shared*>(
+      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   if (shared == MAP_FAILED) throw std::runtime_error("cannot share memory");
-  const std::size_t total = corpus.files.size() + o.runs, findings = replay(o, words[0], corpus, total, folder.path() / "stderr");
-  std::printf("%s: %zu files, %zu mutations, %zu findings\n", o.name.c_str(), corpus.files.size(), o.runs, findings);
+  const std::size_t total = corpus.files.size() + o.runs,
+                    findings = replay(o, words[0], corpus, total, folder.path() / "stderr");
+  std::printf("%s: %zu files, %zu mutations, %zu findings\n", o.name.c_str(), corpus.files.size(),
+              o.runs, findings);
   return findings ? 1 : 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "%s\n", e.what());

@@ -8,15 +8,18 @@
 #include <fstream>
 #include <string>
 
-/// One reader, given bytes that nobody vouches for. It returns 0; what a reader must not do (end the process, let anything but Error
-/// escape, take long or much memory) is found by whoever calls it: libFuzzer, or replay.cpp.
+/// One reader, given bytes that nobody vouches for. It returns 0; what a reader must not do (end
+/// the process, let anything but Error escape, take long or much memory) is found by whoever calls
+/// it: libFuzzer, or replay.cpp.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace scorelab::fuzz {
 
 namespace fs = std::filesystem;
 
-inline std::string text(const std::uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+inline std::string text(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 /// Calls a reader that may refuse what it is given.
 template <class F>
@@ -44,7 +47,8 @@ class Folder {
 
   const fs::path& path() const { return path_; }
   fs::path write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path_ / name, std::ios::binary | std::ios::trunc)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     return path_ / name;
   }
 

@@ -10,13 +10,21 @@ namespace {
 
 using testing::HasSubstr;
 
-/// Takes a class, a vector with a null of its own, and two tokens; what it was told stays in `seen`.
+/// Takes a class, a vector with a null of its own, and two tokens; what it was told stays in
+/// `seen`.
 class Listening final : public Told {
  public:
-  Listening() : Told([this](const Input& in) { return seen.push_back(in.condition), in.x.clone(); }) {}
+  Listening()
+      : Told([this](const Input& in) {
+          seen.push_back(in.condition);
+          return in.x.clone();
+        }) {}
   std::vector<ConditionType> conditions() const override {
     return {class_label(3),
-            {.name = "place", .shape = {2}, .dtype = at::kFloat, .null = at::tensor({7.0, 8.0}, at::kDouble)},
+            {.name = "place",
+             .shape = {2},
+             .dtype = at::kFloat,
+             .null = at::tensor({7.0, 8.0}, at::kDouble)},
             {.name = "tokens", .shape = {2}}};
   }
   std::vector<Condition> seen;
@@ -65,8 +73,10 @@ TEST(Conditions, RowsThatAreNotToldHaveTheNullInEveryChunk) {
   h.f.model()(numbers({5, 2}), 0.5);
   ASSERT_EQ(h.network->seen.size(), 3u);
   EXPECT_TRUE(h.network->seen[0].at("label").equal(at::tensor({0, -1}, at::kLong)));
-  EXPECT_TRUE(h.network->seen[1].at("tokens").equal(at::tensor({4, 5, -1, -1}, at::kLong).view({2, 2})));
-  EXPECT_TRUE(h.network->seen[2].at("label").equal(at::tensor({1, 1}, at::kLong))) << "the last chunk is padded by its last row";
+  EXPECT_TRUE(
+      h.network->seen[1].at("tokens").equal(at::tensor({4, 5, -1, -1}, at::kLong).view({2, 2})));
+  EXPECT_TRUE(h.network->seen[2].at("label").equal(at::tensor({1, 1}, at::kLong)))
+      << "the last chunk is padded by its last row";
   EXPECT_EQ(h.network->seen[1].at("place")[1][0].item<double>(), 7);
 }
 
@@ -94,7 +104,8 @@ TEST(Conditions, AreDeclaredAsTheyCanBeUsed) {
   EXPECT_THAT(refused({{.name = "a", .shape = {2}, .null = at::zeros({3})}}), HasSubstr("null"));
 }
 
-std::string unfit(const std::vector<ConditionType>& given, const ConditionType& taken, bool strict = true) {
+std::string unfit(const std::vector<ConditionType>& given, const ConditionType& taken,
+                  bool strict = true) {
   try {
     expect_given(given, taken, strict);
   } catch (const Error& e) {
@@ -106,12 +117,14 @@ std::string unfit(const std::vector<ConditionType>& given, const ConditionType& 
 TEST(Conditions, ANetworkTakesWhatTheDataSetGives) {
   EXPECT_EQ(unfit({class_label(3)}, class_label(3)), "");
   EXPECT_EQ(unfit({class_label(3)}, class_label(5)), "");
-  EXPECT_THAT(unfit({class_label(3)}, class_label(2)), HasSubstr("knows 2 classes of `label`, and the data set has 3"));
+  EXPECT_THAT(unfit({class_label(3)}, class_label(2)),
+              HasSubstr("knows 2 classes of `label`, and the data set has 3"));
   EXPECT_THAT(unfit({class_label(3)}, {.name = "tokens"}), HasSubstr("gives label only"));
   EXPECT_EQ(unfit({class_label(3)}, {.name = "tokens"}, false), "");
   EXPECT_THAT(unfit({{.name = "tokens", .shape = {4}}}, {.name = "tokens", .shape = {5}}),
               HasSubstr("int64 [5], and the data set gives int64 [4]"));
-  EXPECT_THAT(unfit({{.name = "tokens", .shape = {4}}}, {.name = "tokens", .shape = {4}, .dtype = at::kFloat}, false),
+  EXPECT_THAT(unfit({{.name = "tokens", .shape = {4}}},
+                    {.name = "tokens", .shape = {4}, .dtype = at::kFloat}, false),
               HasSubstr("floats [4]"));
 }
 

@@ -3,7 +3,8 @@
 
 namespace {
 
-/// On a busy machine two threads make tiny tensors many times slower. Tests of threading ask for two themselves.
+/// On a busy machine two threads make tiny tensors many times slower. Tests of threading ask for
+/// two themselves.
 class OneThread : public testing::Environment {
  public:
   void SetUp() override { at::set_num_threads(1); }

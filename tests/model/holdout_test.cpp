@@ -16,7 +16,8 @@ struct Counting final : DataSet {
   std::int64_t size() const override { return n; }
   std::vector<std::int64_t> shape() const override { return {1}; }
   std::vector<ConditionType> conditions() const override { return {class_label(n)}; }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise&, Condition& condition) const override {
+  at::Tensor get(const std::vector<std::int64_t>& index, Noise&,
+                 Condition& condition) const override {
     condition["label"] = at::tensor(index, at::kLong);
     return at::tensor(index, at::kDouble).unsqueeze(1);
   }
@@ -30,7 +31,8 @@ std::vector<std::int64_t> items(const DataSet& data) {
   Condition condition;
   const at::Tensor x = data.get(all, noise, condition);
   EXPECT_TRUE(condition["label"].to(at::kDouble).equal(x.squeeze(1)));
-  return {condition["label"].const_data_ptr<std::int64_t>(), condition["label"].const_data_ptr<std::int64_t>() + data.size()};
+  return {condition["label"].const_data_ptr<std::int64_t>(),
+          condition["label"].const_data_ptr<std::int64_t>() + data.size()};
 }
 
 TEST(Holdout, IsAShareThatTheRestDoesNotHold) {

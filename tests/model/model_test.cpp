@@ -60,7 +60,9 @@ TEST(Model, RefusesTimeZeroButNotOfRowsThatAreOff) {
   const at::Tensor x = numbers({2, 2});
   EXPECT_THROW(f.model()(x, 0.0), Error);
   EXPECT_THROW(f.model()(x, Times({0.0, 0.5})), Error);
-  EXPECT_EQ(f.model().rows(PerRow({0, 1}))(x, Times({0.0, 0.5})).score()[0].abs().max().item<double>(), 0);
+  EXPECT_EQ(
+      f.model().rows(PerRow({0, 1}))(x, Times({0.0, 0.5})).score()[0].abs().max().item<double>(),
+      0);
   EXPECT_THROW(f.model()(x, 0.05), Error);  // before t_min
 }
 
@@ -81,7 +83,8 @@ TEST(Model, StopsWhenAskedAndAtItsBound) {
 
 TEST(Model, RefusesOtherShapesAndTypesOfANetwork) {
   const auto answering = [](at::Tensor y) {
-    return Fixture(std::make_shared<Mixed>(), std::make_shared<Told>([y](const Input&) { return y; }));
+    return Fixture(std::make_shared<Mixed>(),
+                   std::make_shared<Told>([y](const Input&) { return y; }));
   };
   EXPECT_THROW(answering(numbers({2, 3})).model()(numbers({2, 2}), 0.5), Error);
   EXPECT_THROW(answering(numbers({2, 2}).to(at::kFloat)).model()(numbers({2, 2}), 0.5), Error);
@@ -90,9 +93,12 @@ TEST(Model, RefusesOtherShapesAndTypesOfANetwork) {
 TEST(Model, VjpAndJvpAreTheDerivativesOfEveryQuantity) {
   const Fixture f = cubic();
   const double t = 0.5, alpha = 0.75, sigma2 = 0.04 * 50;
-  const at::Tensor x = numbers({3, 2}), v = numbers({3, 2}, 1.1), slope = -3 * x.square() * 1.5;  // diagonal
+  // diagonal
+  const at::Tensor x = numbers({3, 2}), v = numbers({3, 2}, 1.1), slope = -3 * x.square() * 1.5;
   const std::vector<std::pair<Quantity, at::Tensor>> cases{
-      {Quantity::score, slope}, {Quantity::eps, -std::sqrt(sigma2) * slope}, {Quantity::x0, (1 + sigma2 * slope) / alpha}};
+      {Quantity::score, slope},
+      {Quantity::eps, -std::sqrt(sigma2) * slope},
+      {Quantity::x0, (1 + sigma2 * slope) / alpha}};
   for (const bool grad : {false, true}) {
     const c10::AutoGradMode mode(grad);
     for (const auto& [of, diagonal] : cases) {

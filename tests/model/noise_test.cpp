@@ -16,16 +16,20 @@ namespace {
 
 using test::correlation, test::kolmogorov_smirnov, test::normal_cdf;
 
-at::Tensor rows(std::int64_t n, std::int64_t width = 9, at::ScalarType dtype = at::kDouble) { return at::empty({n, width}, dtype); }
+at::Tensor rows(std::int64_t n, std::int64_t width = 9, at::ScalarType dtype = at::kDouble) {
+  return at::empty({n, width}, dtype);
+}
 
 TEST(Philox, HasTheKnownAnswersOfRandom123) {  // Random123, tests/kat_vectors, philox4x32 10
-  const auto check = [](philox::Block counter, std::uint32_t key0, std::uint32_t key1, philox::Block expected) {
+  const auto check = [](philox::Block counter, std::uint32_t key0, std::uint32_t key1,
+                        philox::Block expected) {
     const philox::Block got = philox::philox4x32(counter, key0, key1);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(got.word[i], expected.word[i]) << "word " << i;
   };
   check({{0, 0, 0, 0}}, 0, 0, {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}});
   check({{~0u, ~0u, ~0u, ~0u}}, ~0u, ~0u, {{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}});
-  check({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0xa4093822, 0x299f31d0, {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}});
+  check({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0xa4093822, 0x299f31d0,
+        {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}});
 }
 
 TEST(Philox, UnitNeverReachesAnEnd) {
@@ -48,7 +52,8 @@ TEST(Noise, HasTheSameBitsWhateverTheBatchAndItsNeighbours) {
   for (const auto dtype : {at::kDouble, at::kFloat})
     for (const auto law : {&Noise::normal, &Noise::uniform, &Noise::sign}) {
       Noise all(5, "path");
-      const at::Tensor first = (all.*law)(rows(130, 9, dtype)), second = (all.*law)(rows(130, 9, dtype));
+      const at::Tensor first = (all.*law)(rows(130, 9, dtype)),
+                       second = (all.*law)(rows(130, 9, dtype));
       for (const std::int64_t size : {1, 7, 64})
         for (std::int64_t begin = 0; begin < 130; begin += size) {
           const std::int64_t n = std::min<std::int64_t>(size, 130 - begin);
@@ -80,22 +85,30 @@ TEST(Noise, InFloat32IsTheRoundingOfThatInFloat64) {
 }
 
 TEST(Noise, AnElementDependsOnItsPlaceNotOnTheShape) {
-  const at::Tensor flat = Noise(5, "path").normal(rows(3, 48)), image = Noise(5, "path").normal(at::empty({3, 3, 4, 4}, at::kDouble));
+  const at::Tensor flat = Noise(5, "path").normal(rows(3, 48)),
+                   image = Noise(5, "path").normal(at::empty({3, 3, 4, 4}, at::kDouble));
   EXPECT_TRUE(at::equal(image.flatten(1), flat));
-  const at::Tensor last = at::empty({3, 3, 4, 4}, at::kDouble).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor last =
+      at::empty({3, 3, 4, 4}, at::kDouble).contiguous(at::MemoryFormat::ChannelsLast);
   EXPECT_TRUE(at::equal(Noise(5, "path").normal(last), image));
 }
 
 TEST(Noise, EqualsBoxAndMullerOfItsWords) {
-  // sqrt(-2 log u1) (cos, sin)(2 pi u2), of (seed, path), whatever they hash to: both draws share the words.
-  const at::Tensor u = Noise(5, "path").uniform(rows(200, 8)), z = Noise(5, "path").normal(rows(200, 8));
-  const at::Tensor pairs = u.view({200, 4, 2}), radius = (-2 * pairs.select(2, 0).log()).sqrt(), angle = 2 * M_PI * pairs.select(2, 1);
-  const at::Tensor expected = at::stack({radius * angle.cos(), radius * angle.sin()}, 2).view({200, 8});
+  // sqrt(-2 log u1) (cos, sin)(2 pi u2), of (seed, path), whatever they hash to: both draws share
+  // the words.
+  const at::Tensor u = Noise(5, "path").uniform(rows(200, 8)),
+                   z = Noise(5, "path").normal(rows(200, 8));
+  const at::Tensor pairs = u.view({200, 4, 2}), radius = (-2 * pairs.select(2, 0).log()).sqrt(),
+                   angle = 2 * M_PI * pairs.select(2, 1);
+  const at::Tensor expected =
+      at::stack({radius * angle.cos(), radius * angle.sin()}, 2).view({200, 8});
   EXPECT_LT((z - expected).abs().max().item<double>(), 1e-13);
 }
 
-TEST(Noise, NormalAndUniformHaveTheirLaws) {  // one draw in 1000 of a perfect generator has a larger statistic than 1.95
-  const at::Tensor z = Noise(7, "law").normal(rows(4000, 25)), u = Noise(7, "law").uniform(rows(4000, 25));
+// one draw in 1000 of a perfect generator has a larger statistic than 1.95
+TEST(Noise, NormalAndUniformHaveTheirLaws) {
+  const at::Tensor z = Noise(7, "law").normal(rows(4000, 25)),
+                   u = Noise(7, "law").uniform(rows(4000, 25));
   EXPECT_LT(kolmogorov_smirnov(z, normal_cdf), 1.95);
   EXPECT_LT(kolmogorov_smirnov(u, [](double x) { return x; }), 1.95);
   EXPECT_GT(kolmogorov_smirnov(1.02 * z, normal_cdf), 1.5);  // it sees 2 percent
@@ -106,7 +119,8 @@ TEST(Noise, HasTheMomentsOfItsLaws) {  // within 4 standard errors
   const auto near = [&](const at::Tensor& x, double expected, double variance) {
     EXPECT_NEAR(x.mean().item<double>(), expected, 4 * std::sqrt(variance / n));
   };
-  const at::Tensor z = Noise(7, "moments").normal(rows(4000, 25)), u = Noise(7, "moments").uniform(rows(4000, 25)),
+  const at::Tensor z = Noise(7, "moments").normal(rows(4000, 25)),
+                   u = Noise(7, "moments").uniform(rows(4000, 25)),
                    s = Noise(7, "moments").sign(rows(4000, 25));
   near(z, 0, 1);
   near(z.square(), 1, 2);
@@ -123,26 +137,32 @@ TEST(Noise, StreamsSeedsSamplesAndDrawsAreUncorrelated) {
   const Noise root(7, "root");
   Noise a = root.stream("a");
   const at::Tensor first = a.normal(rows(4000, 25)), second = a.normal(rows(4000, 25));
-  const at::Tensor b = root.stream("b").normal(rows(4000, 25)), a1 = root.stream("a", 1).normal(rows(4000, 25));
+  const at::Tensor b = root.stream("b").normal(rows(4000, 25)),
+                   a1 = root.stream("a", 1).normal(rows(4000, 25));
   const at::Tensor deeper = a.stream("a").normal(rows(4000, 25));
-  const at::Tensor seed = Noise(8, "root").stream("a").normal(rows(4000, 25)), path = Noise(7, "toor").stream("a").normal(rows(4000, 25));
+  const at::Tensor seed = Noise(8, "root").stream("a").normal(rows(4000, 25)),
+                   path = Noise(7, "toor").stream("a").normal(rows(4000, 25));
   for (const at::Tensor& other : {second, b, a1, deeper, seed, path}) {
     EXPECT_LT(std::abs(correlation(first, other)), bound);
     EXPECT_LT(std::abs(correlation(first.square() - 1, other.square() - 1)), bound);
   }
-  EXPECT_LT(std::abs(correlation(first.narrow(0, 0, 3999), first.narrow(0, 1, 3999))), bound);  // neighbouring samples
-  EXPECT_LT(std::abs(correlation(first.narrow(1, 0, 24), first.narrow(1, 1, 24))), bound);      // and elements
+  // neighbouring samples
+  EXPECT_LT(std::abs(correlation(first.narrow(0, 0, 3999), first.narrow(0, 1, 3999))), bound);
+  // and elements
+  EXPECT_LT(std::abs(correlation(first.narrow(1, 0, 24), first.narrow(1, 1, 24))), bound);
 }
 
 TEST(Noise, TheSamePathGivesTheSameDraws) {
-  EXPECT_TRUE(at::equal(Noise(7, "root").stream("a", 3).normal(rows(5)), Noise(7, "root").stream("a", 3).normal(rows(5))));
+  EXPECT_TRUE(at::equal(Noise(7, "root").stream("a", 3).normal(rows(5)),
+                        Noise(7, "root").stream("a", 3).normal(rows(5))));
 }
 
 TEST(Noise, AStreamOfOtherSamplesHasTheirDraws) {
   const at::Tensor all = Noise(7, "root").stream("a", 3).normal(rows(9));
   const Noise later(7, "root", 100);
   EXPECT_TRUE(at::equal(later.stream("a", 3, 4).normal(rows(5)), all.narrow(0, 4, 5)));
-  EXPECT_TRUE(at::equal(later.stream("b").normal(rows(5)), Noise(7, "root").stream("b").normal(rows(105)).narrow(0, 100, 5)));
+  EXPECT_TRUE(at::equal(later.stream("b").normal(rows(5)),
+                        Noise(7, "root").stream("b").normal(rows(105)).narrow(0, 100, 5)));
 }
 
 TEST(Noise, OpeningAStreamTwiceThrows) {

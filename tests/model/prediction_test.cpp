@@ -6,7 +6,8 @@
 namespace scorelab::test {
 namespace {
 
-constexpr Quantity all[] = {Quantity::x0, Quantity::eps, Quantity::score, Quantity::v, Quantity::velocity};
+constexpr Quantity all[] = {Quantity::x0, Quantity::eps, Quantity::score, Quantity::v,
+                            Quantity::velocity};
 
 /// What each quantity is, of x0 and eps at one time of `Mixed`, by its definition.
 at::Tensor truth(Quantity quantity, const at::Tensor& x0, const at::Tensor& eps, double t) {
@@ -29,14 +30,19 @@ at::Tensor truth(Quantity quantity, const at::Tensor& x0, const at::Tensor& eps,
 TEST(Prediction, EveryQuantityFollowsFromEveryStatedOne) {
   const Mixed q;
   for (const double t : {0.1, 0.5, 1.0}) {
-    const at::Tensor x0 = numbers({4, 3}), eps = numbers({4, 3}, 2.1), x = (1 - 0.5 * t) * x0 + 0.2 * std::pow(50, t) * eps;
+    const at::Tensor x0 = numbers({4, 3}), eps = numbers({4, 3}, 2.1),
+                     x = (1 - 0.5 * t) * x0 + 0.2 * std::pow(50, t) * eps;
     for (const Quantity stated : all) {
       const Prediction p(q, x, t, stated, truth(stated, x0, eps, t));
       for (const Quantity wanted : all)
         EXPECT_LT(distance(p.as(wanted), truth(wanted, x0, eps, t)), 1e-11 * std::pow(50, t))
             << static_cast<int>(stated) << " -> " << static_cast<int>(wanted);
-      EXPECT_LT(distance(p.x0(), x0) + distance(p.eps(), eps) + distance(p.score(), p.as(Quantity::score)), 1e-10);
-      EXPECT_LT(distance(p.v(), truth(Quantity::v, x0, eps, t)) + distance(p.velocity(), truth(Quantity::velocity, x0, eps, t)), 1e-9);
+      EXPECT_LT(distance(p.x0(), x0) + distance(p.eps(), eps) +
+                    distance(p.score(), p.as(Quantity::score)),
+                1e-10);
+      EXPECT_LT(distance(p.v(), truth(Quantity::v, x0, eps, t)) +
+                    distance(p.velocity(), truth(Quantity::velocity, x0, eps, t)),
+                1e-9);
     }
   }
 }
@@ -50,7 +56,9 @@ TEST(Prediction, TakesOneTimeForEachRow) {
       const at::Tensor together = Prediction(q, x, Times(t), stated, value).as(wanted);
       for (std::int64_t r = 0; r < 3; ++r)
         EXPECT_LT(distance(together.narrow(0, r, 1),
-                           Prediction(q, x.narrow(0, r, 1), t[static_cast<std::size_t>(r)], stated, value.narrow(0, r, 1)).as(wanted)),
+                           Prediction(q, x.narrow(0, r, 1), t[static_cast<std::size_t>(r)], stated,
+                                      value.narrow(0, r, 1))
+                               .as(wanted)),
                   1e-12);
     }
 }
@@ -76,9 +84,11 @@ TEST(Prediction, ObeysTweedieAndTheScoreNoiseRelation) {
   }
 }
 
-TEST(Prediction, VelocityIsTheRightHandSideOfTheProbabilityFlow) {  // f x - g^2/2 score: Song et al. 2021, equation 13
+// f x - g^2/2 score: Song et al. 2021, equation 13
+TEST(Prediction, VelocityIsTheRightHandSideOfTheProbabilityFlow) {
   const Mixed q;
-  const double t = 0.4, sigma = 0.2 * std::pow(50, t), f = -0.5 / 0.8, g2 = 2 * sigma * sigma * (std::log(50.0) - f);
+  const double t = 0.4, sigma = 0.2 * std::pow(50, t), f = -0.5 / 0.8,
+               g2 = 2 * sigma * sigma * (std::log(50.0) - f);
   for (const Quantity stated : all) {
     const Prediction p(q, numbers({3, 2}), t, stated, numbers({3, 2}, 1.2));
     EXPECT_LT(distance(p.velocity(), f * p.x() - 0.5 * g2 * p.score()), 1e-12);
@@ -104,7 +114,9 @@ TEST(Prediction, DividesByAlphaOnlyWhereTheCleanSampleIsAskedOfNoise) {  // alph
   const Cosine q;
   const at::Tensor x0 = numbers({3, 2}), eps = numbers({3, 2}, 1.2);
   for (const Quantity stated : {Quantity::x0, Quantity::v, Quantity::velocity}) {
-    const at::Tensor value = stated == Quantity::x0 ? x0 : stated == Quantity::v ? -x0 : -M_PI / 2 * x0;
+    const at::Tensor value = stated == Quantity::x0  ? x0
+                             : stated == Quantity::v ? -x0
+                                                     : -M_PI / 2 * x0;
     const Prediction p(q, eps, 1.0, stated, value);
     EXPECT_LT(distance(p.x0(), x0), 1e-12);
     EXPECT_LT(distance(p.eps(), eps), 1e-12);
@@ -139,8 +151,12 @@ TEST(Prediction, RowsThatAreOffAnswerZeroInEveryQuantity) {
 TEST(Prediction, HasTheShapeAndTypeOfX) {
   const Mixed q;
   EXPECT_THROW(Prediction(q, numbers({3, 2}), 0.4, Quantity::eps, numbers({3, 1})), Error);
-  EXPECT_THROW(Prediction(q, numbers({3, 2}), 0.4, Quantity::eps, numbers({3, 2}).to(at::kFloat)), Error);
-  EXPECT_EQ(Prediction(q, numbers({3, 2}).to(at::kFloat), 0.4, Quantity::eps, numbers({3, 2}).to(at::kFloat)).velocity().scalar_type(),
+  EXPECT_THROW(Prediction(q, numbers({3, 2}), 0.4, Quantity::eps, numbers({3, 2}).to(at::kFloat)),
+               Error);
+  EXPECT_EQ(Prediction(q, numbers({3, 2}).to(at::kFloat), 0.4, Quantity::eps,
+                       numbers({3, 2}).to(at::kFloat))
+                .velocity()
+                .scalar_type(),
             at::kFloat);
 }
 

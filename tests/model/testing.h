@@ -16,7 +16,8 @@
 
 namespace scorelab::test {
 
-/// alpha = cos(pi t/2), sigma = sin(pi t/2) on [0.01, 1]: neither shrinks nor explodes, and alpha is 0 at its end.
+/// alpha = cos(pi t/2), sigma = sin(pi t/2) on [0.01, 1]: neither shrinks nor explodes, and alpha
+/// is 0 at its end.
 class Cosine : public Scheduler {
  public:
   Marginal at(Dual t) const override { return {cos(M_PI / 2 * t), sin(M_PI / 2 * t)}; }
@@ -67,7 +68,8 @@ struct Fixture {
   std::shared_ptr<Told> network;
   std::shared_ptr<Model::Parts> parts = std::make_shared<Model::Parts>();
   std::shared_ptr<Model::Context> context = std::make_shared<Model::Context>();
-  Fixture(std::shared_ptr<Scheduler> scheduler, std::shared_ptr<Told> told, OutputOptions output = {})
+  Fixture(std::shared_ptr<Scheduler> scheduler, std::shared_ptr<Told> told,
+          OutputOptions output = {})
       : q(std::move(scheduler)), network(std::move(told)) {
     parts->network = network;
     parts->scheduler = q;

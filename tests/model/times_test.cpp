@@ -59,14 +59,16 @@ TEST(PerRow, LerpEndsExactly) {
 }
 
 TEST(PerRow, WhereChoosesByRow) {
-  EXPECT_EQ(values(where(PerRow({1, 0, 1}), PerRow({1, 2, 3}), -1)), (std::vector<double>{1, -1, 3}));
+  EXPECT_EQ(values(where(PerRow({1, 0, 1}), PerRow({1, 2, 3}), -1)),
+            (std::vector<double>{1, -1, 3}));
   const at::Tensor a = numbers({3, 2}), b = numbers({3, 2}, 1.0);
   EXPECT_TRUE(at::equal(where(PerRow({1, 0, 1}), a, b), at::stack({a[0], b[1], a[2]})));
   EXPECT_TRUE(at::equal(where(PerRow(0), a, b), b));
 }
 
 TEST(PerRow, WhereLetsNothingOfTheOtherBranchThrough) {  // infinities and NaN are why it is used
-  EXPECT_EQ(values(where(PerRow({1, 0}), PerRow({1, INFINITY}), PerRow({NAN, 2}))), (std::vector<double>{1, 2}));
+  EXPECT_EQ(values(where(PerRow({1, 0}), PerRow({1, INFINITY}), PerRow({NAN, 2}))),
+            (std::vector<double>{1, 2}));
   EXPECT_EQ(values(where(PerRow({1, 0}), INFINITY, 2)), (std::vector<double>{INFINITY, 2}));
   EXPECT_TRUE(std::isnan(where(PerRow({1, 0}), NAN, 2)[0]));
   const at::Tensor nan = at::full({2, 2}, NAN, at::kDouble), one = at::ones({2, 2}, at::kDouble);
@@ -95,7 +97,8 @@ TEST(RowDot, IsTheInnerProductOverAllDimensions) {
   const at::Tensor a = numbers({3, 2, 2}), b = numbers({3, 2, 2}, 1.0);
   for (std::int64_t r = 0; r < 3; ++r) {
     double sum = 0;
-    for (std::int64_t i = 0; i < 4; ++i) sum += a[r].flatten()[i].item<double>() * b[r].flatten()[i].item<double>();
+    for (std::int64_t i = 0; i < 4; ++i)
+      sum += a[r].flatten()[i].item<double>() * b[r].flatten()[i].item<double>();
     EXPECT_NEAR(row_dot(a, b)[r].item<double>(), sum, 1e-15);
   }
 }
@@ -110,7 +113,8 @@ TEST(RowDot, HasTheSameBitsForALoneRowWithTwoThreads) {
     EXPECT_TRUE(at::equal(row_dot(alone, alone)[0], together[r])) << r;
     plain += at::equal((alone * alone).sum(1)[0], together[r]);
   }
-  EXPECT_LT(plain, 40) << "a plain sum would do: this machine does not split rows, so nothing was shown";
+  EXPECT_LT(plain, 40)
+      << "a plain sum would do: this machine does not split rows, so nothing was shown";
   at::set_num_threads(before);
 }
 
@@ -134,7 +138,8 @@ TEST(Dual, CarriesExactDerivatives) {
   }
 }
 
-TEST(Dual, KeepsTheSlopeOfSigmaNearItsZero) {  // sigma = sqrt(1 - exp(-t)): sigma' = exp(-t)/(2 sigma)
+// sigma = sqrt(1 - exp(-t)): sigma' = exp(-t)/(2 sigma)
+TEST(Dual, KeepsTheSlopeOfSigmaNearItsZero) {
   const double t = 1e-12;
   const Dual sigma = sqrt(-expm1(-Dual{t, 1}));
   EXPECT_NEAR(sigma.value / std::sqrt(t), 1, 1e-11);

@@ -13,7 +13,9 @@ class Affine2 final : public Network {
  public:
   explicit Affine2(at::Tensor A) : A_(std::move(A)) { A_.requires_grad_(true); }
   at::Tensor forward(const Input&) override { throw Error("it is a classifier"); }
-  Classified classify(const Input& in) override { return {at::cat({in.x, in.alpha.unsqueeze(1)}, 1).matmul(A_.t()), in.x}; }
+  Classified classify(const Input& in) override {
+    return {at::cat({in.x, in.alpha.unsqueeze(1)}, 1).matmul(A_.t()), in.x};
+  }
   NamedTensors parameters() override { return {{"A", A_}}; }
 
  private:
@@ -21,12 +23,14 @@ class Affine2 final : public Network {
 };
 
 const at::Tensor& weights() {
-  static const at::Tensor A = at::tensor({0.5, -1.0, 0.3, 0.2, 0.8, -0.4, -0.7, 0.1, 0.9}, at::kDouble).view({3, 3});
+  static const at::Tensor A =
+      at::tensor({0.5, -1.0, 0.3, 0.2, 0.8, -0.4, -0.7, 0.1, 0.9}, at::kDouble).view({3, 3});
   return A;
 }
 
 TEST(CrossEntropy, IsTheNegativeLogOfTheSoftmaxAtTheClass) {
-  const World w = world(plugin("scheduler", "vp"), std::make_shared<Affine2>(weights().clone()), {2});
+  const World w =
+      world(plugin("scheduler", "vp"), std::make_shared<Affine2>(weights().clone()), {2});
   const at::Tensor x0 = Noise(1, "x").normal(at::empty({4, 2}, at::kDouble));
   TrainBatch b = batch(w, x0, Times(std::vector<double>{0.1, 0.5, 0.9, 1.0}));
   b.condition["label"] = at::tensor({0, 2, 1, 2}, at::kLong);
@@ -37,10 +41,13 @@ TEST(CrossEntropy, IsTheNegativeLogOfTheSoftmaxAtTheClass) {
       const double a = noise ? w.q->alpha(b.t[r]).one() : w.q->alpha(w.q->t_min()).one();
       double logits[3], sum = 0;
       for (int k = 0; k < 3; ++k) {
-        logits[k] = (weights()[k][0] * x[r][0] + weights()[k][1] * x[r][1] + weights()[k][2] * a).item<double>();
+        logits[k] = (weights()[k][0] * x[r][0] + weights()[k][1] * x[r][1] + weights()[k][2] * a)
+                        .item<double>();
         sum += std::exp(logits[k]);
       }
-      EXPECT_NEAR(got[r].item<double>(), -std::log(std::exp(logits[b.condition["label"][r].item<std::int64_t>()]) / sum), 1e-12);
+      EXPECT_NEAR(got[r].item<double>(),
+                  -std::log(std::exp(logits[b.condition["label"][r].item<std::int64_t>()]) / sum),
+                  1e-12);
     }
     expect_gradients(w, *objective("cross-entropy", {{"noise", noise}}), b);
   }
@@ -48,7 +55,8 @@ TEST(CrossEntropy, IsTheNegativeLogOfTheSoftmaxAtTheClass) {
 
 TEST(Model, AsksAClassifierInChunksAndCounts) {
   const c10::NoGradGuard guard;
-  const World w = world(plugin("scheduler", "vp"), std::make_shared<Affine2>(weights().clone()), {2});
+  const World w =
+      world(plugin("scheduler", "vp"), std::make_shared<Affine2>(weights().clone()), {2});
   const at::Tensor x = Noise(1, "x").normal(at::empty({7, 2}, at::kDouble));
   const Times t(std::vector<double>{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7});
   w.context->counts.reset(7);

@@ -42,14 +42,16 @@ class DataFiles : public testing::Test {
     const gzFile out = gzopen((root_ / file).c_str(), "wb9");
     gzwrite(out, bytes.data(), static_cast<unsigned>(bytes.size()));
     const std::string block(1 << 20, '\0');
-    for (; zeros > 0; zeros -= 1 << 20) gzwrite(out, block.data(), static_cast<unsigned>(std::min<std::int64_t>(zeros, 1 << 20)));
+    for (; zeros > 0; zeros -= 1 << 20)
+      gzwrite(out, block.data(), static_cast<unsigned>(std::min<std::int64_t>(zeros, 1 << 20)));
     gzclose(out);
   }
   /// `planned`: the files that a plan names; with none, as outside of a plan, all may be read.
   std::shared_ptr<DataSet> set(const std::string& name, const Json& params = Json::object(),
                                const std::vector<std::string>& planned = {}) const {
     Json config = plugin("dataset", name, params);
-    for (const auto& file : planned) config["files"][(root_ / file).string()] = sha256_file(root_ / file);
+    for (const auto& file : planned)
+      config["files"][(root_ / file).string()] = sha256_file(root_ / file);
     const auto out = host::make_as<DataSet>(config);
     const World w = world(plugin("scheduler", "vp"), nullptr, {1});
     host::prepare(out, config, w.setting());
@@ -81,7 +83,8 @@ const std::string images = "own/train-images-idx3-ubyte", labels = "own/train-la
 std::string three_images() { return words({2051, 3, 2, 2}) + std::string("abcdefghijkl"); }
 
 TEST_F(DataFiles, IdxReadsImagesAndTheirLabels) {
-  write(images, three_images()), write_gzip(labels + ".gz", words({2049, 3}) + std::string("\2\0\1", 3));
+  write(images, three_images());
+  write_gzip(labels + ".gz", words({2049, 3}) + std::string("\2\0\1", 3));
   const auto read = set("idx", own);
   EXPECT_EQ(read->size(), 3);
   EXPECT_EQ(read->shape(), (std::vector<std::int64_t>{1, 2, 2}));
@@ -101,7 +104,9 @@ TEST_F(DataFiles, IdxImagesNeedNoLabels) {
 
 TEST_F(DataFiles, IdxWithoutImagesSaysSo) {
   for (const auto& [header, what] : std::vector<std::pair<std::vector<std::uint32_t>, const char*>>{
-           {{2051, 0, 28, 28}, "0 images"}, {{2051, 3, 0, 28}, "0 x 28"}, {{2051, 3, 28, 0}, "28 x 0"}}) {
+           {{2051, 0, 28, 28}, "0 images"},
+           {{2051, 3, 0, 28}, "0 x 28"},
+           {{2051, 3, 28, 0}, "28 x 0"}}) {
     write(images, words(header));
     EXPECT_THAT(refused("idx", own), HasSubstr(what));
     EXPECT_THAT(refused("idx", own), HasSubstr(images)) << "which file";
@@ -109,26 +114,31 @@ TEST_F(DataFiles, IdxWithoutImagesSaysSo) {
 }
 
 TEST_F(DataFiles, IdxThatIsNotWhatItsHeaderSaysIsRefused) {
-  for (const std::string& bytes : {std::string(), std::string("abc"), words({2051, 3, 2}), words({2052, 3, 2, 2}) + "abcdefghijkl",
-                                   words({2051, 3, 2, 2}) + "abcdefghijk", words({2051, 3, 2, 2}) + "abcdefghijklm"}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("abc"), words({2051, 3, 2}),
+        words({2052, 3, 2, 2}) + "abcdefghijkl", words({2051, 3, 2, 2}) + "abcdefghijk",
+        words({2051, 3, 2, 2}) + "abcdefghijklm"}) {
     write(images, bytes);
     EXPECT_THAT(refused("idx", own), HasSubstr(images)) << bytes.size();
   }
   write(images, three_images());
-  for (const std::string& bytes : {words({2049, 2}) + "ab", words({2049, 3}) + "ab", words({2049, 3}) + "abcd", words({2048, 3}) + "abc",
-                                   words({2049, 4}) + "abcd", std::string()}) {
+  for (const std::string& bytes :
+       {words({2049, 2}) + "ab", words({2049, 3}) + "ab", words({2049, 3}) + "abcd",
+        words({2048, 3}) + "abc", words({2049, 4}) + "abcd", std::string()}) {
     write(labels, bytes);
     EXPECT_THAT(refused("idx", own), HasSubstr(labels)) << bytes.size();
   }
 }
 
-/// 2^32 - 1 images of such sides: their product wraps around to a small number, or asks for more than there is memory.
+/// 2^32 - 1 images of such sides: their product wraps around to a small number, or asks for more
+/// than there is memory.
 TEST_F(DataFiles, IdxHeadersThatAskForMoreThanTheFileHoldsAllocateNothing) {
-  for (const auto& header : std::vector<std::vector<std::uint32_t>>{{2051, 0xffffffff, 0xffffffff, 0xffffffff},
-                                                                    {2051, 0x80000000, 0x80000000, 4},
-                                                                    {2051, 0x10000, 0x10000, 0x80000000},
-                                                                    {2051, 2000000000, 1, 1},
-                                                                    {2051, 60000, 1 << 15, 1 << 15}}) {
+  for (const auto& header :
+       std::vector<std::vector<std::uint32_t>>{{2051, 0xffffffff, 0xffffffff, 0xffffffff},
+                                               {2051, 0x80000000, 0x80000000, 4},
+                                               {2051, 0x10000, 0x10000, 0x80000000},
+                                               {2051, 2000000000, 1, 1},
+                                               {2051, 60000, 1 << 15, 1 << 15}}) {
     write(images, words(header) + std::string(100, 'a'));
     EXPECT_THAT(refused("idx", own), HasSubstr("116")) << "what is there";
     fs::remove(root_ / images);
@@ -141,7 +151,8 @@ TEST_F(DataFiles, IdxHeadersThatAskForMoreThanTheFileHoldsAllocateNothing) {
 TEST_F(DataFiles, WhatUnpacksToMoreThanItsHeaderSaysIsNotUnpacked) {
   write_gzip(images + ".gz", three_images(), std::int64_t{1} << 28);
   EXPECT_THAT(refused("idx", own), HasSubstr("more than 28 bytes"));
-  write_gzip(images + ".gz", three_images()), write_gzip(labels + ".gz", words({2049, 3}) + "abc", std::int64_t{1} << 28);
+  write_gzip(images + ".gz", three_images());
+  write_gzip(labels + ".gz", words({2049, 3}) + "abc", std::int64_t{1} << 28);
   EXPECT_THAT(refused("idx", own), HasSubstr("more than 11 bytes"));
   write_gzip("digits/digits.csv.gz", "", std::int64_t{1} << 28);
   EXPECT_THAT(refused("digits"), HasSubstr("more than"));
@@ -167,9 +178,11 @@ TEST_F(DataFiles, CompressedFilesThatAreCutShortAreRefused) {
   write_gzip("whole.gz", std::string(1 << 20, 'a') + std::string(1 << 20, 'b'));
   std::ifstream in(root_ / "whole.gz", std::ios::binary);
   const std::string packed{std::istreambuf_iterator<char>(in), {}};
-  for (const std::size_t kept : {packed.size() / 2, packed.size() - 9, packed.size() - 4, packed.size() - 1}) {
+  for (const std::size_t kept :
+       {packed.size() / 2, packed.size() - 9, packed.size() - 4, packed.size() - 1}) {
     write("cut.gz", packed.substr(0, kept));
-    EXPECT_THROW(read_bytes(root_ / "cut.gz"), Error) << kept << " of " << packed.size() << " bytes";
+    EXPECT_THROW(read_bytes(root_ / "cut.gz"), Error)
+        << kept << " of " << packed.size() << " bytes";
   }
 }
 
@@ -235,7 +248,8 @@ TEST_F(DataFiles, AFolderThatLacksWhatIsDeclaredIsPassedOver) {
   write("first/own/t10k-images-idx3-ubyte", three_images());
   write("first/" + images, "not what was planned");
   write("second/" + images, three_images());
-  setenv("SCORELAB_DATA", ((root_ / "first").string() + ":" + (root_ / "second").string()).c_str(), 1);
+  setenv("SCORELAB_DATA", ((root_ / "first").string() + ":" + (root_ / "second").string()).c_str(),
+         1);
   EXPECT_EQ(set("idx", own, {"second/" + images})->size(), 3);
 }
 
@@ -249,7 +263,8 @@ TEST_F(DataFiles, WhatAsksForLabelsSaysThatThereAreNone) {
   setting.data = data.get();
   EXPECT_THROW(host::prepare(of, config, setting), host::PluginError);
   const Json classifier = plugin("network", "mlp-classifier");
-  EXPECT_THROW(host::prepare(host::make_as<Network>(classifier), classifier, setting), host::PluginError);
+  EXPECT_THROW(host::prepare(host::make_as<Network>(classifier), classifier, setting),
+               host::PluginError);
   for (const char* name : {"mlp", "unet"}) {
     const Json conditional = plugin("network", name, {{"classes", 3}});
     const auto network = host::make_as<Network>(conditional);

@@ -8,7 +8,8 @@
 namespace scorelab::test {
 namespace {
 
-std::shared_ptr<Network> made(Json params, std::vector<std::int64_t> shape, at::ScalarType dtype = at::kDouble) {
+std::shared_ptr<Network> made(Json params, std::vector<std::int64_t> shape,
+                              at::ScalarType dtype = at::kDouble) {
   const Json config = plugin("network", "ddpm-unet", std::move(params));
   auto network = host::make_as<Network>(config);
   const World w = world(plugin("scheduler", "ddpm-linear"), network, std::move(shape), dtype);
@@ -20,11 +21,14 @@ std::shared_ptr<Network> made(Json params, std::vector<std::int64_t> shape, at::
 at::Tensor wave(std::int64_t n) { return at::cos(0.37 * at::arange(n, at::kDouble) + 0.1); }
 
 TEST(DdpmUNet, IsThatOfTheReferenceToTwelveDigits) {
-  // Weights and input by a rule; the numbers are those of diffusers 0.42.1's UNet2DModel with a time embedding in float64.
-  const auto network = made({{"channels", 32}, {"multipliers", {1, 2}}, {"blocks", 1}, {"attention", {4}}}, {3, 8, 8});
+  // Weights and input by a rule; the numbers are those of diffusers 0.42.1's UNet2DModel with a
+  // time embedding in float64.
+  const auto network = made(
+      {{"channels", 32}, {"multipliers", {1, 2}}, {"blocks", 1}, {"attention", {4}}}, {3, 8, 8});
   NamedTensors parameters = network->parameters();
   ASSERT_EQ(parameters.size(), 144u);
-  std::sort(parameters.begin(), parameters.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(parameters.begin(), parameters.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   std::int64_t count = 0;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     at::Tensor& p = parameters[i].second;
@@ -37,7 +41,8 @@ TEST(DdpmUNet, IsThatOfTheReferenceToTwelveDigits) {
   const at::Tensor x = wave(2 * 3 * 64).view({2, 3, 8, 8}).requires_grad_(true);
   const at::Tensor time = at::tensor({3.0, 40.0}, at::kDouble);
   const Condition none;
-  const at::Tensor y = network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
+  const at::Tensor y =
+      network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
   EXPECT_NEAR(y.sum().item<double>(), 43.3443705717, 1e-9);
   EXPECT_NEAR(y.square().sum().item<double>(), 53.5670540729, 1e-9);
   EXPECT_NEAR(y.flatten()[0].item<double>(), 0.447220217965, 1e-11);
@@ -48,7 +53,9 @@ TEST(DdpmUNet, IsThatOfTheReferenceToTwelveDigits) {
 }
 
 TEST(DdpmUNet, CanBeDifferentiatedTwice) {
-  const auto network = made({{"channels", 4}, {"groups", 2}, {"multipliers", {1, 2}}, {"blocks", 1}, {"attention", {4}}}, {1, 8, 8});
+  const auto network = made(
+      {{"channels", 4}, {"groups", 2}, {"multipliers", {1, 2}}, {"blocks", 1}, {"attention", {4}}},
+      {1, 8, 8});
   for (auto& [name, p] : network->parameters()) {
     const c10::AutoGradMode no_grad(false);
     p.copy_(0.3 * Noise(7, name).normal(p.unsqueeze(0)).squeeze(0));
@@ -57,47 +64,98 @@ TEST(DdpmUNet, CanBeDifferentiatedTwice) {
                    u = wave(300).narrow(0, 150, 2 * 64).view({2, 1, 8, 8});
   const Condition none;
   const auto gradient = [&](const at::Tensor& x, bool again) {
-    const at::Tensor y = network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
+    const at::Tensor y =
+        network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
     return torch::autograd::grad({(y * v).sum()}, {x}, {}, again, again)[0];
   };
   const auto at_offset = [&](double h) { return (v + h * u).detach().requires_grad_(true); };
   const at::Tensor x = at_offset(0);
   const at::Tensor second = torch::autograd::grad({(gradient(x, true) * u).sum()}, {x})[0];
-  const at::Tensor measured = (gradient(at_offset(1e-4), false) - gradient(at_offset(-1e-4), false)) / 2e-4;
+  const at::Tensor measured =
+      (gradient(at_offset(1e-4), false) - gradient(at_offset(-1e-4), false)) / 2e-4;
   EXPECT_GT(second.abs().max().item<double>(), 1e-3);
-  EXPECT_LT((second - measured).abs().max().item<double>(), 1e-6 * std::max(1.0, second.abs().max().item<double>()));
+  EXPECT_LT((second - measured).abs().max().item<double>(),
+            1e-6 * std::max(1.0, second.abs().max().item<double>()));
+}
+
+TEST(DdpmUNet, ThatRecomputesHasTheSameGradients) {
+  std::vector<at::Tensor> all;
+  for (const bool recompute : {false, true}) {
+    const auto network = made({{"channels", 4},
+                               {"groups", 2},
+                               {"multipliers", {1, 2}},
+                               {"blocks", 1},
+                               {"attention", {4}},
+                               {"dropout", 0.3},
+                               {"recompute", recompute}},
+                              {1, 8, 8});
+    std::vector<at::Tensor> weights;
+    for (auto& [name, p] : network->parameters()) {
+      const c10::AutoGradMode no_grad(false);
+      p.copy_(0.3 * Noise(7, name).normal(p.unsqueeze(0)).squeeze(0));
+      weights.push_back(p);
+    }
+    const at::Tensor time = at::tensor({3.0, 40.0}, at::kDouble), x = wave(128).view({2, 1, 8, 8});
+    const Condition none;
+    Noise noise(3, "dropout");
+    const at::Tensor y =
+        network->forward({x, time, at::ones_like(time), at::ones_like(time), none, &noise});
+    std::vector<at::Tensor> flat;
+    for (const auto& g : torch::autograd::grad({(y * wave(128).view(y.sizes())).sum()}, weights))
+      flat.push_back(g.flatten());
+    all.push_back(at::cat(flat));
+  }
+  // the gradients of the time embedding are summed in another order
+  EXPECT_TRUE(at::allclose(all[0], all[1], 1e-12, 1e-13));
+  EXPECT_GT(all[0].abs().max().item<double>(), 0.1);
 }
 
 TEST(DdpmUNet, HasThePapersNumberOfParameters) {
   std::int64_t count = 0;
-  for (const auto& [name, p] : made(Json::object(), {3, 32, 32}, at::kFloat)->parameters()) count += p.numel();
+  for (const auto& [name, p] : made(Json::object(), {3, 32, 32}, at::kFloat)->parameters())
+    count += p.numel();
   EXPECT_EQ(count, 35746307);  // 35.7 M, Ho et al. 2020, appendix B
 }
 
 TEST(DdpmUNet, BeginsWithTheVarianceOfItsFansAndLastMapsOfAlmostNothing) {
-  const auto network = made({{"channels", 32}, {"multipliers", {1, 2}}, {"blocks", 1}}, {3, 16, 16});
+  const auto network =
+      made({{"channels", 32}, {"multipliers", {1, 2}}, {"blocks", 1}}, {3, 16, 16});
   for (auto& [name, p] : network->parameters()) {
     const c10::AutoGradMode no_grad(false);
     Noise noise(7, "initialise/" + name);
     network->initialise(name, p, noise);
     if (p.dim() == 1) {
-      EXPECT_TRUE(at::equal(p, name.find("norm") != name.npos && name.ends_with("weight") ? at::ones_like(p) : at::zeros_like(p))) << name;
+      EXPECT_TRUE(at::equal(p, name.find("norm") != name.npos && name.ends_with("weight")
+                                   ? at::ones_like(p)
+                                   : at::zeros_like(p)))
+          << name;
       continue;
     }
-    const bool last = name.ends_with("conv2.weight") || name.ends_with("to_out.0.weight") || name == "conv_out.weight";
+    const bool last = name.ends_with("conv2.weight") || name.ends_with("to_out.0.weight") ||
+                      name == "conv_out.weight";
     const double kernel = p.dim() == 4 ? static_cast<double>(p.size(2) * p.size(3)) : 1;
-    const double variance = (last ? 1e-10 : 1.0) * 2 / (kernel * static_cast<double>(p.size(0) + p.size(1)));  // Glorot & Bengio 2010
+    // Glorot & Bengio 2010
+    const double variance =
+        (last ? 1e-10 : 1.0) * 2 / (kernel * static_cast<double>(p.size(0) + p.size(1)));
     const double n = static_cast<double>(p.numel());
-    EXPECT_NEAR(p.square().mean().item<double>() / variance, 1, 5 * std::sqrt(0.8 / n)) << name;  // of a uniform's square: 4/5 relative
+    // of a uniform's square: 4/5 relative
+    EXPECT_NEAR(p.square().mean().item<double>() / variance, 1, 5 * std::sqrt(0.8 / n)) << name;
   }
 }
 
 TEST(DdpmUNet, RefusesWhatDoesNotFit) {
-  EXPECT_NO_THROW(made({{"channels", 32}, {"multipliers", {1, 2, 2}}, {"attention", {12}}}, {3, 12, 12}));
-  EXPECT_THROW(made({{"channels", 32}, {"attention", {12}}}, {3, 12, 12}), host::PluginError);  // 12, 6, 3, and then?
-  EXPECT_THROW(made({{"channels", 32}, {"multipliers", {1, 2}}, {"attention", {5}}}, {3, 8, 8}), host::PluginError);
-  EXPECT_THROW(made({{"channels", 33}, {"groups", 3}, {"multipliers", {1}}, {"attention", {8}}}, {3, 8, 8}), host::PluginError);  // odd
-  EXPECT_THROW(made({{"channels", 30}, {"multipliers", {1}}, {"attention", {8}}}, {3, 8, 8}), host::PluginError);
+  EXPECT_NO_THROW(
+      made({{"channels", 32}, {"multipliers", {1, 2, 2}}, {"attention", {12}}}, {3, 12, 12}));
+  // 12, 6, 3, and then?
+  EXPECT_THROW(made({{"channels", 32}, {"attention", {12}}}, {3, 12, 12}), host::PluginError);
+  EXPECT_THROW(made({{"channels", 32}, {"multipliers", {1, 2}}, {"attention", {5}}}, {3, 8, 8}),
+               host::PluginError);
+  // odd
+  EXPECT_THROW(
+      made({{"channels", 33}, {"groups", 3}, {"multipliers", {1}}, {"attention", {8}}}, {3, 8, 8}),
+      host::PluginError);
+  EXPECT_THROW(made({{"channels", 30}, {"multipliers", {1}}, {"attention", {8}}}, {3, 8, 8}),
+               host::PluginError);
 }
 
 }  // namespace

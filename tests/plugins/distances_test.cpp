@@ -8,13 +8,16 @@
 namespace scorelab::test {
 namespace {
 
-std::map<std::string, double> measure(const std::string& name, const Json& params, const at::Tensor& samples, const at::Tensor& reference,
+std::map<std::string, double> measure(const std::string& name, const Json& params,
+                                      const at::Tensor& samples, const at::Tensor& reference,
                                       const Law* law = nullptr, const Moments* moments = nullptr) {
   const Json config = plugin("metric", name, params);
   host::check_all(config);
   Noise noise(13, "metric");
   std::map<std::string, double> out;
-  for (const Measurement& m : host::make_as<Metric>(config)->measure({samples, reference, law, noise, moments})) out[m.name] = m.value;
+  for (const Measurement& m :
+       host::make_as<Metric>(config)->measure({samples, reference, law, noise, moments}))
+    out[m.name] = m.value;
   return out;
 }
 
@@ -22,7 +25,9 @@ at::Tensor normal(std::int64_t rows, std::int64_t D, std::uint64_t seed) {
   return Noise(seed, "samples").normal(at::empty({rows, D}, at::kDouble));
 }
 
-at::Tensor points(const std::vector<double>& values) { return at::tensor(values, at::kDouble).unsqueeze(1); }
+at::Tensor points(const std::vector<double>& values) {
+  return at::tensor(values, at::kDouble).unsqueeze(1);
+}
 
 at::Tensor covariance(const at::Tensor& x) {
   const at::Tensor off = x - x.mean(0);
@@ -37,12 +42,18 @@ TEST(Frechet, OfAScaledAndShiftedCopyIsInClosedForm) {  // |d|^2 + (c - 1)^2 tr 
   EXPECT_NEAR(got[""], got["mean"] + got["covariance"], 1e-12);
 }
 
-TEST(Frechet, OfAxesThatDifferTakesTheRootOfTheProduct) {  // tr (S1 S2)^1/2 = sum of the roots of the eigenvalues of S1 S2, not symmetric
-  const at::Tensor x = normal(300, 2, 1).matmul(at::tensor({2.0, 0.3, -0.5, 0.7}, at::kDouble).view({2, 2})),
-                   y = normal(300, 2, 2).matmul(at::tensor({0.4, 1.1, 0.9, -0.2}, at::kDouble).view({2, 2})) + 1;
+// tr (S1 S2)^1/2 = sum of the roots of the eigenvalues of S1 S2, not symmetric
+TEST(Frechet, OfAxesThatDifferTakesTheRootOfTheProduct) {
+  const at::Tensor x = normal(300, 2, 1).matmul(
+                       at::tensor({2.0, 0.3, -0.5, 0.7}, at::kDouble).view({2, 2})),
+                   y = normal(300, 2, 2).matmul(
+                           at::tensor({0.4, 1.1, 0.9, -0.2}, at::kDouble).view({2, 2})) +
+                       1;
   const at::Tensor S = covariance(x), R = covariance(y), P = S.matmul(R), d = x.mean(0) - y.mean(0);
-  const double trace = P.trace().item<double>(), det = (P[0][0] * P[1][1] - P[0][1] * P[1][0]).item<double>();
-  const double root = std::sqrt(trace + 2 * std::sqrt(det));  // (sqrt a + sqrt b)^2 = a + b + 2 sqrt(ab)
+  const double trace = P.trace().item<double>(),
+               det = (P[0][0] * P[1][1] - P[0][1] * P[1][0]).item<double>();
+  // (sqrt a + sqrt b)^2 = a + b + 2 sqrt(ab)
+  const double root = std::sqrt(trace + 2 * std::sqrt(det));
   const double expected = (d.square().sum() + S.trace() + R.trace()).item<double>() - 2 * root;
   EXPECT_NEAR(measure("frechet", Json::object(), x, y)[""], expected, 1e-10);
   EXPECT_NEAR(measure("frechet", Json::object(), y, x)[""], expected, 1e-10);
@@ -51,8 +62,10 @@ TEST(Frechet, OfAxesThatDifferTakesTheRootOfTheProduct) {  // tr (S1 S2)^1/2 = s
 TEST(Frechet, TakesTheLawWhereItIsKnown) {
   const Law law = gaussian({1.0, 0.0}, {2.0, 0.5});
   const at::Tensor x = normal(500, 2, 3);
-  const at::Tensor S = covariance(x), R = at::tensor({4.0, 0.25}, at::kDouble).diag(), P = S.matmul(R), d = x.mean(0) - law.means[0];
-  const double root = std::sqrt((P.trace() + 2 * (P[0][0] * P[1][1] - P[0][1] * P[1][0]).sqrt()).item<double>());
+  const at::Tensor S = covariance(x), R = at::tensor({4.0, 0.25}, at::kDouble).diag(),
+                   P = S.matmul(R), d = x.mean(0) - law.means[0];
+  const double root =
+      std::sqrt((P.trace() + 2 * (P[0][0] * P[1][1] - P[0][1] * P[1][0]).sqrt()).item<double>());
   EXPECT_NEAR(measure("frechet", Json::object(), x, at::zeros_like(x), &law)[""],
               (d.square().sum() + S.trace() + R.trace()).item<double>() - 2 * root, 1e-10);
 }
@@ -72,13 +85,15 @@ TEST(EnergyDistance, IsTheUnbiasedEstimateByItsFormula) {
   for (int i = 0; i < n; ++i)
     for (int j = 0; j < n; ++j) {
       between += (x[i] - y[j]).norm().item<double>() / (n * n);
-      if (i != j) within += ((x[i] - x[j]).norm() + (y[i] - y[j]).norm()).item<double>() / (n * (n - 1));
+      if (i != j)
+        within += ((x[i] - x[j]).norm() + (y[i] - y[j]).norm()).item<double>() / (n * (n - 1));
     }
   EXPECT_NEAR(measure("energy-distance", Json::object(), x, y)[""], 2 * between - within, 1e-12);
 }
 
 TEST(PrecisionRecall, OfPointsOnALineByHand) {
-  // With k = 1 the data's balls reach 1 from 0, 1, 2 and 7 from 9; the samples' 0.5 from 0.5 and 1, and 9 or more from 10 and 30.
+  // With k = 1 the data's balls reach 1 from 0, 1, 2 and 7 from 9; the samples' 0.5 from 0.5 and 1,
+  // and 9 or more from 10 and 30.
   const at::Tensor data = points({0, 1, 2, 9}), samples = points({0.5, 1, 10, 30});
   auto got = measure("precision-recall", {{"k", 1}}, samples, data);
   EXPECT_NEAR(got["precision"], 3 / 4., 1e-12);  // 30 is 21 from 9
@@ -91,13 +106,15 @@ TEST(PrecisionRecall, OfPointsOnALineByHand) {
 
 TEST(ModeWeights, CountsBySoftMembership) {
   const Law law = three_modes();
-  const at::Tensor x = at::cat({law.means.narrow(0, 0, 1).expand({6, 2}), law.means.narrow(0, 2, 1).expand({4, 2})});
+  const at::Tensor x =
+      at::cat({law.means.narrow(0, 0, 1).expand({6, 2}), law.means.narrow(0, 2, 1).expand({4, 2})});
   const at::Tensor one = at::ones({3}, at::kDouble);
   // The three components' densities at each mean, by the normal density in the plane.
   at::Tensor p = at::empty({3, 3}, at::kDouble);
   for (int i = 0; i < 3; ++i)
     for (int k = 0; k < 3; ++k) {
-      const double v = law.variances[k][0].item<double>() + 1e-6, d2 = (law.means[i] - law.means[k]).square().sum().item<double>();
+      const double v = law.variances[k][0].item<double>() + 1e-6,
+                   d2 = (law.means[i] - law.means[k]).square().sum().item<double>();
       p[i][k] = law.weights[k].item<double>() * std::exp(-d2 / (2 * v)) / v;
     }
   p = p / p.sum(1, true);
@@ -116,7 +133,8 @@ TEST(ModeWeights, OfPointsIsTheShareOfTheNearest) {
                 at::tensor({-5.0, -5.0, 5.0, 5.0}, at::kDouble).view({2, 2}),
                 at::zeros({2, 2}, at::kDouble),
                 {}};
-  const at::Tensor x = at::tensor({-4.0, -6.0, -1.0, 0.5, 6.0, 5.0, 0.0, 0.1}, at::kDouble).view({4, 2});
+  const at::Tensor x =
+      at::tensor({-4.0, -6.0, -1.0, 0.5, 6.0, 5.0, 0.0, 0.1}, at::kDouble).view({4, 2});
   auto got = measure("mode-weights", Json::object(), x, {}, &law);
   EXPECT_NEAR(got["0"], 0.5, 1e-12);
   EXPECT_NEAR(got["1"], 0.5, 1e-12);
@@ -138,11 +156,14 @@ TEST(NearestNeighbour, FindsCopies) {
   const auto metric = host::make_as<Metric>(config);
   const Four data;
   const World w = exact(plugin("scheduler", "vp"), gaussian({0.0}, {1.0}));
-  host::prepare(metric, config, {.scheduler = w.q.get(), .options = at::kDouble, .shape = {1}, .data = &data});
+  host::prepare(metric, config,
+                {.scheduler = w.q.get(), .options = at::kDouble, .shape = {1}, .data = &data});
   Noise noise(13, "metric");
   std::map<std::string, double> got;
-  // Nearest and next: 0.1, 0.9 | 0.5, 0.5 | 0, 1 | 1, 5. Among themselves the nearest are 1, 1, 2 and 4 away.
-  for (const Measurement& m : metric->measure({points({0.1, 0.5, 1, 8}), {}, nullptr, noise})) got[m.name] = m.value;
+  // Nearest and next: 0.1, 0.9 | 0.5, 0.5 | 0, 1 | 1, 5. Among themselves the nearest are 1, 1, 2
+  // and 4 away.
+  for (const Measurement& m : metric->measure({points({0.1, 0.5, 1, 8}), {}, nullptr, noise}))
+    got[m.name] = m.value;
   EXPECT_NEAR(got["memorised"], 3 / 4., 1e-12);
   EXPECT_NEAR(got[""], (0.1 + 0.5 + 0 + 1) / 4 / (8 / 4.), 1e-12);
 }

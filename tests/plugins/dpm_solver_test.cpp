@@ -9,7 +9,9 @@ const std::vector<Coordinate> data{{0.7, 0.5}, {-1.2, 1.0}, {0.0, 2.0}};
 const Law law = gaussian({0.7, -1.2, 0.0}, {0.5, 1.0, 2.0});
 
 /// A step of first order, without lambda: x0 stands still.
-double first_order(Point t, Point s, double x, double x0) { return s.b / t.b * (x - t.a * x0) + s.a * x0; }
+double first_order(Point t, Point s, double x, double x0) {
+  return s.b / t.b * (x - t.a * x0) + s.a * x0;
+}
 
 /// Lu et al. 2022b, algorithm 2: DPM-Solver++(2M).
 double algorithm2(const Coordinate& d, const std::vector<Point>& p, double x) {
@@ -27,7 +29,8 @@ double algorithm2(const Coordinate& d, const std::vector<Point>& p, double x) {
   return x;
 }
 
-/// Lu et al. 2022b, algorithm 1 with r = 1/2: DPM-Solver++(2S); `middle` is the point half-way in lambda.
+/// Lu et al. 2022b, algorithm 1 with r = 1/2: DPM-Solver++(2S); `middle` is the point half-way in
+/// lambda.
 template <class F>
 double algorithm1(const Coordinate& d, const std::vector<Point>& p, double x, F&& middle) {
   for (std::size_t i = 1; i < p.size(); ++i) {
@@ -47,11 +50,16 @@ double third(const Coordinate& d, const std::vector<Point>& p, double x) {
   for (std::size_t i = 1; i < p.size(); ++i) {
     const Point t = p[i - 1], s = p[i];
     const double h = lambda_of(s) - lambda_of(t);
-    lambda.insert(lambda.begin(), lambda_of(t)), x0.insert(x0.begin(), d.x0(t, x));
-    if (lambda.size() > 3) lambda.pop_back(), x0.pop_back();
+    lambda.insert(lambda.begin(), lambda_of(t));
+    x0.insert(x0.begin(), d.x0(t, x));
+    if (lambda.size() > 3) {
+      lambda.pop_back();
+      x0.pop_back();
+    }
     if (s.b == 0) return x0[0];
     if (lambda.size() == 2)  // 2M's
-      x = s.b / t.b * x - s.a * std::expm1(-h) * (x0[0] + 0.5 * h * (x0[0] - x0[1]) / (lambda[0] - lambda[1]));
+      x = s.b / t.b * x -
+          s.a * std::expm1(-h) * (x0[0] + 0.5 * h * (x0[0] - x0[1]) / (lambda[0] - lambda[1]));
     else
       x = through(t, s, x, lambda, x0);
   }
@@ -97,11 +105,14 @@ TEST(DpmSolverPp, IsItsAlgorithmsOnEveryProcess) {
           x = first_order(walk.points[i - 1], walk.points[i], x, d.x0(walk.points[i - 1], x));
         return x;
       });
-      expect({{"order", 2}}, [&](const Coordinate& d, double x, auto&&) { return algorithm2(d, walk.points, x); });
-      expect({{"order", 3}}, [&](const Coordinate& d, double x, auto&&) { return third(d, walk.points, x); });
+      expect({{"order", 2}},
+             [&](const Coordinate& d, double x, auto&&) { return algorithm2(d, walk.points, x); });
+      expect({{"order", 3}},
+             [&](const Coordinate& d, double x, auto&&) { return third(d, walk.points, x); });
       for (const int order : {1, 2})
-        expect({{"order", order}, {"sde", true}},
-               [&](const Coordinate& d, double x, auto&& z) { return sde(d, walk.points, x, order, z); });
+        expect({{"order", order}, {"sde", true}}, [&](const Coordinate& d, double x, auto&& z) {
+          return sde(d, walk.points, x, order, z);
+        });
     }
 }
 
@@ -110,13 +121,17 @@ TEST(DpmSolverPp, SinglestepIsAlgorithm1AtTwoEvaluationsAStep) {
     const auto expect = [&](const Walk& walk, auto&& middle) {
       SCOPED_TRACE(walk.name + (clean ? " to 0" : " to t_min"));
       const World w = exact(walk.scheduler, law);
-      const at::Tensor x = w.prior(5), y = w.sample(config({{"method", "singlestep"}}, 20, clean), x);
+      const at::Tensor x = w.prior(5),
+                       y = w.sample(config({{"method", "singlestep"}}, 20, clean), x);
       EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(5, clean ? 2 * 20 - 1 : 2 * 20));
-      const auto chain = [&](const Coordinate& d, double x, auto&&) { return algorithm1(d, walk.points, x, middle); };
+      const auto chain = [&](const Coordinate& d, double x, auto&&) {
+        return algorithm1(d, walk.points, x, middle);
+      };
       expect_close(y, solved(data, x, w.noise(), 0, chain), 1e-9);
     };
     const auto preserving = [](double lambda) {
-      return Point{1 / std::sqrt(1 + std::exp(-2 * lambda)), 1 / std::sqrt(1 + std::exp(2 * lambda))};
+      return Point{1 / std::sqrt(1 + std::exp(-2 * lambda)),
+                   1 / std::sqrt(1 + std::exp(2 * lambda))};
     };
     const auto exploding = [](double lambda) { return Point{1, std::exp(-lambda)}; };
     for (const Walk& walk : walks(20, clean))
@@ -133,11 +148,13 @@ TEST(DpmSolverPp, FirstOrderIsDdim) {
     const World w = exact(walk.scheduler, three_modes());
     const at::Tensor x = w.prior(4);
     SCOPED_TRACE(walk.name);
-    expect_close(w.sample(config({{"order", 1}}, 10, true), x), w.sample(plugin("step", "ddim", {{"steps", 10}}), x));
+    expect_close(w.sample(config({{"order", 1}}, 10, true), x),
+                 w.sample(plugin("step", "ddim", {{"steps", 10}}), x));
   }
 }
 
-TEST(DpmSolverPp, OfFirstOrderWithNoiseIsTheTrueReverseStepOfAPoint) {  // SDE-DPM-Solver++(1) is DDIM with eta = 1
+// SDE-DPM-Solver++(1) is DDIM with eta = 1
+TEST(DpmSolverPp, OfFirstOrderWithNoiseIsTheTrueReverseStepOfAPoint) {
   for (const Walk& walk : walks(10)) {
     const World w = exact(walk.scheduler, three_modes());
     const at::Tensor x = w.prior(4);
@@ -148,7 +165,9 @@ TEST(DpmSolverPp, OfFirstOrderWithNoiseIsTheTrueReverseStepOfAPoint) {  // SDE-D
 }
 
 TEST(DpmSolverPp, ASinglestepSolverOfTheSdeIsRefused) {
-  EXPECT_THROW(host::check_all(plugin("step", "dpm-solver-pp", {{"method", "singlestep"}, {"sde", true}})), host::PluginError);
+  EXPECT_THROW(
+      host::check_all(plugin("step", "dpm-solver-pp", {{"method", "singlestep"}, {"sde", true}})),
+      host::PluginError);
 }
 
 }  // namespace

@@ -54,12 +54,14 @@ struct Coordinate {
 
 /// f(coordinate, x, z) of every element of [B, D] tensors.
 template <class F>
-at::Tensor each(const std::vector<Coordinate>& data, const at::Tensor& x, const at::Tensor& z, F&& f) {
+at::Tensor each(const std::vector<Coordinate>& data, const at::Tensor& x, const at::Tensor& z,
+                F&& f) {
   at::Tensor out = at::empty_like(x);
   const auto from = x.accessor<double, 2>(), noise = z.accessor<double, 2>();
   auto to = out.accessor<double, 2>();
   for (std::int64_t r = 0; r < x.size(0); ++r)
-    for (std::int64_t d = 0; d < x.size(1); ++d) to[r][d] = f(data[static_cast<std::size_t>(d)], from[r][d], noise[r][d]);
+    for (std::int64_t d = 0; d < x.size(1); ++d)
+      to[r][d] = f(data[static_cast<std::size_t>(d)], from[r][d], noise[r][d]);
   return out;
 }
 

@@ -12,20 +12,24 @@ namespace {
 const Law law = gaussian({0.7, -1.2, 0.0}, {0.5, 1.0, 2.0});
 const std::vector<Coordinate> data{{0.7, 0.5}, {-1.2, 1.0}, {0.0, 2.0}};
 
-/// Ho et al. 2020, algorithm 2, large variance, with `change` of the predicted x0 before the posterior's mean.
+/// Ho et al. 2020, algorithm 2, large variance, with `change` of the predicted x0 before the
+/// posterior's mean.
 template <class Change>
 at::Tensor chain(int T, at::Tensor x, Noise noise, Change&& change) {
   const Ddpm process(T);
   for (int t = T; t > 0; --t) {
     const double beta = process.beta[t], ab_t = process.abar[t], ab_s = process.abar[t - 1];
-    const at::Tensor x0 = change(each(data, x, x, [&](const Coordinate& d, double x, double) { return d.x0(process.at(t), x); }));
+    const at::Tensor x0 = change(each(
+        data, x, x, [&](const Coordinate& d, double x, double) { return d.x0(process.at(t), x); }));
     const at::Tensor z = t > 1 ? noise.normal(x) : at::zeros_like(x);
-    x = std::sqrt(ab_s) * beta / (1 - ab_t) * x0 + std::sqrt(1 - beta) * (1 - ab_s) / (1 - ab_t) * x + std::sqrt(beta) * z;
+    x = std::sqrt(ab_s) * beta / (1 - ab_t) * x0 +
+        std::sqrt(1 - beta) * (1 - ab_s) / (1 - ab_t) * x + std::sqrt(beta) * z;
   }
   return x;
 }
 
-/// Saharia et al. 2022, section 2.3, in loops: s is numpy's quantile (linear between order statistics).
+/// Saharia et al. 2022, section 2.3, in loops: s is numpy's quantile (linear between order
+/// statistics).
 at::Tensor thresholded(const at::Tensor& x0, double quantile, double bound) {
   at::Tensor out = x0.clone();
   auto to = out.accessor<double, 2>();
@@ -35,8 +39,10 @@ at::Tensor thresholded(const at::Tensor& x0, double quantile, double bound) {
     std::sort(size.begin(), size.end());
     const double at = quantile * static_cast<double>(size.size() - 1);
     const auto low = static_cast<std::size_t>(at), high = std::min(low + 1, size.size() - 1);
-    const double s = std::max(bound, size[low] + (at - static_cast<double>(low)) * (size[high] - size[low]));
-    for (std::int64_t d = 0; d < out.size(1); ++d) to[r][d] = std::min(std::max(to[r][d], -s), s) * bound / s;
+    const double s =
+        std::max(bound, size[low] + (at - static_cast<double>(low)) * (size[high] - size[low]));
+    for (std::int64_t d = 0; d < out.size(1); ++d)
+      to[r][d] = std::min(std::max(to[r][d], -s), s) * bound / s;
   }
   return out;
 }
@@ -45,8 +51,10 @@ TEST(Clip, IsThatOfDdpmsSamplerBeforeThePosteriorsMean) {
   const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 60}}), law);
   w.add_guide("clip", {{"low", -0.9}, {"high", 0.8}});
   const at::Tensor x = w.prior(20), y = w.sample(plugin("step", "ancestral"), x);
-  expect_close(y, chain(60, x, w.noise().stream("predictor"), [](const at::Tensor& x0) { return x0.clamp(-0.9, 0.8); }));
-  EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(20, 60)) << "a guide that asks nothing costs nothing";
+  expect_close(y, chain(60, x, w.noise().stream("predictor"),
+                        [](const at::Tensor& x0) { return x0.clamp(-0.9, 0.8); }));
+  EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(20, 60))
+      << "a guide that asks nothing costs nothing";
   EXPECT_LE(y.max().item<double>(), 0.8 + 1e-12);
   EXPECT_GE(y.min().item<double>(), -0.9 - 1e-12);
 }
@@ -56,22 +64,26 @@ TEST(Threshold, IsTheDynamicThresholdingOfImagen) {
     const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 60}}), law);
     w.add_guide("threshold", {{"quantile", quantile}, {"bound", 0.6}});
     const at::Tensor x = w.prior(20), y = w.sample(plugin("step", "ancestral"), x);
-    expect_close(y, chain(60, x, w.noise().stream("predictor"), [&](const at::Tensor& x0) { return thresholded(x0, quantile, 0.6); }));
+    expect_close(y, chain(60, x, w.noise().stream("predictor"),
+                          [&](const at::Tensor& x0) { return thresholded(x0, quantile, 0.6); }));
     EXPECT_LE(y.abs().max().item<double>(), 0.6 + 1e-12);
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(20, 60));
   }
 }
 
 TEST(Threshold, TakesTheQuantileOverAllElementsOfAnImage) {
-  const World flat = exact(plugin("scheduler", "vp"), law), image = exact(plugin("scheduler", "vp"), law, {3, 1, 1});
-  for (const World* w : {&flat, &image}) w->add_guide("threshold", {{"quantile", 0.8}, {"bound", 0.3}});
+  const World flat = exact(plugin("scheduler", "vp"), law),
+              image = exact(plugin("scheduler", "vp"), law, {3, 1, 1});
+  for (const World* w : {&flat, &image})
+    w->add_guide("threshold", {{"quantile", 0.8}, {"bound", 0.3}});
   const Json em = plugin("step", "euler-maruyama", {{"steps", 10}});
   const at::Tensor x = flat.prior(6);
   EXPECT_TRUE(same_bits(image.sample(em, x.view({6, 3, 1, 1})).view({6, 3}), flat.sample(em, x)));
 }
 
 TEST(Guides, ActInTheOrderWrittenAndOnEveryQuantity) {
-  const World both = exact(plugin("scheduler", "vp"), law), turned = exact(plugin("scheduler", "vp"), law);
+  const World both = exact(plugin("scheduler", "vp"), law),
+              turned = exact(plugin("scheduler", "vp"), law);
   const World* worlds[] = {&both, &turned};
   for (int k = 0; k < 2; ++k)
     for (int j = 0; j < 2; ++j)
@@ -80,11 +92,14 @@ TEST(Guides, ActInTheOrderWrittenAndOnEveryQuantity) {
   const double t = 0.3;
   const Point p = vp(t);
   const at::Tensor x = 2 * both.prior(8);
-  const at::Tensor x0 = each(data, x, x, [&](const Coordinate& d, double x, double) { return d.x0(p, x); });
-  const at::Tensor first = thresholded(x0.clamp(-2.0, 0.5), 1, 0.4), second = thresholded(x0, 1, 0.4).clamp(-2.0, 0.5);
+  const at::Tensor x0 =
+      each(data, x, x, [&](const Coordinate& d, double x, double) { return d.x0(p, x); });
+  const at::Tensor first = thresholded(x0.clamp(-2.0, 0.5), 1, 0.4),
+                   second = thresholded(x0, 1, 0.4).clamp(-2.0, 0.5);
   ASSERT_GT((first - second).abs().max().item<double>(), 0.01);
   const c10::NoGradGuard guard;
-  for (const auto& [w, expected] : std::vector<std::pair<const World*, at::Tensor>>{{&both, first}, {&turned, second}}) {
+  for (const auto& [w, expected] :
+       std::vector<std::pair<const World*, at::Tensor>>{{&both, first}, {&turned, second}}) {
     const Prediction said = w->model()(x, t);
     expect_close(said.x0(), expected);
     const at::Tensor eps = (x - p.a * expected) / p.b;
@@ -96,7 +111,8 @@ TEST(Guides, ActInTheOrderWrittenAndOnEveryQuantity) {
 }
 
 TEST(Guides, TheUnguidedModelDoesNotHaveThem) {
-  const World w = exact(plugin("scheduler", "vp"), law), bare = exact(plugin("scheduler", "vp"), law);
+  const World w = exact(plugin("scheduler", "vp"), law),
+              bare = exact(plugin("scheduler", "vp"), law);
   w.add_guide("clip", {{"low", -0.1}, {"high", 0.1}});
   const c10::NoGradGuard guard;
   const at::Tensor x = w.prior(8);
@@ -112,7 +128,8 @@ TEST(Guides, RowsThatAreOffAnswerZero) {
   const c10::NoGradGuard guard;
   w.context->counts.reset(3);
   const Prediction p = w.model().rows(PerRow({1, 0, 1}))(w.prior(3), 0.5);
-  for (const Quantity q : {Quantity::x0, Quantity::eps, Quantity::score, Quantity::v, Quantity::velocity}) {
+  for (const Quantity q :
+       {Quantity::x0, Quantity::eps, Quantity::score, Quantity::v, Quantity::velocity}) {
     EXPECT_EQ(p.as(q)[1].abs().max().item<double>(), 0);
     EXPECT_GT(p.as(q)[2].abs().max().item<double>(), 0);
   }
@@ -154,7 +171,8 @@ class Asking final : public Guide {
 };
 
 TEST(Guides, TheirOwnEvaluationsAreCountedAndUnguided) {
-  const World w = exact(plugin("scheduler", "vp"), law), bare = exact(plugin("scheduler", "vp"), law);
+  const World w = exact(plugin("scheduler", "vp"), law),
+              bare = exact(plugin("scheduler", "vp"), law);
   for (int k = 0; k < 2; ++k) w.context->guides.push_back({std::make_shared<Asking>()});
   const c10::NoGradGuard guard;
   const at::Tensor x = w.prior(2);
@@ -164,21 +182,25 @@ TEST(Guides, TheirOwnEvaluationsAreCountedAndUnguided) {
   EXPECT_EQ(w.nfe(), (std::vector<std::int64_t>{3, 3}));
   w.context->counts.reset(2);
   w.model().rows(PerRow({0, 1}))(x, 0.5);
-  EXPECT_EQ(w.nfe(), (std::vector<std::int64_t>{0, 3})) << "a row that is off costs nothing, through guides too";
+  EXPECT_EQ(w.nfe(), (std::vector<std::int64_t>{0, 3}))
+      << "a row that is off costs nothing, through guides too";
 }
 
 TEST(Guides, EverySamplerSeesThemAndBitsDoNotDependOnTheChunk) {
   const Json em = plugin("step", "euler-maruyama"), langevin = plugin("step", "langevin");
-  const std::vector<Json> samplers{plugin("step", "ancestral", {{"steps", 6}}),
-                                   plugin("step", "euler-maruyama", {{"steps", 6}, {"denoise", true}}),
-                                   plugin("step", "reverse-diffusion", {{"steps", 6}}),
-                                   plugin("sampler", "predictor-corrector", {{"steps", 6}, {"predictor", em}, {"corrector", langevin}}),
-                                   plugin("sampler", "pf-ode", {{"solver", "heun"}, {"steps", 6}}),
-                                   plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", 1e-3}})};
+  const std::vector<Json> samplers{
+      plugin("step", "ancestral", {{"steps", 6}}),
+      plugin("step", "euler-maruyama", {{"steps", 6}, {"denoise", true}}),
+      plugin("step", "reverse-diffusion", {{"steps", 6}}),
+      plugin("sampler", "predictor-corrector",
+             {{"steps", 6}, {"predictor", em}, {"corrector", langevin}}),
+      plugin("sampler", "pf-ode", {{"solver", "heun"}, {"steps", 6}}),
+      plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", 1e-3}})};
   for (const char* guide : {"clip", "threshold"})
     for (const auto dtype : {at::kDouble, at::kFloat})
       for (const Json& sampler : samplers) {
-        const World bare = exact(plugin("scheduler", "vp"), law, {}, dtype), w = exact(plugin("scheduler", "vp"), law, {}, dtype);
+        const World bare = exact(plugin("scheduler", "vp"), law, {}, dtype),
+                    w = exact(plugin("scheduler", "vp"), law, {}, dtype);
         guide == std::string("clip") ? w.add_guide(guide, {{"low", -0.3}, {"high", 0.4}})
                                      : w.add_guide(guide, {{"quantile", 0.6}, {"bound", 0.4}});
         const at::Tensor whole = w.sample(sampler, w.prior(20));
@@ -187,7 +209,8 @@ TEST(Guides, EverySamplerSeesThemAndBitsDoNotDependOnTheChunk) {
         for (const std::int64_t size : {1, 7, 20})
           for (std::int64_t first = 0; first < 20; first += size) {
             const std::int64_t n = std::min<std::int64_t>(size, 20 - first);
-            EXPECT_TRUE(same_bits(w.sample(sampler, w.prior(n, first), first), whole.narrow(0, first, n)))
+            EXPECT_TRUE(
+                same_bits(w.sample(sampler, w.prior(n, first), first), whole.narrow(0, first, n)))
                 << guide << ", " << sampler["plugin"] << ", calls of " << size;
           }
       }

@@ -11,8 +11,9 @@
 namespace scorelab::test {
 namespace {
 
-std::map<std::string, double> measure(const World& w, const at::Tensor& data, const Json& params, Affine map = {}, Grey grey = {},
-                                      std::uint64_t seed = 13, std::int64_t first = 0) {
+std::map<std::string, double> measure(const World& w, const at::Tensor& data, const Json& params,
+                                      Affine map = {}, Grey grey = {}, std::uint64_t seed = 13,
+                                      std::int64_t first = 0) {
   const c10::NoGradGuard guard;
   const Json config = plugin("metric", "nll-ode", params);
   host::check_all(config);
@@ -23,12 +24,18 @@ std::map<std::string, double> measure(const World& w, const at::Tensor& data, co
   Noise noise(seed, "metric", first);
   const DataRange space(map, w.shape);
   std::map<std::string, double> out;
-  for (const Measurement& m : metric->measure({{}, data, nullptr, noise, nullptr, &model, &space, grey})) out[m.name] = m.value;
+  for (const Measurement& m :
+       metric->measure({{}, data, nullptr, noise, nullptr, &model, &space, grey}))
+    out[m.name] = m.value;
   return out;
 }
-double nll(const World& w, const at::Tensor& data, const Json& params) { return measure(w, data, params)[""]; }
+double nll(const World& w, const at::Tensor& data, const Json& params) {
+  return measure(w, data, params)[""];
+}
 
-at::Tensor points(std::int64_t rows, std::int64_t D) { return 1.3 * Noise(5, "points").normal(at::empty({rows, D}, at::kDouble)); }
+at::Tensor points(std::int64_t rows, std::int64_t D) {
+  return 1.3 * Noise(5, "points").normal(at::empty({rows, D}, at::kDouble));
+}
 
 /// A process with its two ends and its prior's standard deviation in plain doubles.
 struct Case {
@@ -55,7 +62,10 @@ std::vector<Case> forgetful() {
   };
   const Point p = at(1e-3);
   return {{plugin("scheduler", "vp", {{"beta_max", 80.0}}), p, at(1), 1},
-          {plugin("scheduler", "ve", {{"sigma_max", 1e8}}), {1, 0.01 * std::pow(1e10, 1e-5)}, {1, 1e8}, 1e8},
+          {plugin("scheduler", "ve", {{"sigma_max", 1e8}}),
+           {1, 0.01 * std::pow(1e10, 1e-5)},
+           {1, 1e8},
+           1e8},
           {plugin("scheduler", "sub-vp", {{"beta_max", 80.0}}), {p.a, 1 - p.a * p.a}, {0, 1}, 1},
           {plugin("scheduler", "flow"), {1 - 1e-3, 1e-3}, {0, 1}, 1}};
 }
@@ -64,7 +74,9 @@ double log_normal(double x, double mean, double variance) {
   return -0.5 * ((x - mean) * (x - mean) / variance + std::log(2 * std::numbers::pi * variance));
 }
 /// ln of by how much the flow stretches a coordinate: papers.md, O8.
-double stretch(const Coordinate& d, const Case& c) { return 0.5 * std::log(d.variance(c.high) / d.variance(c.low)); }
+double stretch(const Coordinate& d, const Case& c) {
+  return 0.5 * std::log(d.variance(c.high) / d.variance(c.low));
+}
 
 const std::vector<Coordinate> spectrum{{0.7, 0.5}, {-1.2, 1.0}, {0.0, 2.0}};
 const Law& spectrum_law() {
@@ -72,24 +84,27 @@ const Law& spectrum_law() {
   return law;
 }
 
-/// The mean of -log p by the closed flow of a Gaussian: x_T = a_T m + sqrt(v_T/v_0)(x - a_0 m), and then the prior. `volume(row)` is the
-/// integral of the divergence.
+/// The mean of -log p by the closed flow of a Gaussian: x_T = a_T m + sqrt(v_T/v_0)(x - a_0 m), and
+/// then the prior. `volume(row)` is the integral of the divergence.
 template <class F>
-double through_the_flow(const std::vector<Coordinate>& data, const at::Tensor& x, const Case& c, F&& volume) {
+double through_the_flow(const std::vector<Coordinate>& data, const at::Tensor& x, const Case& c,
+                        F&& volume) {
   const auto rows = x.accessor<double, 2>();
   double total = 0;
   for (std::int64_t r = 0; r < x.size(0); ++r) {
     total -= volume(r);
     for (std::int64_t i = 0; i < x.size(1); ++i) {
       const Coordinate& d = data[static_cast<std::size_t>(i)];
-      total -= log_normal(c.high.a * d.m + std::exp(stretch(d, c)) * (rows[r][i] - c.low.a * d.m), 0, c.prior * c.prior);
+      total -= log_normal(c.high.a * d.m + std::exp(stretch(d, c)) * (rows[r][i] - c.low.a * d.m),
+                          0, c.prior * c.prior);
     }
   }
   return total / static_cast<double>(x.size(0));
 }
 double through_the_flow(const std::vector<Coordinate>& data, const at::Tensor& x, const Case& c) {
   double whole = 0;
-  for (std::int64_t i = 0; i < x.size(1); ++i) whole += stretch(data[static_cast<std::size_t>(i)], c);
+  for (std::int64_t i = 0; i < x.size(1); ++i)
+    whole += stretch(data[static_cast<std::size_t>(i)], c);
   return through_the_flow(data, x, c, [whole](std::int64_t) { return whole; });
 }
 
@@ -104,7 +119,8 @@ double truth(const Law& law, const at::Tensor& x, Point p) {
       for (std::int64_t i = 0; i < x.size(1); ++i) {  // along the axis i of the component
         double off = 0;
         for (std::int64_t j = 0; j < x.size(1); ++j) {
-          const double axis = law.bases.defined() ? law.bases[k][j][i].item<double>() : static_cast<double>(i == j);
+          const double axis =
+              law.bases.defined() ? law.bases[k][j][i].item<double>() : static_cast<double>(i == j);
           off += axis * (rows[r][j] - p.a * law.means[k][j].item<double>());
         }
         log += log_normal(off, 0, p.a * p.a * law.variances[k][i].item<double>() + p.b * p.b);
@@ -123,19 +139,24 @@ TEST(NllOde, OfAGaussianOfAnySpectrumIsTheFlowsOnEveryProcess) {
   for (const Case& c : processes()) {
     const World w = exact(c.scheduler, spectrum_law());
     EXPECT_NEAR(nll(w, x, tight), through_the_flow(spectrum, x, c), 1e-7) << c.scheduler;
-    EXPECT_NEAR(nll(w, x, tight), truth(spectrum_law(), x, c.low), 0.1) << c.scheduler;  // a prior that is nearly the last marginal
+    // a prior that is nearly the last marginal
+    EXPECT_NEAR(nll(w, x, tight), truth(spectrum_law(), x, c.low), 0.1) << c.scheduler;
   }
 }
 
 TEST(NllOde, IsTheDensityAtTMinWhereThePriorIsTheLastMarginal) {
   const at::Tensor x3 = points(6, 3), x2 = points(6, 2);
   for (const Case& c : forgetful()) {
-    EXPECT_NEAR(nll(exact(c.scheduler, spectrum_law()), x3, tight), truth(spectrum_law(), x3, c.low), 1e-6) << c.scheduler;
+    EXPECT_NEAR(nll(exact(c.scheduler, spectrum_law()), x3, tight),
+                truth(spectrum_law(), x3, c.low), 1e-6)
+        << c.scheduler;
     for (const Law& law : {three_modes(), turned_modes()})
-      EXPECT_NEAR(nll(exact(c.scheduler, law), x2, tight), truth(law, x2, c.low), 1e-6) << c.scheduler;
+      EXPECT_NEAR(nll(exact(c.scheduler, law), x2, tight), truth(law, x2, c.low), 1e-6)
+          << c.scheduler;
   }
   const Case unit{plugin("scheduler", "vp"), vp(1e-3), vp(1), 1};  // v_t = 1 at every t
-  EXPECT_NEAR(nll(exact(unit.scheduler, gaussian({0, 0}, {1, 1})), x2, tight), truth(gaussian({0, 0}, {1, 1}), x2, unit.low), 1e-9);
+  EXPECT_NEAR(nll(exact(unit.scheduler, gaussian({0, 0}, {1, 1})), x2, tight),
+              truth(gaussian({0, 0}, {1, 1}), x2, unit.low), 1e-9);
 }
 
 TEST(NllOde, IsTheDensityAtTMinAndNotThatOfTheData) {
@@ -154,18 +175,22 @@ TEST(NllOde, SolversHaveOrders1And2And4) {
     int steps, slopes;
     double order;
   };
-  for (const Solver& s : {Solver{"euler", 400, 1, 1}, Solver{"heun", 200, 2, 2}, Solver{"rk4", 100, 4, 4}}) {
+  for (const Solver& s :
+       {Solver{"euler", 400, 1, 1}, Solver{"heun", 200, 2, 2}, Solver{"rk4", 100, 4, 4}}) {
     double squares[2] = {};  // of each point's error: a mean of signed errors has its zeros
     for (const int finer : {0, 1})
       for (std::int64_t r = 0; r < 5; ++r) {
         const at::Tensor one = x.narrow(0, r, 1);
-        squares[finer] += std::pow(nll(w, one, {{"solver", s.name}, {"steps", s.steps << finer}}) - truth(three_modes(), one, c.low), 2);
+        squares[finer] += std::pow(nll(w, one, {{"solver", s.name}, {"steps", s.steps << finer}}) -
+                                       truth(three_modes(), one, c.low),
+                                   2);
       }
     const double coarse = std::sqrt(squares[0]), fine = std::sqrt(squares[1]);
     EXPECT_NEAR(order(coarse, fine), s.order, 0.15) << s.name << " " << coarse << " " << fine;
     const std::int64_t slopes = 2 * s.steps * s.slopes;
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(1, slopes)) << s.name;
-    EXPECT_EQ(w.context->counts.vjps, std::vector<std::int64_t>(1, 2 * slopes)) << s.name << ": one a dimension";
+    EXPECT_EQ(w.context->counts.vjps, std::vector<std::int64_t>(1, 2 * slopes))
+        << s.name << ": one a dimension";
   }
 }
 
@@ -194,14 +219,18 @@ TEST(NllOde, RademacherProbesOfADiagonalJacobianHaveNoVariance) {
   }
 }
 
-/// The mean over the probes of the sum over the axes of L_i (q_i . v)^2: what the estimate integrates to on a Gaussian.
-double estimated(const std::vector<Coordinate>& data, const at::Tensor& x, const Case& c, const at::Tensor& basis,
-                 const std::vector<at::Tensor>& probes, const at::Tensor& turned) {
+/// The mean over the probes of the sum over the axes of L_i (q_i . v)^2: what the estimate
+/// integrates to on a Gaussian.
+double estimated(const std::vector<Coordinate>& data, const at::Tensor& x, const Case& c,
+                 const at::Tensor& basis, const std::vector<at::Tensor>& probes,
+                 const at::Tensor& turned) {
   at::Tensor L = at::empty({x.size(1)}, at::kDouble);
   for (std::int64_t i = 0; i < x.size(1); ++i) L[i] = stretch(data[static_cast<std::size_t>(i)], c);
   at::Tensor volume = at::zeros({x.size(0)}, at::kDouble);
-  for (const at::Tensor& v : probes) volume += (v.matmul(basis).square() * L).sum(1) / static_cast<double>(probes.size());
-  return through_the_flow(data, turned, c, [&](std::int64_t r) { return volume[r].item<double>(); });
+  for (const at::Tensor& v : probes)
+    volume += (v.matmul(basis).square() * L).sum(1) / static_cast<double>(probes.size());
+  return through_the_flow(data, turned, c,
+                          [&](std::int64_t r) { return volume[r].item<double>(); });
 }
 
 TEST(NllOde, AProbeIsHeldThroughTheWholeSolveAndKProbesAreAveraged) {
@@ -219,8 +248,14 @@ TEST(NllOde, AProbeIsHeldThroughTheWholeSolveAndKProbesAreAveraged) {
         Noise own = noise.stream("probe", i);
         probes.push_back(gaussian_probes ? own.normal(x) : own.sign(x));
       }
-      const Json by{{"tol", 1e-11}, {"divergence", "hutchinson"}, {"probes", k}, {"probe", gaussian_probes ? "gaussian" : "rademacher"}};
-      EXPECT_NEAR(nll(w, x, by), estimated({{0, 0.5}, {0, 2.0}}, x, c, law.bases[0], probes, x.matmul(law.bases[0])), 1e-7) << by;
+      const Json by{{"tol", 1e-11},
+                    {"divergence", "hutchinson"},
+                    {"probes", k},
+                    {"probe", gaussian_probes ? "gaussian" : "rademacher"}};
+      EXPECT_NEAR(
+          nll(w, x, by),
+          estimated({{0, 0.5}, {0, 2.0}}, x, c, law.bases[0], probes, x.matmul(law.bases[0])), 1e-7)
+          << by;
       for (const std::int64_t n : w.nfe()) EXPECT_EQ((n - 1) % 6, 0) << n;
     }
 }
@@ -236,8 +271,13 @@ TEST(NllOde, GaussianProbesAreUnbiasedWithTwiceTheSquaredTraceAsVariance) {
   for (const int k : {1, 4}) {
     at::Tensor off = at::empty({seeds}, at::kDouble);
     for (int s = 0; s < seeds; ++s)
-      off[s] = measure(w, x, {{"solver", "rk4"}, {"steps", 25}, {"divergence", "hutchinson"}, {"probe", "gaussian"}, {"probes", k}}, {}, {},
-                       static_cast<std::uint64_t>(100 + s))[""] -
+      off[s] = measure(w, x,
+                       {{"solver", "rk4"},
+                        {"steps", 25},
+                        {"divergence", "hutchinson"},
+                        {"probe", "gaussian"},
+                        {"probes", k}},
+                       {}, {}, static_cast<std::uint64_t>(100 + s))[""] -
                exactly;
     const double variance = 2 * squares / (30.0 * k);
     EXPECT_LT(std::abs(off.mean().item<double>()), 4 * std::sqrt(variance / seeds));
@@ -252,7 +292,8 @@ TEST(NllOde, APointHasItsOwnStepsAndProbesWhateverItsNeighboursAndTheChunk) {
     const Json params{{"divergence", divergence}, {"tol", 1e-4}};
     const double together = nll(w, x, params);
     const auto cost = w.nfe();
-    EXPECT_NE(*std::min_element(cost.begin(), cost.end()), *std::max_element(cost.begin(), cost.end()));
+    EXPECT_NE(*std::min_element(cost.begin(), cost.end()),
+              *std::max_element(cost.begin(), cost.end()));
     double sum = 0;
     for (std::int64_t r = 0; r < 7; ++r) {
       sum += measure(w, x.narrow(0, r, 1), params, {}, {}, 13, r)[""];
@@ -278,7 +319,8 @@ TEST(NllOde, BitsADimensionOfDigitsAreTheHandComputation) {
   std::vector<double> mean(64), std(64);
   std::vector<Coordinate> data;
   for (std::size_t i = 0; i < 64; ++i)
-    data.push_back({mean[i] = 0.02 * static_cast<double>(i) - 0.8, std[i] = 0.3 + 0.01 * static_cast<double>(i)});
+    data.push_back({mean[i] = 0.02 * static_cast<double>(i) - 0.8,
+                    std[i] = 0.3 + 0.01 * static_cast<double>(i)});
   const Case c = processes()[0];
   const World w = exact(c.scheduler, gaussian(mean, std), {1, 8, 8});
   for (const bool by_data : {false, true}) {
@@ -295,8 +337,10 @@ TEST(NllOde, BitsADimensionOfDigitsAreTheHandComputation) {
       Noise u = Noise(13, "metric").stream("dequantise");
       unit = ((16 * y).round() + u.uniform(y)) / 17;
     }
-    const double nats = through_the_flow(data, (2 * unit - 1).flatten(1).contiguous(), c);  // of the model's units
-    auto got = measure(w, y, {{"tol", 1e-9}, {"divergence", "hutchinson"}}, digits->to_model(), digits->grey());
+    // of the model's units
+    const double nats = through_the_flow(data, (2 * unit - 1).flatten(1).contiguous(), c);
+    auto got = measure(w, y, {{"tol", 1e-9}, {"divergence", "hutchinson"}}, digits->to_model(),
+                       digits->grey());
     EXPECT_NEAR(got["offset"], std::log2(17.0) - 1, 1e-12);
     EXPECT_NEAR(got["bpd"], nats / (64 * std::log(2.0)) + std::log2(17.0) - 1, 1e-8);
     EXPECT_NEAR(got[""], nats - 64 * std::log(2.0), 1e-6);
@@ -309,7 +353,8 @@ TEST(NllOde, EightBitsAdd7BitsFromMinus1To1And8From0To1) {
   EXPECT_EQ(images.grey().levels, 256);
   const World w = exact(plugin("scheduler", "vp"), gaussian({0.1, 0.2}, {0.5, 0.4}));
   const at::Tensor x = points(4, 2).sigmoid();
-  auto symmetric = measure(w, x, tight, {2, -1}, {256, true}), unit = measure(w, x, tight, {1, 0}, {256, true});
+  auto symmetric = measure(w, x, tight, {2, -1}, {256, true}),
+       unit = measure(w, x, tight, {1, 0}, {256, true});
   EXPECT_NEAR(symmetric["offset"], 7, 1e-12);
   EXPECT_NEAR(unit["offset"], 8, 1e-12);
   EXPECT_NEAR(symmetric["bpd"], nll(w, 2 * x - 1, tight) / (2 * std::log(2.0)) + 7, 1e-9);

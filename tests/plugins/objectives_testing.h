@@ -5,10 +5,12 @@
 
 namespace scorelab::test {
 
-/// F = A x + b + c tanh(x) on the flattened sample, with parameters of its own: small enough for finite differences.
+/// F = A x + b + c tanh(x) on the flattened sample, with parameters of its own: small enough for
+/// finite differences.
 class TinyNetwork final : public Network {
  public:
-  TinyNetwork(at::Tensor A, at::Tensor b, double c = 0) : A_(std::move(A)), b_(std::move(b)), c_(at::full({1}, c, at::kDouble)) {
+  TinyNetwork(at::Tensor A, at::Tensor b, double c = 0)
+      : A_(std::move(A)), b_(std::move(b)), c_(at::full({1}, c, at::kDouble)) {
     for (at::Tensor* p : {&A_, &b_, &c_}) p->requires_grad_(true);
   }
   at::Tensor forward(const Input& in) override {
@@ -28,12 +30,14 @@ inline std::shared_ptr<Objective> objective(const std::string& name, Json params
 }
 
 /// x = alpha x0 + sigma eps with x0 from the law's first component, drawn in double.
-inline TrainBatch batch(const World& w, const at::Tensor& x0, const Times& t, std::uint64_t seed = 21) {
+inline TrainBatch batch(const World& w, const at::Tensor& x0, const Times& t,
+                        std::uint64_t seed = 21) {
   const at::Tensor eps = Noise(seed, "eps").normal(x0);
   return {x0, eps, w.q->alpha(t) * x0 + w.q->sigma(t) * eps, t};
 }
 
-inline at::Tensor loss(const World& w, const Objective& objective, const TrainBatch& batch, std::uint64_t seed = 22) {
+inline at::Tensor loss(const World& w, const Objective& objective, const TrainBatch& batch,
+                       std::uint64_t seed = 22) {
   Model model = w.model();
   Noise noise(seed, "training");
   TrainRun run{model, *w.q, noise, 1, 1000};
@@ -41,7 +45,8 @@ inline at::Tensor loss(const World& w, const Objective& objective, const TrainBa
 }
 
 /// Gradients of the mean loss in every parameter against central differences.
-inline void expect_gradients(const World& w, const Objective& objective, const TrainBatch& batch, double tolerance = 1e-7) {
+inline void expect_gradients(const World& w, const Objective& objective, const TrainBatch& batch,
+                             double tolerance = 1e-7) {
   loss(w, objective, batch).mean().backward();
   for (const auto& [name, parameter] : w.parts->network->parameters()) {
     ASSERT_TRUE(parameter.grad().defined()) << name;
@@ -54,7 +59,8 @@ inline void expect_gradients(const World& w, const Objective& objective, const T
       };
       const double slope = (at(before + h) - at(before - h)) / (2 * h);
       values[i].fill_(before);
-      EXPECT_NEAR(gradient[i].item<double>(), slope, tolerance * std::max(1.0, std::abs(slope))) << name << " " << i;
+      EXPECT_NEAR(gradient[i].item<double>(), slope, tolerance * std::max(1.0, std::abs(slope)))
+          << name << " " << i;
     }
     parameter.mutable_grad().reset();
   }

@@ -8,8 +8,9 @@ namespace {
 const std::vector<Coordinate> data{{0.7, 0.5}, {-1.2, 0.8}, {0.3, 0.6}};
 const Law law = gaussian({0.7, -1.2, 0.3}, {0.5, 0.8, 0.6});
 
-/// The distance of so many steps on VP to the closed map of the probability flow (papers.md, O4). On Karras's grid the steps grow evenly,
-/// and the first ones, which are of lower order, are where next to nothing of the data is in x.
+/// The distance of so many steps on VP to the closed map of the probability flow (papers.md, O4).
+/// On Karras's grid the steps grow evenly, and the first ones, which are of lower order, are where
+/// next to nothing of the data is in x.
 double error(Json config, int steps) {
   const World w = exact(plugin("scheduler", "vp"), law);
   config["params"].update({{"steps", steps}, {"spacing", "karras"}, {"to", "t_min"}});
@@ -32,13 +33,16 @@ TEST(Orders, AreThoseOfThePapers) {
                           {plugin("step", "dpm-solver-pp", {{"method", "singlestep"}}), 2},
                           {plugin("step", "dpm-solver-pp", {{"order", 3}}), 3},
                           {plugin("sampler", "edm-heun"), 2}};
-  for (const int n : {1, 2, 3, 4}) cases.push_back({plugin("step", "deis", {{"order", n}}), static_cast<double>(n)});
+  for (const int n : {1, 2, 3, 4})
+    cases.push_back({plugin("step", "deis", {{"order", n}}), static_cast<double>(n)});
   for (const int p : {1, 2, 3})
     for (const bool corrector : {false, true})
-      cases.push_back({plugin("step", "unipc", {{"order", p}, {"corrector", corrector}}), static_cast<double>(corrector ? p + 1 : p)});
+      cases.push_back({plugin("step", "unipc", {{"order", p}, {"corrector", corrector}}),
+                       static_cast<double>(corrector ? p + 1 : p)});
   for (const Case& c : cases) {
     const double coarse = error(c.config, 160), fine = error(c.config, 320);
-    EXPECT_NEAR(order(coarse, fine), c.order, 0.25) << c.config["plugin"] << " " << c.config["params"] << ": " << coarse << " " << fine;
+    EXPECT_NEAR(order(coarse, fine), c.order, 0.25)
+        << c.config["plugin"] << " " << c.config["params"] << ": " << coarse << " " << fine;
   }
 }
 

@@ -11,19 +11,24 @@ namespace {
 
 using Point2 = std::array<double, 2>;
 
-/// The probability-flow ODE of VP on three isotropic modes, in plain doubles: dx/dt = -beta/2 (x + score).
+/// The probability-flow ODE of VP on three isotropic modes, in plain doubles: dx/dt = -beta/2 (x +
+/// score).
 Point2 velocity(double t, Point2 x) {
-  static constexpr double weight[] = {0.5, 0.2, 0.3}, mean[][2] = {{1.0, 0.5}, {-1.2, 0.3}, {0.2, -1.0}}, variance[] = {0.16, 0.25, 0.09};
+  static constexpr double weight[] = {0.5, 0.2, 0.3},
+                          mean[][2] = {{1.0, 0.5}, {-1.2, 0.3}, {0.2, -1.0}},
+                          variance[] = {0.16, 0.25, 0.09};
   const Point p = vp(t);
   double total = 0;
   Point2 pull{};
   for (int k = 0; k < 3; ++k) {
-    const double v = p.a * p.a * variance[k] + p.b * p.b, dx = x[0] - p.a * mean[k][0], dy = x[1] - p.a * mean[k][1];
+    const double v = p.a * p.a * variance[k] + p.b * p.b, dx = x[0] - p.a * mean[k][0],
+                 dy = x[1] - p.a * mean[k][1];
     const double density = weight[k] * std::exp(-(dx * dx + dy * dy) / (2 * v)) / v;
     total += density;
     pull = {pull[0] - density * dx / v, pull[1] - density * dy / v};
   }
-  return {-0.5 * vp_beta(t) * (x[0] + pull[0] / total), -0.5 * vp_beta(t) * (x[1] + pull[1] / total)};
+  return {-0.5 * vp_beta(t) * (x[0] + pull[0] / total),
+          -0.5 * vp_beta(t) * (x[1] + pull[1] / total)};
 }
 
 /// Classical Runge-Kutta, many steps.
@@ -35,21 +40,29 @@ at::Tensor reference(const at::Tensor& start, int steps) {
     Point2 x{rows[r][0], rows[r][1]};
     for (int i = 0; i < steps; ++i) {
       const double t = times[i], h = times[i + 1] - t;
-      const auto at = [&x](const Point2& k, double c) { return Point2{x[0] + c * k[0], x[1] + c * k[1]}; };
-      const Point2 k1 = velocity(t, x), k2 = velocity(t + h / 2, at(k1, h / 2)), k3 = velocity(t + h / 2, at(k2, h / 2)),
-                   k4 = velocity(t + h, at(k3, h));
+      const auto at = [&x](const Point2& k, double c) {
+        return Point2{x[0] + c * k[0], x[1] + c * k[1]};
+      };
+      const Point2 k1 = velocity(t, x), k2 = velocity(t + h / 2, at(k1, h / 2)),
+                   k3 = velocity(t + h / 2, at(k2, h / 2)), k4 = velocity(t + h, at(k3, h));
       for (int d = 0; d < 2; ++d) x[d] += h / 6 * (k1[d] + 2 * k2[d] + 2 * k3[d] + k4[d]);
     }
-    rows[r][0] = x[0], rows[r][1] = x[1];
+    rows[r][0] = x[0];
+    rows[r][1] = x[1];
   }
   return out;
 }
 
-double rms(const at::Tensor& a, const at::Tensor& b) { return (a - b).square().mean().sqrt().item<double>(); }
+double rms(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).square().mean().sqrt().item<double>();
+}
 
-Json solver(const char* name, int steps) { return plugin("sampler", "pf-ode", {{"solver", name}, {"steps", steps}}); }
+Json solver(const char* name, int steps) {
+  return plugin("sampler", "pf-ode", {{"solver", name}, {"steps", steps}});
+}
 Json rk45(double tolerance, double first = 0.01) {
-  return plugin("sampler", "pf-ode", {{"solver", "rk45"}, {"rtol", tolerance}, {"atol", tolerance}, {"first", first}});
+  return plugin("sampler", "pf-ode",
+                {{"solver", "rk45"}, {"rtol", tolerance}, {"atol", tolerance}, {"first", first}});
 }
 
 TEST(PfOde, SolversHaveOrders1And2And4OnAMixture) {
@@ -61,8 +74,10 @@ TEST(PfOde, SolversHaveOrders1And2And4OnAMixture) {
     int steps, evaluations;
     double order;
   };
-  for (const Case& c : {Case{"euler", 800, 1, 1}, Case{"heun", 400, 2, 2}, Case{"rk4", 200, 4, 4}}) {
-    const double coarse = rms(w.sample(solver(c.name, c.steps), x), truth), fine = rms(w.sample(solver(c.name, 2 * c.steps), x), truth);
+  for (const Case& c :
+       {Case{"euler", 800, 1, 1}, Case{"heun", 400, 2, 2}, Case{"rk4", 200, 4, 4}}) {
+    const double coarse = rms(w.sample(solver(c.name, c.steps), x), truth),
+                 fine = rms(w.sample(solver(c.name, 2 * c.steps), x), truth);
     EXPECT_NEAR(order(coarse, fine), c.order, 0.15) << c.name << " " << coarse << " " << fine;
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(40, 2 * c.steps * c.evaluations)) << c.name;
   }
@@ -103,15 +118,17 @@ TEST(PfOde, DenoiseEndsWithTweediesMeanAtOneMoreEvaluation) {
     const at::Tensor x = w.prior(1), end = w.sample(config, x);
     const std::int64_t cost = w.nfe()[0];
     config["params"]["denoise"] = true;
-    expect_close(w.sample(config, x), each(data, end, end, [](const Coordinate& d, double x, double) { return d.x0(vp(1e-3), x); }));
+    expect_close(w.sample(config, x),
+                 each(data, end, end,
+                      [](const Coordinate& d, double x, double) { return d.x0(vp(1e-3), x); }));
     EXPECT_EQ(w.nfe()[0], cost + 1);
   }
 }
 
 TEST(PfOde, AStepToZeroIsEulersAndCostsOneEvaluation) {
   const World w = exact(plugin("scheduler", "ddpm-linear", {{"T", 50}}), three_modes());
-  for (const auto& [name, cost] :
-       std::vector<std::pair<const char*, std::int64_t>>{{"euler", 50}, {"heun", 2 * 50 - 1}, {"rk4", 4 * 50 - 3}}) {
+  for (const auto& [name, cost] : std::vector<std::pair<const char*, std::int64_t>>{
+           {"euler", 50}, {"heun", 2 * 50 - 1}, {"rk4", 4 * 50 - 3}}) {
     w.sample(plugin("sampler", "pf-ode", {{"solver", name}, {"to", 0.0}}), w.prior(3));
     EXPECT_EQ(w.nfe(), std::vector<std::int64_t>(3, cost)) << name;
   }
@@ -138,7 +155,8 @@ TEST(PfOde, Rk45CostsOneEvaluationAndSixAnAttemptOfEachRow) {
         EXPECT_GT(rejections[r], 0);
       }
     }
-    EXPECT_NE(*std::min_element(attempts.begin(), attempts.end()), *std::max_element(attempts.begin(), attempts.end()));
+    EXPECT_NE(*std::min_element(attempts.begin(), attempts.end()),
+              *std::max_element(attempts.begin(), attempts.end()));
   }
 }
 
@@ -147,7 +165,8 @@ TEST(PfOde, ARowTakesItsOwnStepsWhateverItsNeighboursDo) {
   const at::Tensor x = w.prior(8), together = w.sample(rk45(1e-5, 0.5), x);
   const auto cost = w.nfe();
   for (std::int64_t r = 0; r < 8; ++r) {
-    EXPECT_TRUE(same_bits(w.sample(rk45(1e-5, 0.5), x.narrow(0, r, 1)), together.narrow(0, r, 1))) << "row " << r;
+    EXPECT_TRUE(same_bits(w.sample(rk45(1e-5, 0.5), x.narrow(0, r, 1)), together.narrow(0, r, 1)))
+        << "row " << r;
     EXPECT_EQ(w.nfe()[0], cost[static_cast<std::size_t>(r)]);
   }
 }
@@ -167,7 +186,10 @@ class Nothing final : public Network {
 
 TEST(PfOde, AnAdaptiveSolveEndsWhereTheModelIsNotFinite) {
   const World w = world(plugin("scheduler", "vp"), std::make_shared<Nothing>(), {2});
-  EXPECT_TRUE(w.sample(plugin("sampler", "pf-ode", {{"solver", "rk45"}}), w.prior(2)).isnan().any().item<bool>());
+  EXPECT_TRUE(w.sample(plugin("sampler", "pf-ode", {{"solver", "rk45"}}), w.prior(2))
+                  .isnan()
+                  .any()
+                  .item<bool>());
   EXPECT_LE(w.nfe()[0], 7);
 }
 

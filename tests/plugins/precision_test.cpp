@@ -29,22 +29,25 @@ at::Tensor some_x(const std::vector<std::int64_t>& shape) {
   return Noise(4, "input").normal(at::empty(sizes, at::kFloat));
 }
 
-/// bfloat16 keeps 8 bits: a product of rounded factors is off by at most 2^-8 of its terms' sizes, and some digit of it is.
+/// bfloat16 keeps 8 bits: a product of rounded factors is off by at most 2^-8 of its terms' sizes,
+/// and some digit of it is.
 TEST(Precision, Bfloat16IsNearFloat32AndNotFloat32) {
   for (const auto& [config, shape] : networks) {
     const c10::AutoGradMode no_grad(false);
     const at::Tensor x = some_x(shape);
-    const at::Tensor exact = of(config, shape, false).model()(x, 0.5).eps(), rounded = of(config, shape, true).model()(x, 0.5).eps();
+    const at::Tensor exact = of(config, shape, false).model()(x, 0.5).eps(),
+                     rounded = of(config, shape, true).model()(x, 0.5).eps();
     EXPECT_EQ(rounded.scalar_type(), at::kFloat);
     const double off = ((rounded - exact).norm() / exact.norm()).item<double>();
     EXPECT_GT(off, 1e-5) << "nothing was rounded";
     EXPECT_LT(off, 0.03);
-    EXPECT_TRUE(exact.equal(of(config, shape, false).model()(x, 0.5).eps())) << "float32 after bfloat16 is float32";
+    EXPECT_TRUE(exact.equal(of(config, shape, false).model()(x, 0.5).eps()))
+        << "float32 after bfloat16 is float32";
   }
 }
 
-/// The gradient of a loss reaches float32 weights in float32, and points where that of float32 does; also that of a loss with a gradient in
-/// it.
+/// The gradient of a loss reaches float32 weights in float32, and points where that of float32
+/// does; also that of a loss with a gradient in it.
 TEST(Precision, GradientsOfBfloat16AreFloat32AndNearby) {
   for (const auto& [config, shape] : networks)
     for (const bool twice : {false, true}) {
@@ -52,7 +55,8 @@ TEST(Precision, GradientsOfBfloat16AreFloat32AndNearby) {
         const World w = of(config, shape, bf16);
         const at::Tensor x = some_x(shape);
         Model model = w.model();
-        const at::Tensor loss = twice ? model.vjp(x, 0.5, x, Quantity::eps).product.square().mean() : model(x, 0.5).eps().square().mean();
+        const at::Tensor loss = twice ? model.vjp(x, 0.5, x, Quantity::eps).product.square().mean()
+                                      : model(x, 0.5).eps().square().mean();
         loss.backward();
         std::vector<at::Tensor> all;
         for (const auto& [name, parameter] : w.parts->network->parameters()) {
@@ -64,13 +68,17 @@ TEST(Precision, GradientsOfBfloat16AreFloat32AndNearby) {
       };
       const at::Tensor exact = gradient(false), rounded = gradient(true);
       EXPECT_FALSE(exact.equal(rounded));
-      EXPECT_LT(((rounded - exact).norm() / exact.norm()).item<double>(), 0.1) << schema::text(config) << twice;
+      EXPECT_LT(((rounded - exact).norm() / exact.norm()).item<double>(), 0.1)
+          << schema::text(config) << twice;
     }
 }
 
 /// An exact score is exact in every precision.
 TEST(Precision, WhatHasNoWeightsIsNotRounded) {
-  const Law law{at::ones({1}, at::kDouble), at::tensor({0.7, -1.2}, at::kDouble).view({1, 2}), at::ones({1, 2}, at::kDouble), {}};
+  const Law law{at::ones({1}, at::kDouble),
+                at::tensor({0.7, -1.2}, at::kDouble).view({1, 2}),
+                at::ones({1, 2}, at::kDouble),
+                {}};
   const World w = exact(plugin("scheduler", "vp"), law, {}, at::kFloat);
   const at::Tensor x = some_x({2}), score = w.model()(x, 0.5).score();
   w.context->bf16 = true;

@@ -20,7 +20,8 @@ TEST(Run, OfSomeRowsStepsWithTheirNoiseAloneAndTheOthersKeepTheirCount) {
     const at::Tensor some = part.rows(PerRow({1, 0, 1})).step(slot, x, 0.5, 0.4);
     EXPECT_TRUE(same_bits(some[0], first[0]));
     EXPECT_TRUE(same_bits(some[2], first[2]));
-    expect_close(some[1], (x - 0.1 * w.q->f(0.5) * x)[1]);  // neither score nor noise where a row is off
+    // neither score nor noise where a row is off
+    expect_close(some[1], (x - 0.1 * w.q->f(0.5) * x)[1]);
     const at::Tensor next = part.step(slot, x, 0.4, 0.3);
     EXPECT_TRUE(same_bits(next[0], second[0]));
     if (paths) {

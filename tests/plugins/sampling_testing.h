@@ -11,13 +11,15 @@ namespace scorelab::test {
 /// A Gaussian whose data units are not the model's, as those of images are not.
 class Ranged final : public DataSet {
  public:
-  Ranged(Law law, std::vector<std::int64_t> shape, Affine map = {}) : law_(std::move(law)), shape_(std::move(shape)), map_(map) {}
+  Ranged(Law law, std::vector<std::int64_t> shape, Affine map = {})
+      : law_(std::move(law)), shape_(std::move(shape)), map_(map) {}
   std::int64_t size() const override { return 0; }
   std::vector<std::int64_t> shape() const override { return shape_; }
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition&) const override {
     std::vector<std::int64_t> sizes{static_cast<std::int64_t>(index.size())};
     sizes.insert(sizes.end(), shape_.begin(), shape_.end());
-    const at::Tensor x = law_.means[0] + noise.normal(at::empty(sizes, at::kDouble)).flatten(1) * law_.variances[0].sqrt();
+    const at::Tensor x = law_.means[0] + noise.normal(at::empty(sizes, at::kDouble)).flatten(1) *
+                                             law_.variances[0].sqrt();
     return (x.view(sizes) - map_.shift) / map_.scale;
   }
   Affine to_model() const override { return map_; }
@@ -28,9 +30,10 @@ class Ranged final : public DataSet {
   Affine map_;
 };
 
-/// What the host makes of a manifest: `law` is that of the data in the model's units, and must outlive it.
-inline Sampling sampling(const World& w, const Law& law, const Json& sampler, const Json& initial = plugin("initial", "prior"),
-                         Affine map = {}) {
+/// What the host makes of a manifest: `law` is that of the data in the model's units, and must
+/// outlive it.
+inline Sampling sampling(const World& w, const Law& law, const Json& sampler,
+                         const Json& initial = plugin("initial", "prior"), Affine map = {}) {
   host::check_all(sampler);
   host::check_all(initial);
   Sampling out;

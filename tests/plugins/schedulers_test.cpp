@@ -14,11 +14,15 @@ std::shared_ptr<Scheduler> process(const char* name, Json params = Json::object(
   return world(plugin("scheduler", name, std::move(params)), nullptr, {1}).q;
 }
 
-void expect_rel(double got, double expected, double tolerance) { EXPECT_NEAR(got / expected, 1, tolerance) << got << " for " << expected; }
+void expect_rel(double got, double expected, double tolerance) {
+  EXPECT_NEAR(got / expected, 1, tolerance) << got << " for " << expected;
+}
 
 TEST(Vp, HasTheCheckValues) {  // formulas.md, 1: VP with beta from 0.1 to 20
   const auto q = process("vp");
-  const double values[][3] = {{1e-3, .99994502651, .01048541634}, {.5, .28118288080, .95965420207}, {1, .00657158649, .99997840689}};
+  const double values[][3] = {{1e-3, .99994502651, .01048541634},
+                              {.5, .28118288080, .95965420207},
+                              {1, .00657158649, .99997840689}};
   for (const auto& [t, alpha, sigma] : values) {
     EXPECT_NEAR(q->alpha(t).one(), alpha, 5e-12);
     EXPECT_NEAR(q->sigma(t).one(), sigma, 5e-12);
@@ -30,7 +34,8 @@ TEST(Vp, HasTheCheckValues) {  // formulas.md, 1: VP with beta from 0.1 to 20
   EXPECT_EQ(q->conditioning(0.5), 499.5);  // 999 t
 }
 
-TEST(Vp, DriftAndDiffusionAreBetas) {  // f = -beta/2, g^2 = beta: Song et al. 2021, equation 32; near t = 0 too, where sigma^2 cancels
+// f = -beta/2, g^2 = beta: Song et al. 2021, equation 32; near t = 0 too, where sigma^2 cancels
+TEST(Vp, DriftAndDiffusionAreBetas) {
   const auto q = process("vp", {{"t_min", 1e-5}});
   for (const double t : {1e-5, 1e-3, 0.3, 1.0}) {
     expect_rel(q->f(t).one(), -0.5 * vp_beta(t), 1e-13);
@@ -44,14 +49,16 @@ TEST(Ve, HasItsFormulas) {
     EXPECT_EQ(q->alpha(t).one(), 1);
     expect_rel(q->sigma(t).one(), ve(t).b, 1e-12);
     EXPECT_EQ(q->f(t).one(), 0);
-    expect_rel(q->g2(t).one() / std::pow(ve(t).b, 2), 4.12727348 * 4.12727348, 1e-8);  // diffusion sigma sqrt(2 ln 5000)
+    // diffusion sigma sqrt(2 ln 5000)
+    expect_rel(q->g2(t).one() / std::pow(ve(t).b, 2), 4.12727348 * 4.12727348, 1e-8);
     expect_rel(q->conditioning(t), std::log(ve(t).b), 1e-12);
   }
   EXPECT_EQ(q->prior_std(), 50);
   EXPECT_EQ(q->t_min(), 1e-5);
 }
 
-TEST(DdpmLinear, HasTheCheckValues) {  // formulas.md, 1: 0-based abar_0, abar_999, sigma_0, sigma_999
+// formulas.md, 1: 0-based abar_0, abar_999, sigma_0, sigma_999
+TEST(DdpmLinear, HasTheCheckValues) {
   const auto q = process("ddpm-linear");
   expect_rel(std::pow(q->alpha(1e-3).one(), 2), .9999, 1e-12);
   expect_rel(std::pow(q->alpha(1.0).one(), 2), 4.03582977e-5, 1e-8);
@@ -78,9 +85,11 @@ TEST(DdpmLinear, IsLogLinearBetweenLevels) {
   const Ddpm ddpm(10, 1e-4, 0.3);
   for (int i = 1; i < 10; ++i)
     for (const double part : {0.25, 0.5, 0.9}) {
-      const double t = (i + part) / 10, log_abar = (1 - part) * std::log(ddpm.abar[i]) + part * std::log(ddpm.abar[i + 1]);
+      const double t = (i + part) / 10, log_abar = (1 - part) * std::log(ddpm.abar[i]) +
+                                                   part * std::log(ddpm.abar[i + 1]);
       expect_rel(q->alpha(t).one(), std::exp(0.5 * log_abar), 1e-12);
-      expect_rel(q->f(t).one(), 10 * 0.5 * std::log1p(-ddpm.beta[i + 1]), 1e-9);  // beta of the level above, a level being 1/10
+      // beta of the level above, a level being 1/10
+      expect_rel(q->f(t).one(), 10 * 0.5 * std::log1p(-ddpm.beta[i + 1]), 1e-9);
       expect_rel(q->g2(t).one(), -10 * std::log1p(-ddpm.beta[i + 1]), 1e-9);
     }
 }
@@ -88,7 +97,8 @@ TEST(DdpmLinear, IsLogLinearBetweenLevels) {
 TEST(NcsnLadder, IsAGeometricLadder) {
   const auto q = process("ncsn-ladder");
   for (int i = 1; i <= 10; ++i) {
-    expect_rel(q->sigma(i / 10.0).one(), std::pow(10.0, -2 + 2 * (i - 1) / 9.0), 1e-12);  // 0.01 .. 1
+    // 0.01 .. 1
+    expect_rel(q->sigma(i / 10.0).one(), std::pow(10.0, -2 + 2 * (i - 1) / 9.0), 1e-12);
     EXPECT_EQ(q->alpha(i / 10.0).one(), 1);
   }
   EXPECT_EQ(q->levels(), 10);
@@ -109,13 +119,15 @@ TEST(NcsnLadder, BeginsAtTheLargestDistanceOfTheDataByTechnique1) {
   std::iota(all.begin(), all.end(), 0);
   Noise none(0, "none");
   Condition labels;
-  const at::Tensor x = data->get(all, none, labels).flatten(1).to(at::kDouble).contiguous() * 2;  // black and white are 2 apart
+  // black and white are 2 apart
+  const at::Tensor x = data->get(all, none, labels).flatten(1).to(at::kDouble).contiguous() * 2;
   const double* v = x.const_data_ptr<double>();
   double largest = 0;
   for (int i = 0; i < 1797; ++i)
     for (int j = 0; j < i; ++j) {
       double square = 0;
-      for (int d = 0; d < 64; ++d) square += (v[i * 64 + d] - v[j * 64 + d]) * (v[i * 64 + d] - v[j * 64 + d]);
+      for (int d = 0; d < 64; ++d)
+        square += (v[i * 64 + d] - v[j * 64 + d]) * (v[i * 64 + d] - v[j * 64 + d]);
       largest = std::max(largest, square);
     }
   const Json ladder = plugin("scheduler", "ncsn-ladder", {{"sigma_max", "data"}});
@@ -123,25 +135,32 @@ TEST(NcsnLadder, BeginsAtTheLargestDistanceOfTheDataByTechnique1) {
   host::check_all(ladder);
   Setting setting = w.setting();
   const DataRange space(*data);
-  setting.data = data.get(), setting.space = &space;
+  setting.data = data.get();
+  setting.space = &space;
   host::prepare(q, ladder, setting);
   EXPECT_NEAR(q->prior_std(), std::sqrt(largest), 1e-6);
   EXPECT_NEAR(q->sigma(1.0).one(), std::sqrt(largest), 1e-6);
   EXPECT_NEAR(q->sigma(0.1).one(), 0.01, 1e-12);
 }
 
-TEST(NcsnLadder, HasTheLevelsOfNcsnv2sTechnique2) {  // formulas.md, 5: C = 0.5 needs 219, 472 and 2182 levels
+// formulas.md, 5: C = 0.5 needs 219, 472 and 2182 levels
+TEST(NcsnLadder, HasTheLevelsOfNcsnv2sTechnique2) {
   const struct {
     std::int64_t dim, levels;
     double top;
   } papers[] = {{3072, 219, 50}, {12288, 472, 90}, {196608, 2182, 348}};
   for (const auto& p : papers) {
-    const auto q = world(plugin("scheduler", "ncsn-ladder", {{"overlap", 0.5}, {"sigma_max", p.top}}), nullptr, {p.dim}).q;
+    const auto q =
+        world(plugin("scheduler", "ncsn-ladder", {{"overlap", 0.5}, {"sigma_max", p.top}}), nullptr,
+              {p.dim})
+            .q;
     EXPECT_EQ(q->levels(), p.levels);
-    const double n = static_cast<double>(p.levels), ratio = (q->sigma(1.0) / q->sigma(1 - 1 / n)).one(),
+    const double n = static_cast<double>(p.levels),
+                 ratio = (q->sigma(1.0) / q->sigma(1 - 1 / n)).one(),
                  shift = std::sqrt(2 * static_cast<double>(p.dim)) * (ratio - 1);
     const auto normal = [](double x) { return 0.5 * (1 + std::erf(x / std::sqrt(2.0))); };
-    EXPECT_NEAR(normal(shift + 3 * ratio) - normal(shift - 3 * ratio), 0.5, 2e-3);  // a whole number of levels
+    // a whole number of levels
+    EXPECT_NEAR(normal(shift + 3 * ratio) - normal(shift - 3 * ratio), 0.5, 2e-3);
   }
   EXPECT_EQ(process("ncsn-ladder", {{"overlap", 0.0}})->levels(), 10);
 }
@@ -159,8 +178,11 @@ TEST(Schedulers, SlopesAreThoseOfFiniteDifferences) {
     const auto q = process(name.c_str());
     for (const double t : {0.1234, 0.5671, 0.9123}) {
       const double h = 1e-6;
-      EXPECT_NEAR(q->alpha_slope(t).one(), (q->alpha(t + h) - q->alpha(t - h)).one() / (2 * h), 1e-7) << name;
-      expect_rel(q->sigma_slope(t).one(), (q->sigma(t + h) - q->sigma(t - h)).one() / (2 * h), 1e-6);
+      EXPECT_NEAR(q->alpha_slope(t).one(), (q->alpha(t + h) - q->alpha(t - h)).one() / (2 * h),
+                  1e-7)
+          << name;
+      expect_rel(q->sigma_slope(t).one(), (q->sigma(t + h) - q->sigma(t - h)).one() / (2 * h),
+                 1e-6);
     }
   }
 }
@@ -199,7 +221,8 @@ TEST(Schedulers, ZeroIsCleanAndTheRestOfTheOutsideThrows) {
 TEST(Schedulers, TimeOfLambdaIsItsInverse) {
   for (const auto& name : paths) {
     const auto q = process(name.c_str());
-    for (const double t : {q->t_min(), 0.21, 0.5, 0.77, 1.0}) EXPECT_NEAR(q->t_of(q->lambda(t).one()), t, 1e-9) << name;
+    for (const double t : {q->t_min(), 0.21, 0.5, 0.77, 1.0})
+      EXPECT_NEAR(q->t_of(q->lambda(t).one()), t, 1e-9) << name;
     EXPECT_THROW(q->t_of(q->lambda(1.0).one() - 1), Error);
     EXPECT_THROW(q->t_of(q->lambda(q->t_min()).one() + 1), Error);
   }

@@ -22,7 +22,8 @@ class Items final : public DataSet {
 
 at::Tensor correlated() {
   const at::Tensor mix = Noise(1, "mix").normal(at::empty({12, 12}, at::kDouble));
-  return (3 + Noise(2, "items").normal(at::empty({9000, 12}, at::kDouble)).matmul(mix)).view({9000, 3, 2, 2});
+  return (3 + Noise(2, "items").normal(at::empty({9000, 12}, at::kDouble)).matmul(mix))
+      .view({9000, 3, 2, 2});
 }
 
 std::shared_ptr<Space> pca(const DataSet& data, const Json& params) {
@@ -33,7 +34,8 @@ std::shared_ptr<Space> pca(const DataSet& data, const Json& params) {
   return out;
 }
 
-/// By the singular values of the items themselves: what is lost is their tail (Eckart & Young 1936).
+/// By the singular values of the items themselves: what is lost is their tail (Eckart & Young
+/// 1936).
 TEST(Pca, KeepsTheLargestSingularValues) {
   const Items data(correlated());
   const at::Tensor x = correlated(), flat = x.flatten(1), centred = flat - flat.mean(0);
@@ -42,11 +44,13 @@ TEST(Pca, KeepsTheLargestSingularValues) {
     const auto space = pca(data, {{"rank", rank}, {"scale", "none"}});
     EXPECT_EQ(space->shape(), std::vector<std::int64_t>{rank});
     EXPECT_FALSE(space->affine());
-    const at::Tensor z = space->encode(x, nullptr), expected = centred.matmul(V.narrow(0, 0, rank).t());
+    const at::Tensor z = space->encode(x, nullptr),
+                     expected = centred.matmul(V.narrow(0, 0, rank).t());
     expect_close(z.abs(), expected.abs(), 1e-8);  // an eigenvector's sign is free
     const at::Tensor back = space->decode(z);
     ASSERT_EQ(back.sizes(), x.sizes());
-    const double lost = (back - x).square().sum().item<double>(), tail = S.narrow(0, rank, 12 - rank).square().sum().item<double>();
+    const double lost = (back - x).square().sum().item<double>(),
+                 tail = S.narrow(0, rank, 12 - rank).square().sum().item<double>();
     EXPECT_NEAR(lost, tail, 1e-7 * S.square().sum().item<double>());
     expect_close(space->encode(back, nullptr), z, 1e-8);
   }
@@ -55,9 +59,12 @@ TEST(Pca, KeepsTheLargestSingularValues) {
 TEST(Pca, ScalesByOneNumberOrEachByItsOwn) {
   const Items data(correlated());
   const at::Tensor x = correlated();
-  const auto variance = [&](const char* scale) { return pca(data, {{"rank", 4}, {"scale", scale}})->encode(x, nullptr).var(0, false); };
+  const auto variance = [&](const char* scale) {
+    return pca(data, {{"rank", 4}, {"scale", scale}})->encode(x, nullptr).var(0, false);
+  };
   EXPECT_NEAR(variance("whole").mean().item<double>(), 1, 1e-9);
-  expect_close(variance("whole") / variance("none"), at::full({4}, 1 / variance("none").mean().item<double>(), at::kDouble), 1e-9);
+  expect_close(variance("whole") / variance("none"),
+               at::full({4}, 1 / variance("none").mean().item<double>(), at::kDouble), 1e-9);
   expect_close(variance("each"), at::ones({4}, at::kDouble), 1e-9);
 }
 
@@ -82,7 +89,8 @@ TEST(Pca, RefusesWhatTheDataDoNotHave) {
 
 TEST(DataRange, IsTheDataSetsOwnMap) {
   const DataRange range({2, -1}, {3});
-  const at::Tensor x = Noise(1, "x").normal(at::empty({5, 3}, at::kDouble)), z = range.encode(x, nullptr);
+  const at::Tensor x = Noise(1, "x").normal(at::empty({5, 3}, at::kDouble)),
+                   z = range.encode(x, nullptr);
   expect_close(z, 2 * x - 1, 1e-15);
   expect_close(range.decode(z), x, 1e-12);
   EXPECT_EQ(range.expect_affine().scale, 2);

@@ -30,7 +30,9 @@ inline Json plugin(const std::string& kind, const std::string& name, Json params
   return out;
 }
 
-inline at::Tensor row(const std::vector<double>& values) { return at::tensor(values, at::kDouble).unsqueeze(0); }
+inline at::Tensor row(const std::vector<double>& values) {
+  return at::tensor(values, at::kDouble).unsqueeze(0);
+}
 
 /// Independent coordinates with these means and standard deviations.
 inline Law gaussian(const std::vector<double>& mean, const std::vector<double>& std) {
@@ -47,8 +49,10 @@ inline Law three_modes() {
 
 /// Two modes whose axes are turned.
 inline Law turned_modes() {
-  Law law{at::tensor({0.6, 0.4}, at::kDouble), at::tensor({1.0, 0.5, -1.2, 0.3}, at::kDouble).view({2, 2}),
-          at::tensor({0.3, 0.05, 0.2, 0.1}, at::kDouble).view({2, 2}), at::empty({2, 2, 2}, at::kDouble)};
+  Law law{at::tensor({0.6, 0.4}, at::kDouble),
+          at::tensor({1.0, 0.5, -1.2, 0.3}, at::kDouble).view({2, 2}),
+          at::tensor({0.3, 0.05, 0.2, 0.1}, at::kDouble).view({2, 2}),
+          at::empty({2, 2, 2}, at::kDouble)};
   const double angles[] = {0.4, 1.3};
   for (int k = 0; k < 2; ++k) {
     const double c = std::cos(angles[k]), s = std::sin(angles[k]);
@@ -78,7 +82,11 @@ struct World {
     host::prepare(context->guides.back().guide, config, setting());
   }
   Setting setting(const Law* law = nullptr) const {
-    return {.scheduler = q.get(), .options = options, .shape = shape, .law = law, .space = parts->space.get()};
+    return {.scheduler = q.get(),
+            .options = options,
+            .shape = shape,
+            .law = law,
+            .space = parts->space.get()};
   }
   Model model() const { return Model(parts, context); }
   /// The noise of the sampling call whose first sample is `first`.
@@ -107,8 +115,9 @@ struct World {
   const std::vector<std::int64_t>& nfe() const { return context->counts.evaluations; }
 };
 
-inline World world(const Json& scheduler, std::shared_ptr<Network> network, std::vector<std::int64_t> shape,
-                   at::ScalarType dtype = at::kDouble, OutputOptions output = {}) {
+inline World world(const Json& scheduler, std::shared_ptr<Network> network,
+                   std::vector<std::int64_t> shape, at::ScalarType dtype = at::kDouble,
+                   OutputOptions output = {}) {
   World out;
   out.options = dtype;
   out.shape = std::move(shape);
@@ -123,9 +132,11 @@ inline World world(const Json& scheduler, std::shared_ptr<Network> network, std:
 }
 
 /// The network that states a law's exact score.
-inline World exact(const Json& scheduler, const Law& law, std::vector<std::int64_t> shape = {}, at::ScalarType dtype = at::kDouble,
-                   Json params = Json::object()) {
-  const Json config = plugin("network", law.weights.size(0) == 1 ? "exact-gaussian" : "exact-gaussian-mixture", std::move(params));
+inline World exact(const Json& scheduler, const Law& law, std::vector<std::int64_t> shape = {},
+                   at::ScalarType dtype = at::kDouble, Json params = Json::object()) {
+  const Json config =
+      plugin("network", law.weights.size(0) == 1 ? "exact-gaussian" : "exact-gaussian-mixture",
+             std::move(params));
   const auto network = host::make_as<Network>(config);
   if (shape.empty()) shape = {law.means.size(1)};
   World out = world(scheduler, network, std::move(shape), dtype);
@@ -151,13 +162,16 @@ inline Map measured(const World& w, const Step& step, double t, double s) {
 }
 
 /// The largest difference, relative to what is expected where that is large.
-inline void expect_close(const at::Tensor& got, const at::Tensor& expected, double tolerance = 1e-10) {
+inline void expect_close(const at::Tensor& got, const at::Tensor& expected,
+                         double tolerance = 1e-10) {
   ASSERT_EQ(got.sizes(), expected.sizes());
   const double off = ((got - expected).abs() / expected.abs().clamp_min(1)).max().item<double>();
   EXPECT_TRUE(off <= tolerance) << "off by " << off;
 }
 
 /// Equal to the last bit; NaN is equal to nothing.
-inline bool same_bits(const at::Tensor& a, const at::Tensor& b) { return a.dtype() == b.dtype() && at::equal(a, b); }
+inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  return a.dtype() == b.dtype() && at::equal(a, b);
+}
 
 }  // namespace scorelab::test

@@ -25,7 +25,8 @@ class Squared final : public Objective {
  public:
   explicit Squared(std::int64_t bad = 0, double growth = 0) : bad_(bad), growth_(growth) {}
   at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
-    const at::Tensor error = (1 + growth_ * static_cast<double>(calls_++)) * (run.model(b.x, b.t).x0() - b.x0).square().sum(1);
+    const at::Tensor error = (1 + growth_ * static_cast<double>(calls_++)) *
+                             (run.model(b.x, b.t).x0() - b.x0).square().sum(1);
     return run.step == bad_ ? error * std::nan("") : error;
   }
 
@@ -64,11 +65,14 @@ struct Heard final : TrainPort {
 
 /// A training of TinyNetwork that says x0, in float64.
 struct Lab {
-  explicit Lab(TrainOptions options, std::shared_ptr<Objective> objective = std::make_shared<Squared>(), Collective* others = nullptr)
-      : network(std::make_shared<TinyNetwork>(at::tensor({0.5, -0.2, 0.1, 0.8}, at::kDouble).view({2, 2}), row({0.3, -0.1}), 0.2)),
+  explicit Lab(TrainOptions options,
+               std::shared_ptr<Objective> objective = std::make_shared<Squared>(),
+               Collective* others = nullptr)
+      : network(std::make_shared<TinyNetwork>(
+            at::tensor({0.5, -0.2, 0.1, 0.8}, at::kDouble).view({2, 2}), row({0.3, -0.1}), 0.2)),
         world(test::world(plugin("scheduler", "vp"), network, {2}, at::kDouble, {.predict = "x0"})),
-        trainer(world.parts, *world.context, std::make_shared<Normal>(), std::move(objective), std::move(options), {0.9}, 5,
-                at::TensorOptions(at::kDouble), stop, others) {}
+        trainer(world.parts, *world.context, std::make_shared<Normal>(), std::move(objective),
+                std::move(options), {0.9}, 5, at::TensorOptions(at::kDouble), stop, others) {}
   at::Tensor weights() const { return trainer.arena().values.clone(); }
 
   std::atomic<bool> stop{false};
@@ -79,7 +83,11 @@ struct Lab {
 
 TrainOptions options(std::int64_t steps) {
   TrainOptions out;
-  out.steps = steps, out.batch = 12, out.lr = 0.01, out.log_every = 4, out.checkpoint_every = 0;
+  out.steps = steps;
+  out.batch = 12;
+  out.lr = 0.01;
+  out.log_every = 4;
+  out.checkpoint_every = 0;
   return out;
 }
 
@@ -130,8 +138,11 @@ TEST(Trainer, ABadStepIsNamedHoweverLateItIsReadAndChangesNothing) {
     lab.trainer.run(heard);
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("diverged at step 5: loss nan"), std::string::npos) << e.what();
-    EXPECT_NE(std::string(e.what()).find("the first tensor that is not finite is the loss"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("diverged at step 5: loss nan"), std::string::npos)
+        << e.what();
+    EXPECT_NE(std::string(e.what()).find("the first tensor that is not finite is the loss"),
+              std::string::npos)
+        << e.what();
   }
   EXPECT_TRUE(at::equal(lab.weights(), until.weights()));
   EXPECT_EQ(heard.checkpoints, 0);
@@ -160,7 +171,8 @@ TEST(Trainer, AStopWhileABadStepIsSearchedStoresNothing) {
 
 TEST(Trainer, ABatchIsNotCutIntoMorePartsThanItHas) {
   TrainOptions o = options(1);
-  o.batch = 2, o.accumulate = 3;
+  o.batch = 2;
+  o.accumulate = 3;
   EXPECT_THROW(Lab{o}, Error);
 }
 
@@ -169,7 +181,8 @@ TEST(Trainer, RowsAreMeansOfTheStepsSinceTheRowBefore) {
   each.log_every = 1;
   Lab one(each), four(some);
   Heard all, few;
-  one.trainer.run(all), four.trainer.run(few);
+  one.trainer.run(all);
+  four.trainer.run(few);
   for (const std::string name : {"train/loss", "train/grad_norm"})
     for (const std::int64_t end : {4, 8}) {
       double sum = 0;
@@ -177,7 +190,8 @@ TEST(Trainer, RowsAreMeansOfTheStepsSinceTheRowBefore) {
       EXPECT_DOUBLE_EQ(few.value(name, end), sum / 4) << name << end;
     }
   EXPECT_EQ(one.trainer.losses().first, all.value("train/loss", 1));
-  EXPECT_EQ(one.trainer.losses().mean(), all.value("train/loss", 8));  // the last tenth of eight steps is one
+  // the last tenth of eight steps is one
+  EXPECT_EQ(one.trainer.losses().mean(), all.value("train/loss", 8));
 }
 
 TEST(Trainer, EvaluationsOfAnAverageLeaveTheWeights) {
@@ -189,20 +203,25 @@ TEST(Trainer, EvaluationsOfAnAverageLeaveTheWeights) {
   int previews = 0;
   heard.at_preview = [&] {
     ++previews;  // with the average in the network's place
-    EXPECT_FALSE(at::equal(lab.network->parameters()[0].second.flatten(), lab.weights().narrow(0, 0, 4)));
+    EXPECT_FALSE(
+        at::equal(lab.network->parameters()[0].second.flatten(), lab.weights().narrow(0, 0, 4)));
   };
-  lab.trainer.run(heard), plain.trainer.run(quiet);
+  lab.trainer.run(heard);
+  plain.trainer.run(quiet);
   EXPECT_EQ(previews, 2);
   EXPECT_TRUE(at::equal(lab.weights(), plain.weights()));
-  EXPECT_TRUE(at::equal(lab.network->parameters()[0].second.flatten(), lab.weights().narrow(0, 0, 4)));
+  EXPECT_TRUE(
+      at::equal(lab.network->parameters()[0].second.flatten(), lab.weights().narrow(0, 0, 4)));
   EXPECT_NE(heard.value("evaluate/loss", 6), heard.value("evaluate/loss_ema_0.9", 6));
 }
 
 TEST(Trainer, ARehearsalChangesNothing) {
-  Lab lab(options(5), std::make_shared<Squared>(0, 0.1)), plain(options(5), std::make_shared<Squared>(0, 0.1));
+  Lab lab(options(5), std::make_shared<Squared>(0, 0.1)),
+      plain(options(5), std::make_shared<Squared>(0, 0.1));
   lab.trainer.rehearse(3);
   Heard heard, quiet;
-  lab.trainer.run(heard), plain.trainer.run(quiet);
+  lab.trainer.run(heard);
+  plain.trainer.run(quiet);
   EXPECT_TRUE(at::equal(lab.weights(), plain.weights()));
   EXPECT_EQ(heard.rows, quiet.rows);
 }
@@ -219,7 +238,8 @@ class Together {
       at::Tensor all = tensors_[0]->clone();
       for (std::size_t i = 1; i < tensors_.size(); ++i) all += *tensors_[i];
       for (at::Tensor* t : tensors_) t->copy_(all);
-      arrived_ = 0, ++round_;
+      arrived_ = 0;
+      ++round_;
       changed_.notify_all();
     } else {
       changed_.wait(lock, [&] { return round_ != round; });
@@ -244,7 +264,9 @@ class Member final : public Collective {
 
 TEST(Trainer, ProcessesThatShareABatchHaveTheBitsOfOneThatAccumulates) {
   TrainOptions alone = options(10);
-  alone.batch = 13, alone.accumulate = 3, alone.clip = 0.7;
+  alone.batch = 13;
+  alone.accumulate = 3;
+  alone.clip = 0.7;
   Lab one(alone);
   Heard heard;
   one.trainer.run(heard);

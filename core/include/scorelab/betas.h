@@ -5,8 +5,9 @@
 
 namespace scorelab {
 
-/// A discrete variance-preserving process by its betas, as DDPM has one: T levels, alpha_i^2 the product of (1 - beta). Level i stands at
-/// t = i/T; between levels log alpha is linear, so that every t from 1/T to 1 is defined.
+/// A discrete variance-preserving process by its betas, as DDPM has one: T levels, alpha_i^2 the
+/// product of (1 - beta). Level i stands at t = i/T; between levels log alpha is linear, so that
+/// every t from 1/T to 1 is defined.
 class BetaProcess : public Scheduler {
  public:
   ~BetaProcess() override;
@@ -44,7 +45,8 @@ class RootLinearBetas : public BetaProcess {
   double start_, end_;
 };
 
-/// The betas of a process whose alpha^2 is a function of u = i/T, at most 0.999: Nichol & Dhariwal 2021, section 3.2.
+/// The betas of a process whose alpha^2 is a function of u = i/T, at most 0.999: Nichol & Dhariwal
+/// 2021, section 3.2.
 double beta_of(double alpha2_before, double alpha2);
 
 }  // namespace scorelab

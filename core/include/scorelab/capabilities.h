@@ -3,10 +3,12 @@
 
 namespace scorelab {
 
-/// What one part of an experiment may need of another. `Params::needs` and `Params::gives` take these names and no others.
+/// What one part of an experiment may need of another. `Params::needs` and `Params::gives` take
+/// these names and no others.
 struct CapabilityName {
   std::string_view name;
-  std::string_view giver;  ///< the part that is asked for it; empty: it is said to the host, and no part needs it
+  /// the part that is asked for it; empty: it is said to the host, and no part needs it
+  std::string_view giver;
   std::string_view says;
 };
 
@@ -19,7 +21,8 @@ inline constexpr CapabilityName capability_names[] = {
     {"finite-velocity", "scheduler", "the slopes of alpha and sigma are finite"},
     {"gaussian-law", "dataset", "the data's law is a Gaussian"},
     {"mixture-law", "dataset", "the data's law is a mixture of Gaussians"},
-    {"density", "dataset", "the data have a density; said by a metric: it measures one, which grey levels lack"},
+    {"density", "dataset",
+     "the data have a density; said by a metric: it measures one, which grey levels lack"},
     {"bounds", "dataset", "values lie in a known range"},
     {"images", "dataset", "items are [C, H, W]"},
     {"items", "dataset", "the set is finite"},
@@ -34,7 +37,8 @@ inline constexpr CapabilityName capability_names[] = {
     {"learned-variance", "output", "the manifest asks for a predicted variance"},
     {"batch-loss", "objective", "its loss is one number for a batch and couples its samples"},
     {"teaches-variance", "objective", "its loss trains a predicted variance"},
-    {"unconditional", "train", "conditions are dropped, so that the network may be asked without one"},
+    {"unconditional", "train",
+     "conditions are dropped, so that the network may be asked without one"},
     {"trace", "sample", "paths are recorded"},
     {"exact-moments", "", "a metric, start or guide works on exact moments, without samples"},
     {"on-model", "", "a metric measures the model, without samples"},

@@ -12,11 +12,14 @@ class GuideRun {
   struct Call;
   GuideRun(Model model, Noise noise, Call& call);
 
-  Model model;  ///< what the guide stands before: the network behind the guides before this one, for the active rows
+  /// what the guide stands before: the network behind the guides before this one, for the active
+  /// rows
+  Model model;
   Noise noise;  ///< the guide's own in this sampling call; inactive rows draw zero
 
-  /// [B, ..] draws of the data in the model's units, one for each sample and the same at every evaluation of a sampling call: what
-  /// observations are made of. Their conditions are the samples', where sample.condition = "data".
+  /// [B, ..] draws of the data in the model's units, one for each sample and the same at every
+  /// evaluation of a sampling call: what observations are made of. Their conditions are the
+  /// samples', where sample.condition = "data".
   const at::Tensor& clean();
   /// What the guide keeps for one sampling call, of one type, default-constructed at first use.
   template <class T>
@@ -29,17 +32,19 @@ class GuideRun {
   Call& call_;
 };
 
-/// Changes the model's prediction before a sampler reads it: clipping, thresholding, guidance. It works with any sampler: the host puts the
-/// manifest's `guides` between the network and the sampler, in the order written. Likelihoods are of the model without guides.
+/// Changes the model's prediction before a sampler reads it: clipping, thresholding, guidance. It
+/// works with any sampler: the host puts the manifest's `guides` between the network and the
+/// sampler, in the order written. Likelihoods are of the model without guides.
 class Guide : public Component {
  public:
   static constexpr const char* kind = "guide";
   ~Guide() override;
-  /// Called at every evaluation that a sampler makes; with gradients where a later
-  /// guide or the sampler asks for them, so that x must not be changed in place, nor what the model says detached. What is said at (x, t):
-  /// usually run.model's answer with a quantity changed, `p.with(quantity, value)`; but the model may also be asked elsewhere, twice, or
-  /// for gradients: every evaluation is counted. Elementwise over rows, or row by row, so that a sample's bits do not depend on its
-  /// neighbours.
+  /// Called at every evaluation that a sampler makes; with gradients where a later guide or the
+  /// sampler asks for them, so that x must not be changed in place, nor what the model says
+  /// detached. What is said at (x, t): usually run.model's answer with a quantity changed,
+  /// `p.with(quantity, value)`; but the model may also be asked elsewhere, twice, or for gradients:
+  /// every evaluation is counted. Elementwise over rows, or row by row, so that a sample's bits do
+  /// not depend on its neighbours.
   virtual Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const = 0;
 };
 

@@ -6,7 +6,8 @@
 
 namespace scorelab {
 
-/// Mean and variance of every element, in the shape of one sample, float64 on the CPU; elements are independent.
+/// Mean and variance of every element, in the shape of one sample, float64 on the CPU; elements are
+/// independent.
 struct Moments {
   at::Tensor mean, variance;
 };
@@ -14,7 +15,8 @@ struct Moments {
 /// What surrounds the start of a sampling call.
 struct Start {
   const Scheduler& scheduler;
-  double t;                                       ///< where the sampler starts, Sampler::start: t_max, or where its grid begins
+  /// where the sampler starts, Sampler::start: t_max, or where its grid begins
+  double t;
   std::int64_t first;                             ///< the samples are first, first + 1, ..
   const at::Tensor& like;                         ///< [B, ..] of the samples' dtype and device
   std::function<at::Tensor(Noise& noise)> clean;  ///< B draws of the data, in the model's units
@@ -26,8 +28,8 @@ class Initial : public Component {
  public:
   static constexpr const char* kind = "initial";
   ~Initial() override;
-  /// Called before each sampling call. In the shape, dtype and device of start.like, in the model's units. Row k depends on its sample's
-  /// number alone, not on its neighbours in the call.
+  /// Called before each sampling call. In the shape, dtype and device of start.like, in the model's
+  /// units. Row k depends on its sample's number alone, not on its neighbours in the call.
   virtual at::Tensor draw(const Start& start, Noise& noise) const = 0;
   /// Where the distribution is a diagonal Gaussian: for `sample.moments = "exact"`.
   virtual std::optional<Moments> moments(const Start& start) const;

@@ -32,8 +32,9 @@ struct Paths {
   at::Tensor x;  ///< [S + 1, k, ..] float64
 };
 
-/// Samples, or draws of the data, in data units, of which few need be in memory at once: they are read, or drawn, as they are asked for.
-/// Copies share what they read from. Asking again gives the same.
+/// Samples, or draws of the data, in data units, of which few need be in memory at once: they are
+/// read, or drawn, as they are asked for. Copies share what they read from. Asking again gives the
+/// same.
 class Items {
  public:
   /// [count, ..] float64 on the CPU, of the items first .. first + count - 1.
@@ -56,14 +57,15 @@ class Items {
   Read read_;
 };
 
-/// Mean and covariance of rows that come in batches, in one pass and without cancellation: each batch about its own mean, then joined
-/// (Chan, Golub & LeVeque 1983).
+/// Mean and covariance of rows that come in batches, in one pass and without cancellation: each
+/// batch about its own mean, then joined (Chan, Golub & LeVeque 1983).
 class RunningMoments {
  public:
   void add(const at::Tensor& x);  ///< [n, F] float64
   std::int64_t count() const { return count_; }
   const at::Tensor& mean() const { return mean_; }  ///< [F]
-  at::Tensor covariance() const;                    ///< [F, F], over count - 1; throws Error of fewer than two rows
+  /// [F, F], over count - 1; throws Error of fewer than two rows
+  at::Tensor covariance() const;
 
  private:
   std::int64_t count_ = 0;
@@ -72,20 +74,24 @@ class RunningMoments {
 
 /// What a metric measures, in data units.
 struct Measured {
-  Items samples;    ///< none for a metric of the model, and where the result is known by its moments
-  Items reference;  ///< as many fresh draws of the data as there are samples, or as OnModel's `count` says
-  const Law* law;   ///< that of what the reference is drawn from, or null
+  /// none for a metric of the model, and where the result is known by its moments
+  Items samples;
+  /// as many fresh draws of the data as there are samples, or as OnModel's `count` says
+  Items reference;
+  const Law* law;  ///< that of what the reference is drawn from, or null
   Noise& noise;
-  const Moments* moments =
-      nullptr;                   ///< with sample.moments = "exact": of the result, in data units, and there are no samples; otherwise null
-  Model* model = nullptr;        ///< for a metric of the model: without guides, in the run's dtype on its device; otherwise null
+  /// with sample.moments = "exact": of the result, in data units, and there are no samples;
+  /// otherwise null
+  const Moments* moments = nullptr;
+  /// for a metric of the model: without guides, in the run's dtype on its device; otherwise null
+  Model* model = nullptr;
   const Space* space = nullptr;  ///< between data units and the model's
   Grey grey = {};                ///< of the data
   const Paths* paths = nullptr;  ///< for a metric that needs "trace"
 };
 
-/// Where distances are measured: the values themselves, or the features of a classifier that the manifest trains. A shared group:
-/// `space_.params(p)`.
+/// Where distances are measured: the values themselves, or the features of a classifier that the
+/// manifest trains. A shared group: `space_.params(p)`.
 class FeatureSpace {
  public:
   void params(Params& p);
@@ -104,8 +110,8 @@ class FeatureSpace {
   at::TensorOptions options_;
 };
 
-/// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric needs no sampler; it is handed the model,
-/// which is asked without a condition.
+/// What a metric of the model itself has in its parameters: `on_model_.params(p)`. Such a metric
+/// needs no sampler; it is handed the model, which is asked without a condition.
 class OnModel {
  public:
   void params(Params& p);
@@ -115,15 +121,17 @@ class OnModel {
   std::int64_t count_ = 1000;
 };
 
-/// Measures samples, or with an OnModel the model. With `p.gives("exact-moments")` it also measures a result that is known by its moments
-/// alone. Samples may be many: ask for them in batches where that is possible. The parameter `reference` is core's own, of every metric.
+/// Measures samples, or with an OnModel the model. With `p.gives("exact-moments")` it also measures
+/// a result that is known by its moments alone. Samples may be many: ask for them in batches where
+/// that is possible. The parameter `reference` is core's own, of every metric.
 class Metric : public Component {
  public:
   static constexpr const char* kind = "metric";
   ~Metric() override;
   /// Called once, without gradients. What it is handed lives until it returns.
   virtual std::vector<Measurement> measure(const Measured& measured) const = 0;
-  /// Fewer samples than this, of items of `shape`, say little: `check` warns. Asked of an object that was not prepared.
+  /// Fewer samples than this, of items of `shape`, say little: `check` warns. Asked of an object
+  /// that was not prepared.
   virtual std::int64_t needs_samples(const std::vector<std::int64_t>& shape) const;
 };
 

@@ -15,41 +15,49 @@ namespace scorelab {
 ///   velocity: alpha' x0 + sigma' eps, the right-hand side of the probability-flow ODE
 enum class Quantity { x0, eps, score, v, velocity };
 
-/// A quantity computed from the pair (x0, eps) that x_t was made of, by its definition a x0 + b eps. No equation is solved and nothing
-/// divides by alpha, so that it holds where alpha is 0. Throws Error where it has no value: a score without noise, a velocity whose slope
-/// is infinite.
-at::Tensor value_of(Quantity quantity, const Scheduler& scheduler, const Times& t, const at::Tensor& x0, const at::Tensor& eps);
+/// A quantity computed from the pair (x0, eps) that x_t was made of, by its definition a x0 + b
+/// eps. No equation is solved and nothing divides by alpha, so that it holds where alpha is 0.
+/// Throws Error where it has no value: a score without noise, a velocity whose slope is infinite.
+at::Tensor value_of(Quantity quantity, const Scheduler& scheduler, const Times& t,
+                    const at::Tensor& x0, const at::Tensor& eps);
 
-/// One network evaluation at (x, t), read as any quantity at no further cost. Inactive rows are zero in every quantity.
+/// One network evaluation at (x, t), read as any quantity at no further cost. Inactive rows are
+/// zero in every quantity.
 class Prediction {
  public:
-  Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quantity quantity, at::Tensor value, PerRow active = 1);
+  Prediction(const Scheduler& scheduler, at::Tensor x, Times t, Quantity quantity, at::Tensor value,
+             PerRow active = 1);
 
   at::Tensor x0() const { return as(Quantity::x0); }
   at::Tensor eps() const { return as(Quantity::eps); }
   at::Tensor score() const { return as(Quantity::score); }
   at::Tensor v() const { return as(Quantity::v); }
   at::Tensor velocity() const { return as(Quantity::velocity); }
-  /// In x's shape, dtype and device. The stated quantity comes back as it is; another is solved for. Nothing divides by alpha
-  /// unless x0 is asked of eps or score: where alpha is 0 that throws Error.
+  /// In x's shape, dtype and device. The stated quantity comes back as it is; another is solved
+  /// for. Nothing divides by alpha unless x0 is asked of eps or score: where alpha is 0 that throws
+  /// Error.
   at::Tensor as(Quantity quantity) const;
-  /// The predicted `quantity` minus its true value, from the pair that x was made of: an objective's residual, in x's shape. As x
-  /// is known, the errors of all quantities are multiples of that of the stated one, which is computed from the pair directly.
+  /// The predicted `quantity` minus its true value, from the pair that x was made of: an
+  /// objective's residual, in x's shape. As x is known, the errors of all quantities are multiples
+  /// of that of the stated one, which is computed from the pair directly.
   at::Tensor error(Quantity quantity, const at::Tensor& x0, const at::Tensor& eps) const;
-  /// The same error for the network's raw output F, in the parametrisation of output.predict: of a reverse step's mean, or of EDM's F.
+  /// The same error for the network's raw output F, in the parametrisation of output.predict: of a
+  /// reverse step's mean, or of EDM's F.
   at::Tensor error_of_output(const at::Tensor& x0, const at::Tensor& eps) const;
   /// Whether the network says the variance of a reverse step beside its mean: output.variance.
   bool learns_variance() const { return variance_.defined(); }
   /// log Var[x_s | x_t] that it says, in x's shape, for a step down to s.
   at::Tensor log_variance(const Times& s) const;
-  /// The same with what the network says of the variance. range: from -1 to 1, between the posterior's and the forward kernel's, in the
-  /// logarithm (Nichol & Dhariwal 2021, equation 15); otherwise the logarithm of its ratio to the kernel's.
+  /// The same with what the network says of the variance. range: from -1 to 1, between the
+  /// posterior's and the forward kernel's, in the logarithm (Nichol & Dhariwal 2021, equation 15);
+  /// otherwise the logarithm of its ratio to the kernel's.
   Prediction with_variance(at::Tensor raw, bool range) const;
   /// The same x0 at another x of the same times: eps and all that follows from it change.
   Prediction at(at::Tensor x) const;
   /// The same without a graph for gradients, stated as `quantity`.
   Prediction detach(at::Tensor x, Quantity quantity) const;
-  /// The same, where the network's own F is an affine map of the stated quantity: of that slope, one a row.
+  /// The same, where the network's own F is an affine map of the stated quantity: of that slope,
+  /// one a row.
   Prediction with_slope(PerRow of_output) const;
   /// A changed prediction at the same point, for guides. The predicted variance stays.
   Prediction with(Quantity quantity, at::Tensor value) const;
@@ -95,22 +103,27 @@ class Pullback {
   std::function<at::Tensor(const at::Tensor&)> sweep_;
 };
 
-/// Network + scheduler + output + guides: the only way to evaluate a network. Counts evaluations of each row, throws Stopped once the run
-/// was asked to stop, refuses t = 0 and cuts large batches into chunks of one fixed size, the last one padded, so that bits do not depend
-/// on how many samples are asked for. A light handle of one use (a sampling call, a training batch, a measurement): copies share its
-/// condition and its counts. Made by the host; a component may keep a handle no longer than the call that it was handed to.
+/// Network + scheduler + output + guides: the only way to evaluate a network. Counts evaluations of
+/// each row, throws Stopped once the run was asked to stop, refuses t = 0 and cuts large batches
+/// into chunks of one fixed size, the last one padded, so that bits do not depend on how many
+/// samples are asked for. A light handle of one use (a sampling call, a training batch, a
+/// measurement): copies share its condition and its counts. Made by the host; a component may keep
+/// a handle no longer than the call that it was handed to.
 class Model {
  public:
   struct Parts;    ///< network, scheduler, output and space: fixed, shared by all uses
   struct Context;  ///< of one use: condition, dropout, guides, limits and counts
-  Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active = 1, bool guided = true);
+  Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active = 1,
+        bool guided = true);
 
   /// One evaluation. x: [B, ..]; t: shared or one a row, in (0, t_max].
   Prediction operator()(const at::Tensor& x, const Times& t);
-  /// One evaluation and one reverse sweep. v has x's shape. In training the result can be differentiated again.
+  /// One evaluation and one reverse sweep. v has x's shape. In training the result can be
+  /// differentiated again.
   Vjp vjp(const at::Tensor& x, const Times& t, const at::Tensor& v, Quantity of);
   /// The same where v depends on what the model says: v(prediction).
-  Vjp vjp(const at::Tensor& x, const Times& t, const std::function<at::Tensor(const Prediction&)>& v, Quantity of);
+  Vjp vjp(const at::Tensor& x, const Times& t,
+          const std::function<at::Tensor(const Prediction&)>& v, Quantity of);
   /// One evaluation, and as many reverse sweeps as are asked for.
   Pullback pullback(const at::Tensor& x, const Times& t, Quantity of);
   /// d(quantity)/dx v, by two reverse sweeps (the linear map of the first is differentiated).
@@ -119,14 +132,16 @@ class Model {
   Classified classify(const at::Tensor& x, const Times& t);
   /// What the network itself states, by its output.
   Quantity stated() const;
-  /// The same model for the rows that are not 0, the active ones: what is predicted for the others is zero, and they are not counted.
+  /// The same model for the rows that are not 0, the active ones: what is predicted for the others
+  /// is zero, and they are not counted.
   Model rows(const PerRow& active) const;
   /// The same model without the manifest's guides.
   Model unguided() const;
   /// The same model evaluated unconditionally: every condition is replaced by its null.
   Model unconditional() const;
-  /// This model evaluated as the caller would be: its active rows, its condition (or none, if the caller is unconditional), its chunks.
-  /// Evaluations are counted apart; guides and dropout play no part.
+  /// This model evaluated as the caller would be: its active rows, its condition (or none, if the
+  /// caller is unconditional), its chunks. Evaluations are counted apart; guides and dropout play
+  /// no part.
   Model under(const Model& caller) const;
   const Scheduler& scheduler() const;
   /// What stands between its values and data units.

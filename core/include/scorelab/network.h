@@ -28,26 +28,32 @@ struct Classified {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// A network: a function of (x, time), with parameters that the host owns once prepared (optimiser, averages, checkpoints).
+/// A network: a function of (x, time), with parameters that the host owns once prepared (optimiser,
+/// averages, checkpoints).
 class Network : public Component {
  public:
   static constexpr const char* kind = "network";
   ~Network() override;
-  /// [B, C, ..] -> [B, parts C, ..], parts as the setting said, in x's dtype. Called with gradients in training (some losses differentiate
-  /// twice, also by x), and in sampling where a guide or a sampler differentiates by x. With run.precision = "bf16" products in it are
-  /// rounded by LibTorch's autocast. Row k of the result depends on row k alone. No draws but from `noise`; no state between calls.
+  /// [B, C, ..] -> [B, parts C, ..], parts as the setting said, in x's dtype. Called with gradients
+  /// in training (some losses differentiate twice, also by x), and in sampling where a guide or a
+  /// sampler differentiates by x. With run.precision = "bf16" products in it are rounded by
+  /// LibTorch's autocast. Row k of the result depends on row k alone. No draws but from `noise`; no
+  /// state between calls.
   virtual at::Tensor forward(const Input& input) = 0;
-  /// The classes of x, by a network that gives "classifies": such a network says nothing else, and its forward throws.
+  /// The classes of x, by a network that gives "classifies": such a network says nothing else, and
+  /// its forward throws.
   virtual Classified classify(const Input& input);
-  /// The parameters under their state-dict names, in a fixed order. The host may replace their storage, not their shapes.
+  /// The parameters under their state-dict names, in a fixed order. The host may replace their
+  /// storage, not their shapes.
   virtual NamedTensors parameters();
-  /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for matrices and kernels; 1 for the weights
-  /// and 0 for the biases of a norm or a linear map.
+  /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for
+  /// matrices and kernels; 1 for the weights and 0 for the biases of a norm or a linear map.
   virtual void initialise(const std::string& name, at::Tensor& parameter, Noise& noise);
-  /// The conditions it takes besides x and t, from prepare on; by default none. With any it gives "conditional". In unconditional
-  /// evaluations it receives their nulls.
+  /// The conditions it takes besides x and t, from prepare on; by default none. With any it gives
+  /// "conditional". In unconditional evaluations it receives their nulls.
   virtual std::vector<ConditionType> conditions() const;
-  /// What forward returns, where the network states that itself; otherwise the manifest's `output` says it.
+  /// What forward returns, where the network states that itself; otherwise the manifest's `output`
+  /// says it.
   virtual std::optional<Quantity> states() const;
 };
 

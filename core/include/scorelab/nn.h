@@ -1,8 +1,10 @@
 #pragma once
 #include <scorelab/network.h>
 
-/// Network blocks on plain ATen. torch::nn is not used: its constructors draw from the default generator (the host draws the first
-/// weights by name instead), and its header costs 20 s a file.
+#include <functional>
+
+/// Network blocks on plain ATen. torch::nn is not used: its constructors draw from the default
+/// generator (the host draws the first weights by name instead), and its header costs 20 s a file.
 namespace scorelab::nn {
 
 /// The parameters of a network, under PyTorch's state-dict names.
@@ -25,7 +27,8 @@ struct Linear {
 
 struct Conv2d {
   Conv2d() = default;
-  Conv2d(Weights& w, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1);
+  Conv2d(Weights& w, const std::string& name, std::int64_t in, std::int64_t out,
+         std::int64_t kernel, std::int64_t stride = 1);
   at::Tensor operator()(const at::Tensor& x) const;
   at::Tensor weight, bias;
   std::int64_t stride = 1;
@@ -48,8 +51,9 @@ struct ClassEmbedding {
   at::Tensor weight;
 };
 
-/// The hidden layers of a multilayer perceptron on the flattened sample: a shared group of parameters, and what they make. The time
-/// embedding (sines and cosines, one linear layer) is added in every layer.
+/// The hidden layers of a multilayer perceptron on the flattened sample: a shared group of
+/// parameters, and what they make. The time embedding (sines and cosines, one linear layer) is
+/// added in every layer.
 class Hidden {
  public:
   Hidden(std::int64_t width, std::int64_t depth) : width_(width), depth_(depth) {}
@@ -67,10 +71,26 @@ class Hidden {
   std::vector<Linear> layers_;
 };
 
-/// [B] -> [B, features]: sines, then cosines, of time * w with w geometric from 1 to 1/max_period (Ho et al. 2020).
+/// [B] -> [B, features]: sines, then cosines, of time * w with w geometric from 1 to 1/max_period
+/// (Ho et al. 2020).
 at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double max_period = 10000);
 
 /// Inverted dropout with the host's noise; the identity when sampling.
 at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise);
+
+/// softmax(q k^T / sqrt(D)) v of q, k, v: [B, heads, tokens, D] (Vaswani et al. 2017). By
+/// LibTorch's fused kernels where gradients are off; otherwise written out, as those have no second
+/// derivative.
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
+/// f(inputs), whose activations are computed again in the backward pass and not kept until then:
+/// less memory, one more evaluation of f (Chen et al. 2016). `weights`: the parameters that f uses.
+/// f is called twice and must return the same: its draws are among the inputs. It must live until
+/// the backward pass. Where gradients are off this is f(inputs). Throws Error from a backward pass
+/// that is differentiated again, and knows no forward-mode derivative: a network that calls it
+/// gives no "second-order".
+at::Tensor recomputed(const std::function<at::Tensor(const std::vector<at::Tensor>&)>& f,
+                      const std::vector<at::Tensor>& inputs,
+                      const std::vector<at::Tensor>& weights);
 
 }  // namespace scorelab::nn

@@ -6,9 +6,10 @@
 
 namespace scorelab {
 
-/// What is known of the clean samples, y = A x_0 + noise, for guides: a shared group of parameters, `observed_.params(p)`. The rows of A
-/// are orthonormal, so that A^T A is a projection; y is kept back in sample space, as A^T y, in the guide's memory: a guide that has an
-/// Observation has no memory of another type.
+/// What is known of the clean samples, y = A x_0 + noise, for guides: a shared group of parameters,
+/// `observed_.params(p)`. The rows of A are orthonormal, so that A^T A is a projection; y is kept
+/// back in sample space, as A^T y, in the guide's memory: a guide that has an Observation has no
+/// memory of another type.
 class Observation {
  public:
   void params(Params& p);

@@ -20,11 +20,14 @@ class SlotBase;
 /// A parameter that is a number or one of the words that `one_of` names.
 using NumberOrWord = std::variant<double, std::string>;
 
-/// Where a parameter is stored. Its value before reading is the default, which is said nowhere else.
-using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<double>*, std::vector<std::int64_t>*,
-                            std::vector<std::string>*, std::vector<std::vector<double>>*, NumberOrWord*, ModelRef*, SlotBase*>;
+/// Where a parameter is stored. Its value before reading is the default, which is said nowhere
+/// else.
+using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<double>*,
+                            std::vector<std::int64_t>*, std::vector<std::string>*,
+                            std::vector<std::vector<double>>*, NumberOrWord*, ModelRef*, SlotBase*>;
 
-/// A parameter or capability is active while `key` has one of `values` (compared as text), or exceeds `above`.
+/// A parameter or capability is active while `key` has one of `values` (compared as text), or
+/// exceeds `above`.
 struct When {
   std::string key;
   std::vector<std::string> values;
@@ -39,11 +42,16 @@ class Spec {
   Spec& range(double low, double high);  ///< both ends allowed; for lists, each element
   Spec& one_of(std::vector<std::string> words);
   Spec& unit(std::string unit);
-  Spec& file();                 ///< the path of a file, relative to the manifest; its contents count, not its name
-  Spec& required();             ///< the default is no value; a manifest must give one
-  Spec& reporting();            ///< changes what is reported, never a result: no part of a stage's key
-  Spec& in(std::string group);  ///< declared by a shared group, such as Grid's "grid": core may know the group's keys, never a plugin's own
-  Spec& formerly(std::string name);  ///< an earlier name: a manifest that uses it is told the present one
+  /// the path of a file, relative to the manifest; its contents count, not its name
+  Spec& file();
+  Spec& required();  ///< the default is no value; a manifest must give one
+  /// changes what is reported, never a result: no part of a stage's key
+  Spec& reporting();
+  /// declared by a shared group, such as Grid's "grid": core may know the group's keys, never a
+  /// plugin's own
+  Spec& in(std::string group);
+  /// an earlier name: a manifest that uses it is told the present one
+  Spec& formerly(std::string name);
   Spec& when(std::string key, std::vector<std::string> values);
   Spec& above(std::string key, double bound);
 
@@ -61,14 +69,16 @@ class Capability {
   Capability(bool needed, std::string name, std::string reason);
   Capability& when(std::string key, std::vector<std::string> values);
   Capability& above(std::string key, double bound);
-  Capability& as(std::string role);  ///< counts in this role only: "sampler" for a step that stands alone
+  /// counts in this role only: "sampler" for a step that stands alone
+  Capability& as(std::string role);
 
   bool needed;
   std::string name, reason, role;
   std::vector<When> whens;
 };
 
-/// A file or folder below the data path that a component reads. Its contents are part of the key of what is made with it.
+/// A file or folder below the data path that a component reads. Its contents are part of the key of
+/// what is made with it.
 class Reading {
  public:
   explicit Reading(std::string name);
@@ -80,7 +90,8 @@ class Reading {
   std::vector<When> whens;
 };
 
-/// Collects what a component declares. Reading, listing and recording are functions over these lists.
+/// Collects what a component declares. Reading, listing and recording are functions over these
+/// lists.
 ///
 ///     void params(Params& p) override {
 ///       p("snr", snr_, "r of the step-size rule, algorithm 4").range(0, 10);
@@ -97,8 +108,9 @@ class Params {
   /// The names are those of scorelab/capabilities.h; another one throws.
   Capability& needs(std::string name, std::string reason);
   Capability& gives(std::string name);
-  /// Whatever find_data is asked for must be declared: `{set}/train-images-idx3-ubyte`, with the value of a parameter in braces; a file,
-  /// plain or with `.gz`; all that a `*` in the last part matches; or a folder with all that is in it.
+  /// Whatever find_data is asked for must be declared: `{set}/train-images-idx3-ubyte`, with the
+  /// value of a parameter in braces; a file, plain or with `.gz`; all that a `*` in the last part
+  /// matches; or a folder with all that is in it.
   Reading& reads(std::string name);
 
   std::vector<std::unique_ptr<Spec>> specs;
@@ -106,9 +118,10 @@ class Params {
   std::vector<std::unique_ptr<Reading>> readings;
 };
 
-/// A parameter that names one of the manifest's `[models]`: a network with its scheduler and output, trained before this stage begins, and
-/// frozen: no gradient reaches its parameters. Objectives, samplers, steps, guides, initials and metrics may have one. Its evaluations are
-/// not among those of the sampler.
+/// A parameter that names one of the manifest's `[models]`: a network with its scheduler and
+/// output, trained before this stage begins, and frozen: no gradient reaches its parameters.
+/// Objectives, samplers, steps, guides, initials and metrics may have one. Its evaluations are not
+/// among those of the sampler.
 class ModelRef {
  public:
   /// `gives`: what its network must give: "classifies"; by default a model that says scores.
@@ -120,8 +133,8 @@ class ModelRef {
   const std::string& name() const { return name_; }  ///< empty: none is named
   const std::string& gives() const { return gives_; }
   explicit operator bool() const { return !name_.empty(); }
-  /// The model for the rows and under the condition of the caller's: a conditional teacher is told what the samples are told. From
-  /// prepare on, as the next.
+  /// The model for the rows and under the condition of the caller's: a conditional teacher is told
+  /// what the samples are told. From prepare on, as the next.
   Model under(const Model& caller) const;
   /// The model outside of any call: asked without a condition, such as a classifier that measures.
   Model alone() const;
@@ -134,7 +147,8 @@ class ModelRef {
   std::shared_ptr<Model> model_;
 };
 
-/// A parameter that is another component: a name, or a table with `plugin`. "none" is the empty slot.
+/// A parameter that is another component: a name, or a table with `plugin`. "none" is the empty
+/// slot.
 class SlotBase {
  public:
   SlotBase(std::string kind, std::string name);
@@ -144,9 +158,11 @@ class SlotBase {
 
   const std::string& kind() const { return kind_; }
   const std::string& initial() const { return initial_; }  ///< the default component's name
-  const std::string& key() const { return key_; }          ///< the parameter's name: also that of the noise stream
+  /// the parameter's name: also that of the noise stream
+  const std::string& key() const { return key_; }
   const std::shared_ptr<Component>& component() const { return component_; }
-  void bind(std::string key, std::shared_ptr<Component> component);  ///< by the host; throws for another kind
+  /// by the host; throws for another kind
+  void bind(std::string key, std::shared_ptr<Component> component);
   void name_key(std::string key) { key_ = std::move(key); }
 
  protected:

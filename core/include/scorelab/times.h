@@ -7,8 +7,8 @@
 
 namespace scorelab {
 
-/// One double, or one double for each row of a batch, on the host: times, coefficients and step sizes.
-/// A shared value combines with any number of rows; two lists must have the same length.
+/// One double, or one double for each row of a batch, on the host: times, coefficients and step
+/// sizes. A shared value combines with any number of rows; two lists must have the same length.
 class PerRow {
  public:
   PerRow(double value = 0) : values_{value} {}  // NOLINT: a double is a PerRow
@@ -41,7 +41,8 @@ class PerRow {
     if (b.shared_) return a.map([&](double x) { return f(x, b.values_[0]); });
     a.same_length(b);
     PerRow out = a;
-    for (std::size_t i = 0; i < out.values_.size(); ++i) out.values_[i] = f(a.values_[i], b.values_[i]);
+    for (std::size_t i = 0; i < out.values_.size(); ++i)
+      out.values_[i] = f(a.values_[i], b.values_[i]);
     return out;
   }
 
@@ -90,14 +91,16 @@ class PerRow {
   /// Row by row; both tensors have one shape.
   friend at::Tensor where(const PerRow& test, const at::Tensor& a, const at::Tensor& b);
 
-  /// Products with each row of a tensor. A quotient is the product with the double reciprocal: one rounding everywhere.
+  /// Products with each row of a tensor. A quotient is the product with the double reciprocal: one
+  /// rounding everywhere.
   friend at::Tensor operator*(const PerRow& a, const at::Tensor& x) { return a.times(x); }
   friend at::Tensor operator*(const at::Tensor& x, const PerRow& a) { return a.times(x); }
   friend at::Tensor operator/(const at::Tensor& x, const PerRow& a) {
     return a.map([](double v) { return 1 / v; }).times(x);
   }
   /// a x + b y, the same bits; both coefficients reach the device in one transfer.
-  friend at::Tensor combine(const PerRow& a, const at::Tensor& x, const PerRow& b, const at::Tensor& y);
+  friend at::Tensor combine(const PerRow& a, const at::Tensor& x, const PerRow& b,
+                            const at::Tensor& y);
 
  private:
   at::Tensor times(const at::Tensor& x) const;
@@ -109,7 +112,8 @@ class PerRow {
 
 using Times = PerRow;
 
-/// The inner product of each sample, over all its dimensions: [B]. Its bits do not depend on the batch.
+/// The inner product of each sample, over all its dimensions: [B]. Its bits do not depend on the
+/// batch.
 at::Tensor row_dot(const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace scorelab

@@ -11,4 +11,5 @@ struct CrashesInCheck final : Step {
   at::Tensor step(Run&, at::Tensor x, Times, Times) const override { return x; }
 };
 }  // namespace
-SCORELAB_PLUGIN(CrashesInCheck, step, "crashes-in-check", "1.0.0", "ends the host while it is checked")
+SCORELAB_PLUGIN(CrashesInCheck, step, "crashes-in-check", "1.0.0",
+                "ends the host while it is checked")

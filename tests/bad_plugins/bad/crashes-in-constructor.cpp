@@ -11,4 +11,5 @@ struct CrashesInConstructor final : Step {
   at::Tensor step(Run&, at::Tensor x, Times, Times) const override { return x; }
 };
 }  // namespace
-SCORELAB_PLUGIN(CrashesInConstructor, step, "crashes-in-constructor", "1.0.0", "ends the host when it is made")
+SCORELAB_PLUGIN(CrashesInConstructor, step, "crashes-in-constructor", "1.0.0",
+                "ends the host when it is made")

@@ -10,4 +10,5 @@ struct DefaultGenerator final : Step {
   at::Tensor step(Run&, at::Tensor x, Times, Times) const override { return x + at::randn_like(x); }
 };
 }  // namespace
-SCORELAB_PLUGIN(DefaultGenerator, step, "default-generator", "1.0.0", "draws from the default generator")
+SCORELAB_PLUGIN(DefaultGenerator, step, "default-generator", "1.0.0",
+                "draws from the default generator")

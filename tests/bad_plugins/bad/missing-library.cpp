@@ -11,4 +11,5 @@ struct MissingLibrary final : Step {
   at::Tensor step(Run&, at::Tensor x, Times, Times) const override { return x.add(gone()); }
 };
 }  // namespace
-SCORELAB_PLUGIN(MissingLibrary, step, "missing-library", "1.0.0", "needs a library that is not there")
+SCORELAB_PLUGIN(MissingLibrary, step, "missing-library", "1.0.0",
+                "needs a library that is not there")

@@ -7,7 +7,9 @@ using namespace scorelab;
 /// A NaN in its second evaluation.
 struct NanNetwork final : Network {
   void params(Params& p) override { p.gives("exact"); }
-  at::Tensor forward(const Input& in) override { return in.alpha.max().item<double>() > 0.1 ? in.x.sub(in.x).div(0) : in.x; }
+  at::Tensor forward(const Input& in) override {
+    return in.alpha.max().item<double>() > 0.1 ? in.x.sub(in.x).div(0) : in.x;
+  }
   std::optional<Quantity> states() const override { return Quantity::score; }
 };
 }  // namespace

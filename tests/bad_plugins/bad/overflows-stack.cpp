@@ -12,7 +12,9 @@ __attribute__((noinline)) int deeper(int n) {  // NOLINT(misc-no-recursion)
 
 /// A stack overflow in its second step.
 struct OverflowsStack final : Step {
-  at::Tensor step(Run&, at::Tensor x, Times t, Times) const override { return t.one() < 0.9 ? x.add(deeper(1)) : x; }
+  at::Tensor step(Run&, at::Tensor x, Times t, Times) const override {
+    return t.one() < 0.9 ? x.add(deeper(1)) : x;
+  }
 };
 }  // namespace
 SCORELAB_PLUGIN(OverflowsStack, step, "overflows-stack", "1.0.0", "recurses without end")

@@ -6,7 +6,10 @@ using namespace scorelab;
 
 /// Refuses its own parameters.
 struct ThrowsInCheck final : Step {
-  void params(Params& p) override { p("low", low_, "must be below high"), p("high", high_, "must be above low"); }
+  void params(Params& p) override {
+    p("low", low_, "must be below high");
+    p("high", high_, "must be above low");
+  }
   void check() const override {
     if (low_ >= high_) throw Error("`low` is not below `high`; raise `high`");
   }

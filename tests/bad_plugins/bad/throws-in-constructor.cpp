@@ -10,4 +10,5 @@ struct ThrowsInConstructor final : Step {
   at::Tensor step(Run&, at::Tensor x, Times, Times) const override { return x; }
 };
 }  // namespace
-SCORELAB_PLUGIN(ThrowsInConstructor, step, "throws-in-constructor", "1.0.0", "throws when it is made")
+SCORELAB_PLUGIN(ThrowsInConstructor, step, "throws-in-constructor", "1.0.0",
+                "throws when it is made")

@@ -4,7 +4,8 @@
 namespace {
 using namespace scorelab;
 
-/// The same names as in inner-three-hundred.cpp, in any namespace of its own without a name: what is the loader's if it mixes them up.
+/// The same names as in inner-three-hundred.cpp, in any namespace of its own without a name: what
+/// is the loader's if it mixes them up.
 inline double& amount() {
   static double value = 3;
   return value;
@@ -23,4 +24,5 @@ at::Tensor Add::step(Run& run, at::Tensor x, Times, Times) const {
   return x.add(amount() + before * 3e-6 * twice(0.5));
 }
 }  // namespace
-SCORELAB_PLUGIN(Add, step, "inner-three", "1.0.0", "adds 3, and a millionth of that for each earlier call")
+SCORELAB_PLUGIN(Add, step, "inner-three", "1.0.0",
+                "adds 3, and a millionth of that for each earlier call")

@@ -3,7 +3,8 @@
 
 using namespace scorelab;
 
-/// The same names as in outer-three.cpp, outside of any namespace of its own: what is the loader's if it mixes them up.
+/// The same names as in outer-three.cpp, outside of any namespace of its own: what is the loader's
+/// if it mixes them up.
 inline double& amount() {
   static double value = 300;
   return value;
@@ -21,4 +22,5 @@ at::Tensor Add::step(Run& run, at::Tensor x, Times, Times) const {
   const double before = run.memory<Memory>().calls++;
   return x.add(amount() + before * 300e-6 * twice(0.5));
 }
-SCORELAB_PLUGIN(Add, step, "outer-three-hundred", "1.0.0", "adds 300, and a millionth of that for each earlier call")
+SCORELAB_PLUGIN(Add, step, "outer-three-hundred", "1.0.0",
+                "adds 300, and a millionth of that for each earlier call")

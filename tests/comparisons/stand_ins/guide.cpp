@@ -9,7 +9,9 @@ struct StandIn final : Guide {
     p("model", model_, "of classifier-guidance: the classifier");
     p("scale", scale_, "of both").range(0, 1000);
   }
-  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override { return run.model(x, t); }
+  Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const override {
+    return run.model(x, t);
+  }
   ModelRef model_{"classifies"};
   double scale_ = 1;
 };

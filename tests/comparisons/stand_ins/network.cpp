@@ -17,4 +17,5 @@ struct StandIn final : Network {
   std::int64_t channels_ = 32, factor_ = 2;
 };
 }  // namespace
-SCORELAB_PLUGIN(StandIn, network, STAND_IN, "0.0.0", "stands in for a network that is not written yet")
+SCORELAB_PLUGIN(StandIn, network, STAND_IN, "0.0.0",
+                "stands in for a network that is not written yet")

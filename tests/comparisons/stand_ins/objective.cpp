@@ -11,10 +11,13 @@ struct StandIn final : Objective {
     p("K", K_, "of flash-distillation").range(1, 1000);
     p("model", model_, "of ddpm-in-latent: the autoencoder");
   }
-  at::Tensor loss(TrainRun& run, const TrainBatch& b) const override { return row_dot(run.model(b.x, b.t).eps(), b.eps); }
+  at::Tensor loss(TrainRun& run, const TrainBatch& b) const override {
+    return row_dot(run.model(b.x, b.t).eps(), b.eps);
+  }
   double kl_ = 0;
   std::int64_t K_ = 32;
   ModelRef teacher_, model_;
 };
 }  // namespace
-SCORELAB_PLUGIN(StandIn, objective, STAND_IN, "0.0.0", "stands in for an objective that is not written yet")
+SCORELAB_PLUGIN(StandIn, objective, STAND_IN, "0.0.0",
+                "stands in for an objective that is not written yet")

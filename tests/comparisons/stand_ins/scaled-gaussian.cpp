@@ -13,7 +13,8 @@ struct ScaledGaussian final : DataSet {
   std::int64_t size() const override { return 0; }
   std::vector<std::int64_t> shape() const override { return {2}; }
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition&) const override {
-    return 1 + 0.5 * noise.normal(at::empty({static_cast<std::int64_t>(index.size()), 2}, at::kDouble));
+    return 1 +
+           0.5 * noise.normal(at::empty({static_cast<std::int64_t>(index.size()), 2}, at::kDouble));
   }
   std::optional<Law> exact() const override {
     const at::Tensor one = at::ones({1, 2}, at::kDouble);
@@ -22,4 +23,5 @@ struct ScaledGaussian final : DataSet {
   Affine to_model() const override { return {2, 3}; }
 };
 }  // namespace
-SCORELAB_PLUGIN(ScaledGaussian, dataset, "scaled-gaussian", "1.0.0", "a Gaussian whose units are not the model's")
+SCORELAB_PLUGIN(ScaledGaussian, dataset, "scaled-gaussian", "1.0.0",
+                "a Gaussian whose units are not the model's")

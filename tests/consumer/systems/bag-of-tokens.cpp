@@ -5,7 +5,8 @@
 namespace {
 using namespace scorelab;
 
-/// A multilayer perceptron that is told the sum of its words' vectors. A sentence without words, the null, has a vector of its own.
+/// A multilayer perceptron that is told the sum of its words' vectors. A sentence without words,
+/// the null, has a vector of its own.
 class BagOfTokens final : public Network {
  public:
   void params(Params& p) override {
@@ -44,4 +45,5 @@ class BagOfTokens final : public Network {
   NamedTensors parameters_;
 };
 }  // namespace
-SCORELAB_PLUGIN(BagOfTokens, network, "bag-of-tokens", "1.0.0", "a multilayer perceptron that is told a sentence")
+SCORELAB_PLUGIN(BagOfTokens, network, "bag-of-tokens", "1.0.0",
+                "a multilayer perceptron that is told a sentence")

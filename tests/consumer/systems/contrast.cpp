@@ -5,7 +5,8 @@
 namespace {
 using namespace scorelab;
 
-/// InfoNCE (van den Oord et al. 2018, equation 4) between each clean sample and what the model says of it: one number for the batch.
+/// InfoNCE (van den Oord et al. 2018, equation 4) between each clean sample and what the model says
+/// of it: one number for the batch.
 struct Contrast final : Objective {
   void params(Params& p) override {
     times.params(p);

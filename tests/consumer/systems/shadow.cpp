@@ -5,8 +5,8 @@
 namespace {
 using namespace scorelab;
 
-/// A network of its own learns the noise, and the model learns what that one says. What the model is told has a graph on purpose: no
-/// gradient of the model's loss may reach the other network.
+/// A network of its own learns the noise, and the model learns what that one says. What the model
+/// is told has a graph on purpose: no gradient of the model's loss may reach the other network.
 struct Shadow final : Objective {
   void params(Params& p) override {
     times.params(p);
@@ -19,7 +19,8 @@ struct Shadow final : Objective {
     return weight_ * row_dot(off, off);
   }
   at::Tensor loss_of(const OwnNetwork& network, TrainRun& run, const TrainBatch& b) const override {
-    const at::Tensor off = network.under(run.model)(b.x, b.t).eps() - b.eps + 0 * run.model(b.x, b.t).eps();
+    const at::Tensor off =
+        network.under(run.model)(b.x, b.t).eps() - b.eps + 0 * run.model(b.x, b.t).eps();
     return row_dot(off, off);
   }
   OwnNetwork shadow_{"shadow", "mlp"};
