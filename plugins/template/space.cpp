@@ -3,43 +3,36 @@
 #include <scorelab/plugin.h>
 #include <scorelab/space.h>
 
-#include <numeric>
-
 namespace {
 using namespace scorelab;
 
-/// The data shifted and scaled, so that their mean is 0 and their standard deviation what is asked
-/// for.
+/// The data shifted and scaled to the mean 0 and the standard deviation that is asked for.
 class Template final : public Space {
  public:
   void params(Params& p) override {
     p("std", std_, "standard deviation of the model's values").range(1e-6, 1e6);
     p.needs("items", "it measures them");
-    // one affine map for all elements: likelihoods and exact laws carry over
-    p.gives("affine-space");
+    p.gives("affine-space");  // one map for all elements: likelihoods and exact laws carry over
   }
   void prepare(const Setting& setting) override {
-    std::vector<std::int64_t> index(std::min<std::int64_t>(setting.data->size(), 10000));
-    std::iota(index.begin(), index.end(), 0);
+    std::vector<std::int64_t> some;
+    for (std::int64_t i = 0; i < std::min(setting.data->size(), 10000L); ++i) some.push_back(i);
     Noise noise(0, "template");
     Condition unused;
-    const at::Tensor x = setting.data->get(index, noise, unused).to(at::kDouble);
-    map_.scale = std_ / x.std().item<double>();
-    map_.shift = -map_.scale * x.mean().item<double>();
+    const at::Tensor x = setting.data->get(some, noise, unused).to(at::kDouble);
+    m_.scale = std_ / x.std().item<double>();
+    m_.shift = -m_.scale * x.mean().item<double>();
     shape_ = setting.shape;
   }
   std::vector<std::int64_t> shape() const override { return shape_; }
-  at::Tensor encode(const at::Tensor& x, Noise*) const override {
-    return x * map_.scale + map_.shift;
-  }
-  at::Tensor decode(const at::Tensor& z) const override { return (z - map_.shift) / map_.scale; }
-  std::optional<Affine> affine() const override { return map_; }
+  at::Tensor encode(const at::Tensor& x, Noise*) const override { return x * m_.scale + m_.shift; }
+  at::Tensor decode(const at::Tensor& z) const override { return (z - m_.shift) / m_.scale; }
+  std::optional<Affine> affine() const override { return m_; }
 
  private:
   double std_ = 1;
-  Affine map_;
+  Affine m_;
   std::vector<std::int64_t> shape_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Template, space, "template", "0.1.0",
-                "data of one standard deviation; write what it is")
+SCORELAB_PLUGIN(Template, space, "template", "0.1.0", "scaled data; write what it is")

@@ -163,7 +163,11 @@ def test_without_a_fault_it_passes():
     assert failed(certificate) == {} and certificate["certified"]
 
 
-@pytest.mark.parametrize("name", [n for kind, names in KINDS.items() if kind != "samplers" for n in names if n not in NEEDS_FILES])
+LARGE = ["adm-unet"]  # 295.9 M parameters by default: minutes
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW) if n in LARGE else n
+                                  for kind, names in KINDS.items() if kind != "samplers" for n in names if n not in NEEDS_FILES])
 def test_our_own(name):
     kind = next(k for k, names in KINDS.items() if name in names)[:-1]
     assert failed(certify(f"{kind}/{name}")) == {}
