@@ -18,7 +18,7 @@ dataset   = {{ plugin = "disks", side = 32 }}
 scheduler = "ddpm-linear"
 network   = {{ plugin = "ddpm-unet", channels = 64, multipliers = [1, 2, 2], recompute = {recompute} }}
 objective = "ddpm"
-train     = {{ steps = {steps}, batch = 32, log_every = 1, checkpoint_every = 0 }}
+train     = {{ steps = {steps}, batch = 32, log_every = 1, checkpoint_every = 1000 }}
 run       = {{ device = "cpu", threads = 1 }}
 """
 
