@@ -245,8 +245,9 @@ class AdmUNet final : public Network {
     else if (name == "label_emb.weight")
       parameter.copy_(noise.normal(parameter.unsqueeze(0)).squeeze(0));
     else if (const at::Tensor* kernel = kernel_of(name))
-      parameter.copy_((noise.uniform(parameter.unsqueeze(0)).squeeze(0) * 2 - 1) /
-                      std::sqrt(static_cast<double>(kernel->numel() / kernel->size(0))));
+      parameter.copy_(
+          (noise.uniform(parameter.unsqueeze(0)).squeeze(0) * 2 - 1) /
+          std::sqrt(static_cast<double>(kernel->numel()) / static_cast<double>(kernel->size(0))));
     else
       Network::initialise(name, parameter, noise);
   }
@@ -281,6 +282,18 @@ class AdmUNet final : public Network {
     return nullptr;
   }
 
+  ResBlock res(nn::Weights& w, const std::string& name, std::int64_t in, std::int64_t out,
+               Resample resample = Resample::none) const {
+    return {w, name, in, out, 4 * channels_, groups_, modulate_, resample};
+  }
+  Attention attention(nn::Weights& w, const std::string& name, std::int64_t width) const {
+    const std::int64_t heads = head_channels_ > 0 ? width / head_channels_ : heads_;
+    return {w, name, width, heads, groups_, qkv_ == "split"};
+  }
+  bool attends(std::int64_t side) const {
+    return std::find(attention_.begin(), attention_.end(), side) != attention_.end();
+  }
+
   void build(const at::TensorOptions& options, std::int64_t image_channels, std::int64_t answered,
              std::int64_t side) {
     nn::Weights w(options);
@@ -288,67 +301,70 @@ class AdmUNet final : public Network {
     time1_ = nn::Linear(w, "time_embed.0", channels_, embedding);
     time2_ = nn::Linear(w, "time_embed.2", embedding, embedding);
     if (classes_ > 0) classes_weight_ = w.add("label_emb.weight", {classes_, embedding});
-    const auto res = [&](const std::string& n, std::int64_t in, std::int64_t out,
-                         Resample resample = Resample::none) {
-      return ResBlock(w, n, in, out, embedding, groups_, modulate_, resample);
-    };
-    const auto attention = [&](const std::string& n, std::int64_t width) {
-      const std::int64_t heads = head_channels_ > 0 ? width / head_channels_ : heads_;
-      return Attention(w, n, width, heads, groups_, qkv_ == "split");
-    };
-    const auto attends = [&](std::int64_t level) {
-      return std::find(attention_.begin(), attention_.end(), side >> level) != attention_.end();
-    };
-    const auto levels = static_cast<std::int64_t>(multipliers_.size());
-    down_.clear();
-    middle_.clear();
-    up_.clear();
     std::int64_t width = channels_ * multipliers_[0];
     in_ = nn::Conv2d(w, "input_blocks.0.0", image_channels, width, 3);
     std::vector<std::int64_t> skips{width};
+    width = build_down(w, skips, side);
+    middle_.clear();
+    Block& first = middle_.emplace_back();
+    first.res.emplace(res(w, "middle_block.0", width, width));
+    first.attention.emplace(attention(w, "middle_block.1", width));
+    middle_.emplace_back().res.emplace(res(w, "middle_block.2", width, width));
+    width = build_up(w, std::move(skips), side);
+    norm_ = nn::GroupNorm(w, "out.0", groups_, width);
+    out_ = nn::Conv2d(w, "out.2", width, answered, 3);
+    parameters_ = w.list;
+  }
+
+  /// The width at its end. `skips`: the widths of what the way up takes.
+  std::int64_t build_down(nn::Weights& w, std::vector<std::int64_t>& skips, std::int64_t side) {
+    const auto levels = static_cast<std::int64_t>(multipliers_.size());
+    std::int64_t width = skips[0];
+    down_.clear();
     for (std::int64_t l = 0; l < levels; ++l) {
       const std::int64_t own = channels_ * multipliers_[l];
       for (std::int64_t b = 0; b < blocks_; ++b) {
         const std::string n = "input_blocks." + std::to_string(skips.size());
         Block& block = down_.emplace_back();
-        block.res.emplace(res(n + ".0", width, own));
-        if (attends(l)) block.attention.emplace(attention(n + ".1", own));
+        block.res.emplace(res(w, n + ".0", width, own));
+        if (attends(side >> l)) block.attention.emplace(attention(w, n + ".1", own));
         skips.push_back(width = own);
       }
       if (l + 1 == levels) break;
       const std::string n = "input_blocks." + std::to_string(skips.size()) + ".0";
       Block& block = down_.emplace_back();
       if (resample_ == "block")
-        block.resampler.emplace(res(n, width, width, Resample::down));
+        block.resampler.emplace(res(w, n, width, width, Resample::down));
       else
         block.conv.emplace(w, n + ".op", width, width, 3, 2);
       skips.push_back(width);
     }
-    Block& first = middle_.emplace_back();
-    first.res.emplace(res("middle_block.0", width, width));
-    first.attention.emplace(attention("middle_block.1", width));
-    middle_.emplace_back().res.emplace(res("middle_block.2", width, width));
+    return width;
+  }
+
+  std::int64_t build_up(nn::Weights& w, std::vector<std::int64_t> skips, std::int64_t side) {
+    const auto levels = static_cast<std::int64_t>(multipliers_.size());
+    std::int64_t width = skips.back();
+    up_.clear();
     for (std::int64_t l = levels - 1; l >= 0; --l) {
       const std::int64_t own = channels_ * multipliers_[l];
       for (std::int64_t b = 0; b <= blocks_; ++b) {
         const std::string n = "output_blocks." + std::to_string(up_.size());
         Block& block = up_.emplace_back();
-        block.res.emplace(res(n + ".0", width + skips.back(), own));
+        block.res.emplace(res(w, n + ".0", width + skips.back(), own));
         skips.pop_back();
         width = own;
-        if (attends(l)) block.attention.emplace(attention(n + ".1", own));
+        if (attends(side >> l)) block.attention.emplace(attention(w, n + ".1", own));
         if (b < blocks_ || l == 0) continue;
         const std::string last = n + (block.attention ? ".2" : ".1");
         if (resample_ == "block")
-          block.resampler.emplace(res(last, own, own, Resample::up));
+          block.resampler.emplace(res(w, last, own, own, Resample::up));
         else
           block.conv.emplace(w, last + ".conv", own, own, 3);
         block.up = true;
       }
     }
-    norm_ = nn::GroupNorm(w, "out.0", groups_, width);
-    out_ = nn::Conv2d(w, "out.2", width, answered, 3);
-    parameters_ = w.list;
+    return width;
   }
 
   std::int64_t channels_ = 192, blocks_ = 3, head_channels_ = 64, heads_ = 4, groups_ = 32,
