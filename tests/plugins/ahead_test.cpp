@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <set>
 
@@ -14,14 +13,12 @@
 namespace scorelab::test {
 namespace {
 
-using std::chrono::milliseconds;
-
-/// Gets items slowly, and notes who asked for what. `x` is the length of the stream's name.
+/// Notes who asked for what. `x` is the length of the stream's name.
 class Source {
  public:
   DataItems operator()(const std::string& stream) {
     EXPECT_FALSE(busy.exchange(true)) << "two calls overlap";
-    std::this_thread::sleep_for(milliseconds(2));
+    std::this_thread::yield();
     threads.insert(std::this_thread::get_id());
     asked.push_back(stream);
     busy = false;
@@ -113,7 +110,7 @@ class Points final : public DataSet {
   std::vector<std::int64_t> shape() const override { return {2}; }
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition&) const override {
     EXPECT_FALSE(busy.exchange(true)) << "two calls overlap";
-    std::this_thread::sleep_for(milliseconds(1));
+    std::this_thread::yield();
     if (++calls == bad_) {
       busy = false;
       throw Error("no such item");
