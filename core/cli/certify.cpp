@@ -145,6 +145,133 @@ void draw_errors(
   report::draw(plot, folder);
 }
 
+/// One plugin's certification, by checks in processes of their own.
+class Certification {
+ public:
+  Certification(catalog::Catalog& catalog, const catalog::Entry& entry, bool json)
+      : catalog_(catalog), entry_(entry), json_(json) {}
+
+  /// Asks the checks, and prints each answer as it comes; empty: all.
+  void run(const std::vector<std::string>& only);
+  /// Prints the certificate, or its last line.
+  void conclude() const;
+  /// Writes the certificate and a sampler's figure.
+  void write(const fs::path& folder) const;
+  bool failed() const { return count("fail") > 0; }
+
+ private:
+  std::vector<certify::Check> chosen(const std::vector<std::string>& only) const;
+  Json request(const catalog::Entry& entry, const std::string& check) const;
+  void note(const certify::Check& check, Json answer);
+  Json certificate() const;
+  std::ptrdiff_t count(const std::string& outcome) const {
+    return std::count_if(checks_.begin(), checks_.end(),
+                         [&](const Json& c) { return c["outcome"] == outcome; });
+  }
+
+  catalog::Catalog& catalog_;
+  const catalog::Entry& entry_;
+  bool json_, whole_ = true;
+  Json checks_ = Json::array();
+};
+
+std::vector<certify::Check> Certification::chosen(const std::vector<std::string>& only) const {
+  const auto all = certify::checks_of(entry_.stamp.kind);
+  std::vector<std::string> names;
+  for (const auto& c : all) names.push_back(c.name);
+  for (const auto& name : only)
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw CLI::ValidationError("--only",
+                                 fmt::format("there is no check `{}` of a {}; checks: {}", name,
+                                             entry_.stamp.kind, fmt::join(names, ", ")));
+  if (only.empty()) return all;
+  std::vector<certify::Check> out;
+  for (const auto& c : all)
+    if (std::find(only.begin(), only.end(), c.name) != only.end()) out.push_back(c);
+  return out;
+}
+
+Json Certification::request(const catalog::Entry& entry, const std::string& check) const {
+  const auto& described = catalog_.describe(entry);
+  const Json component = defaults_of(entry, catalog_);
+  return {
+      {"check", check},
+      {"component", component},
+      {"schema", schema::to_json(described.as_sampler ? *described.as_sampler : described.schema)},
+      {"plugins", catalog::built_in_plugins().string()}};
+}
+
+void Certification::note(const certify::Check& check, Json answer) {
+  answer["check"] = check.name;
+  answer["shows"] = check.shows;
+  if (!json_) {
+    const std::string outcome = answer["outcome"];
+    std::string detail = answer["detail"];
+    if (outcome == "fail") detail += fmt::format("\n{:20}({})", "", check.shows);
+    std::cout << fmt::format("  {:<11} {:<5} {}\n", check.name, outcome_text(outcome), detail)
+              << std::flush;
+  }
+  checks_.push_back(std::move(answer));
+}
+
+void Certification::run(const std::vector<std::string>& only) {
+  const auto asked = chosen(only);
+  whole_ = only.empty();
+  if (!json_)
+    std::cout << fmt::format(
+        "{} {} {}   {}\n",
+        bold(fmt::format("{} `{}`", entry_.stamp.kind, entry_.stamp.name), STDOUT_FILENO),
+        entry_.stamp.version, entry_.stamp.summary, entry_.file.string());
+  for (std::size_t first = 0; first < asked.size();) {
+    std::vector<Json> together;
+    do together.push_back(request(entry_, asked[first + together.size()].name));
+    while (first + together.size() < asked.size() &&
+           !is_costly(asked[first + together.size()].name) && !is_costly(asked[first].name));
+    ask(together, [&](std::size_t i, Json answer) { note(asked[first + i], std::move(answer)); });
+    first += together.size();
+  }
+}
+
+Json Certification::certificate() const {
+  return {{"schema", 1},
+          {"plugin", entry_.stamp.name},
+          {"kind", entry_.stamp.kind},
+          {"version", entry_.stamp.version},
+          {"sha256", entry_.sha256},
+          {"made", record::now()},
+          {"checks", checks_},
+          {"certified", !failed() && whole_}};
+}
+
+void Certification::conclude() const {
+  if (json_) {
+    std::cout << certificate().dump(1) << "\n";
+    return;
+  }
+  const std::string verdict = failed() ? "not certified" : whole_ ? "certified" : "some checks";
+  std::cout << fmt::format("{}: {} passed, {} failed, {} do not apply\n", verdict, count("pass"),
+                           count("fail"), count("skip"));
+}
+
+void Certification::write(const fs::path& folder) const {
+  record::write_whole(folder / "certificate.json", certificate().dump(1));
+  bool drawn = false;
+  if (entry_.stamp.kind == "sampler" || entry_.stamp.kind == "step") {
+    const Json own = request(entry_, "curve");
+    const Json curve = ask(own);
+    drawn = curve.contains("nfe");
+    if (drawn)
+      draw_errors(folder, own["component"], curve,
+                  [&](const std::string& kind, const std::string& name) {
+                    return ask(request(*catalog_.find({kind}, name), "curve"));
+                  });
+    else
+      std::cerr << "no figure: " << curve["detail"].get<std::string>() << "\n";
+  }
+  std::cerr << fmt::format("{}: certificate.json{}\n", folder.string(),
+                           drawn ? ", error.svg, error.png, error.pdf" : "");
+}
+
 int certify(const std::string& what, const std::vector<std::string>& folders,
             const std::vector<std::string>& only, const std::string& output, bool json) {
   std::vector<fs::path> searched(folders.begin(), folders.end());
@@ -153,90 +280,11 @@ int certify(const std::string& what, const std::vector<std::string>& folders,
   auto catalog = open_catalog(searched);
   const auto& entry = entry_of(what, catalog);
   if (!entry.mismatch.empty()) throw CLI::ValidationError(what, entry.mismatch);
-  const auto request_for = [&](const catalog::Entry& e, const std::string& check) {
-    const auto& d = catalog.describe(e);
-    const Json component = defaults_of(e, catalog);
-    return Json{{"check", check},
-                {"component", component},
-                {"schema", schema::to_json(d.as_sampler ? *d.as_sampler : d.schema)},
-                {"plugins", catalog::built_in_plugins().string()}};
-  };
-  const auto all = certify::checks_of(entry.stamp.kind);
-  for (const auto& name : only)
-    if (std::none_of(all.begin(), all.end(), [&](const auto& c) { return c.name == name; })) {
-      std::vector<std::string> names;
-      for (const auto& c : all) names.push_back(c.name);
-      throw CLI::ValidationError("--only",
-                                 fmt::format("there is no check `{}` of a {}; checks: {}", name,
-                                             entry.stamp.kind, fmt::join(names, ", ")));
-    }
-  Json checks = Json::array();
-  std::map<std::string, int> count;
-  if (!json)
-    std::cout << fmt::format(
-        "{} {} {}   {}\n",
-        bold(fmt::format("{} `{}`", entry.stamp.kind, entry.stamp.name), STDOUT_FILENO),
-        entry.stamp.version, entry.stamp.summary, entry.file.string());
-  std::vector<certify::Check> asked;
-  for (const auto& check : all)
-    if (only.empty() || std::find(only.begin(), only.end(), check.name) != only.end())
-      asked.push_back(check);
-  for (std::size_t first = 0; first < asked.size();) {
-    std::vector<Json> together;
-    do together.push_back(request_for(entry, asked[first + together.size()].name));
-    while (first + together.size() < asked.size() &&
-           !is_costly(asked[first + together.size()].name) && !is_costly(asked[first].name));
-    ask(together, [&](std::size_t i, Json answer) {
-      const auto& check = asked[first + i];
-      const std::string outcome = answer["outcome"];
-      ++count[outcome];
-      answer["check"] = check.name;
-      answer["shows"] = check.shows;
-      if (!json)
-        std::cout << fmt::format(
-                         "  {:<11} {:<5} {}\n", check.name, outcome_text(outcome),
-                         outcome == "fail"
-                             ? fmt::format("{}\n{:20}({})", answer["detail"].get<std::string>(), "",
-                                           check.shows)
-                             : answer["detail"].get<std::string>())
-                  << std::flush;
-      checks.push_back(std::move(answer));
-    });
-    first += together.size();
-  }
-  const Json certificate{{"schema", 1},
-                         {"plugin", entry.stamp.name},
-                         {"kind", entry.stamp.kind},
-                         {"version", entry.stamp.version},
-                         {"sha256", entry.sha256},
-                         {"made", record::now()},
-                         {"checks", checks},
-                         {"certified", count["fail"] == 0 && only.empty()}};
-  if (json)
-    std::cout << certificate.dump(1) << "\n";
-  else
-    std::cout << fmt::format("{}: {} passed, {} failed, {} do not apply\n",
-                             count["fail"] > 0 ? "not certified"
-                             : only.empty()    ? "certified"
-                                               : "some checks",
-                             count["pass"], count["fail"], count["skip"]);
-  if (!output.empty()) {
-    record::write_whole(fs::path(output) / "certificate.json", certificate.dump(1));
-    if (entry.stamp.kind == "sampler" || entry.stamp.kind == "step") {
-      const Json curve = ask(request_for(entry, "curve"));
-      if (curve.contains("nfe"))
-        draw_errors(output, request_for(entry, "curve")["component"], curve,
-                    [&](const std::string& kind, const std::string& name) {
-                      return ask(request_for(*catalog.find({kind}, name), "curve"));
-                    });
-      else
-        std::cerr << "no figure: " << curve["detail"].get<std::string>() << "\n";
-    }
-    std::cerr << fmt::format(
-        "{}: certificate.json{}\n", output,
-        fs::exists(fs::path(output) / "error.svg") ? ", error.svg, error.png, error.pdf" : "");
-  }
-  return count["fail"] == 0 ? done : failed;
+  Certification certification(catalog, entry, json);
+  certification.run(only);
+  certification.conclude();
+  if (!output.empty()) certification.write(output);
+  return certification.failed() ? failed : done;
 }
 
 }  // namespace

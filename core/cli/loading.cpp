@@ -126,6 +126,58 @@ int report(const std::vector<manifest::Diagnostic>& problems, const manifest::So
   return only_unavailable ? unavailable : usage;
 }
 
+/// The folders of plugins that the manifest names and the user trusts; the others are problems.
+std::vector<fs::path> trusted_folders(const manifest::Node& root, const Loaded& loaded,
+                                      std::vector<manifest::Diagnostic>& untrusted) {
+  std::vector<fs::path> out;
+  for (const auto& [folder, at] : manifest::plugin_folders(root, loaded.sources)) {
+    if (loaded.trust) catalog::trust(folder);
+    if (catalog::is_trusted(folder))
+      out.push_back(folder);
+    else
+      untrusted.push_back(
+          {at,
+           "this would load programs from a folder that you have not trusted yet",
+           "add --trust to this command to load them, now and from now on",
+           {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())},
+           true});
+  }
+  return out;
+}
+
+/// The cells' experiments, into `out`, and for each what its plugins are to be asked.
+std::vector<Doubts> check_cells(const std::vector<manifest::Cell>& cells, catalog::Catalog& catalog,
+                                manifest::Findings& findings, Loaded& out) {
+  std::vector<Doubts> doubts;
+  for (const auto& cell : cells) {
+    auto checked = manifest::check(cell.root, catalog, findings);
+    for (const auto& d : checked.doubts)
+      out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(),
+                              schema::text(d.component))] =
+          fmt::format("{}, {}", d.component["file"].get<std::string>(),
+                      d.at.source >= 0 ? out.sources.place(d.at) : "a default");
+    doubts.push_back(std::move(checked.doubts));
+    if (!checked.left_out.empty())
+      out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
+    out.cells.push_back({cell.at, std::move(checked.experiment)});
+  }
+  return doubts;
+}
+
+/// Claims and figures against the metrics that the cells have.
+void check_comparison(const Loaded& loaded, manifest::Findings& findings) {
+  std::vector<manifest::Coordinates> places;
+  std::vector<std::string> metrics;
+  for (const auto& cell : loaded.cells) {
+    places.push_back(cell.at);
+    for (const auto& [label, metric] : cell.experiment.metrics.items())
+      if (std::find(metrics.begin(), metrics.end(), label) == metrics.end())
+        metrics.push_back(label);
+  }
+  compare::check_claims(loaded.comparison, places, metrics, findings);
+  report::check_figures(loaded.comparison, metrics, findings);
+}
+
 }  // namespace
 
 catalog::Catalog open_catalog(const std::vector<fs::path>& folders) {
@@ -188,20 +240,8 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   for (auto& p : problems) findings.problem(std::move(p));
   out.comparison = manifest::read_comparison(root, name, findings);
   const auto cells = manifest::expand(out.comparison, root, overrides, findings);
-  std::vector<fs::path> folders;
   std::vector<manifest::Diagnostic> untrusted;
-  for (const auto& [folder, at] : manifest::plugin_folders(root, out.sources)) {
-    if (out.trust) catalog::trust(folder);
-    if (catalog::is_trusted(folder))
-      folders.push_back(folder);
-    else
-      untrusted.push_back(
-          {at,
-           "this would load programs from a folder that you have not trusted yet",
-           "add --trust to this command to load them, now and from now on",
-           {fmt::format("folder: {}", fs::weakly_canonical(fs::absolute(folder)).string())},
-           true});
-  }
+  const auto folders = trusted_folders(root, out, untrusted);
   if (!untrusted.empty()) {  // what stands in the manifest cannot be checked further without them
     problems = findings.all();
     problems.insert(problems.end(), untrusted.begin(), untrusted.end());
@@ -211,32 +251,9 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   std::vector<const manifest::Node*> experiments;
   for (const auto& cell : cells) experiments.push_back(&cell.root);
   manifest::learn_schemas(experiments, catalog);
-  Doubts doubts;
-  std::vector<Doubts> of_cells;
-  for (const auto& cell : cells) {
-    auto checked = manifest::check(cell.root, catalog, findings);
-    for (const auto& d : checked.doubts)
-      out.plugins[fmt::format("{} `{}`", d.component["kind"].get<std::string>(),
-                              schema::text(d.component))] =
-          fmt::format("{}, {}", d.component["file"].get<std::string>(),
-                      d.at.source >= 0 ? out.sources.place(d.at) : "a default");
-    doubts.insert(doubts.end(), checked.doubts.begin(), checked.doubts.end());
-    of_cells.push_back(std::move(checked.doubts));
-    if (!checked.left_out.empty())
-      out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);
-    out.cells.push_back({cell.at, std::move(checked.experiment)});
-  }
-  std::vector<manifest::Coordinates> places;
-  std::vector<std::string> metrics;
-  for (const auto& cell : out.cells) {
-    places.push_back(cell.at);
-    for (const auto& [label, metric] : cell.experiment.metrics.items())
-      if (std::find(metrics.begin(), metrics.end(), label) == metrics.end())
-        metrics.push_back(label);
-  }
-  compare::check_claims(out.comparison, places, metrics, findings);
-  report::check_figures(out.comparison, metrics, findings);
-  ask_plugins(doubts, out.cells, of_cells, catalog, findings);
+  const auto doubts = check_cells(cells, catalog, findings, out);
+  check_comparison(out, findings);
+  ask_plugins(doubts, out.cells, catalog, findings);
   problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(),
                    [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {

@@ -197,9 +197,10 @@ void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<D
 
 }  // namespace
 
-void ask_plugins(const Doubts& doubts, const std::vector<plan::CellPlan>& cells,
-                 const std::vector<Doubts>& of_cells, catalog::Catalog& catalog,
-                 manifest::Findings& findings) {
+void ask_plugins(const std::vector<Doubts>& of_cells, const std::vector<plan::CellPlan>& cells,
+                 catalog::Catalog& catalog, manifest::Findings& findings) {
+  Doubts doubts;
+  for (const auto& own : of_cells) doubts.insert(doubts.end(), own.begin(), own.end());
   if (doubts.empty()) return;
   Verdicts verdicts(catalog);
   std::vector<std::string> lines, keys(cells.size());

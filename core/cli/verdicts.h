@@ -11,8 +11,7 @@ using Doubts = std::vector<manifest::Doubt>;
 /// Reports what the plugins themselves find wrong: with their parameters, and, where nothing else
 /// is wrong, with the parts together. `of_cells`: the doubts of each cell. Good verdicts are
 /// remembered in the catalog.
-void ask_plugins(const Doubts& doubts, const std::vector<plan::CellPlan>& cells,
-                 const std::vector<Doubts>& of_cells, catalog::Catalog& catalog,
-                 manifest::Findings& findings);
+void ask_plugins(const std::vector<Doubts>& of_cells, const std::vector<plan::CellPlan>& cells,
+                 catalog::Catalog& catalog, manifest::Findings& findings);
 
 }  // namespace scorelab::cli

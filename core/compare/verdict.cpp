@@ -144,12 +144,12 @@ std::string of_paper(const Formula& f, const manifest::Claim& claim, const Compa
   return "";
 }
 
-Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& data,
-                  const Coordinates& at) {
-  Instance out;
-  out.at = shown(at);
-  out.paper = of_paper(f, claim, data.comparison, at);
-  // The units that have every quantity of the formula.
+/// What a formula's sides and relations are in each unit that has every quantity of it.
+struct Measured {
+  std::vector<std::vector<double>> sides, margins;
+};
+
+Measured measure(const Formula& f, const Data& data, const Coordinates& at) {
   std::map<std::int64_t, std::size_t> counts;
   std::size_t asked = 0;
   for (const auto& side : f.sides)
@@ -159,8 +159,8 @@ Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& da
       ++asked;
       for (const auto& [unit, unused] : data.units(*cell, name)) ++counts[unit];
     });
-  std::vector<std::vector<double>> margins(f.relations.size());
-  std::vector<std::vector<double>> sides(f.sides.size());
+  Measured out{std::vector<std::vector<double>>(f.sides.size()),
+               std::vector<std::vector<double>>(f.relations.size())};
   for (const auto& [unit, count] : counts) {
     if (count != asked) continue;
     const auto lookup = [&, unit = unit](const std::string& name,
@@ -171,15 +171,25 @@ Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& da
       const auto it = units.find(unit);
       return it == units.end() ? std::nullopt : std::optional(it->second);
     };
-    std::vector<double> x;
-    for (const auto& side : f.sides)
-      x.push_back(value(side, at, data.comparison, lookup).value_or(nan));
-    for (std::size_t i = 0; i < x.size(); ++i) sides[i].push_back(x[i]);
-    for (std::size_t i = 0; i + 1 < x.size(); ++i)
-      margins[i].push_back(margin(f.relations[i], x[i], x[i + 1]));
+    for (std::size_t i = 0; i < f.sides.size(); ++i)
+      out.sides[i].push_back(value(f.sides[i], at, data.comparison, lookup).value_or(nan));
+    for (std::size_t i = 0; i < f.relations.size(); ++i)
+      out.margins[i].push_back(
+          margin(f.relations[i], out.sides[i].back(), out.sides[i + 1].back()));
   }
-  for (const auto& side : sides)
-    out.sides.push_back(claim.decide == "median" ? median(side) : mean(side));
+  return out;
+}
+
+Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& data,
+                  const Coordinates& at) {
+  const auto middle = [&](const std::vector<double>& of_units) {
+    return claim.decide == "median" ? median(of_units) : mean(of_units);
+  };
+  Instance out;
+  out.at = shown(at);
+  out.paper = of_paper(f, claim, data.comparison, at);
+  const auto [sides, margins] = measure(f, data, at);
+  for (const auto& side : sides) out.sides.push_back(middle(side));
   const std::size_t n = margins[0].size(), planned = data.units_planned();
   if (n < planned) {
     out.why = n == 0
@@ -192,7 +202,7 @@ Instance judge_at(const Formula& f, const manifest::Claim& claim, const Data& da
   for (std::size_t i = 0; i < f.relations.size(); ++i) {
     std::string why;
     const Outcome own = decide(claim.decide, f.relations[i], margins[i], why);
-    const double m = claim.decide == "median" ? median(margins[i]) : mean(margins[i]);
+    const double m = middle(margins[i]);
     if (!(m >= tightest)) {
       tightest = m;
       out.margin = m;

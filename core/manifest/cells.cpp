@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
 
 #include "comparison.h"
 
@@ -29,6 +29,74 @@ void overrides_and_axes(const Comparison& c, const Node& over, Findings& finding
                         fmt::format("such as -s sweep.{}.values=[..]", a.name),
                         {},
                         false});
+}
+
+double values_of(const Node& n) {
+  double out = 1;
+  for (const auto& item : n.items) out += values_of(item);
+  for (const auto& m : n.members) out += values_of(m.value);
+  return out;
+}
+
+/// Whether all cells, of which each holds the whole experiment, can be held.
+bool fits(const Comparison& c, const std::vector<Variant>& variants, const Node& experiment,
+          Findings& findings) {
+  double cells = 0;
+  for (const auto& v : variants) {
+    double own = 1;
+    for (const auto& a : c.axes)
+      if (a.applies_to(v.name))
+        own *= static_cast<double>(std::max<std::size_t>(1, a.points.size()));
+    cells += own;
+  }
+  if (const double size = values_of(experiment); cells * size > most_values) {
+    findings.problem({experiment.at,
+                      fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} "
+                                  "values: too many to hold",
+                                  cells, size),
+                      "fewer values of axes, or a smaller experiment",
+                      {},
+                      false});
+    return false;
+  }
+  const auto seeds =
+      static_cast<double>((c.seeds.apart ? c.seeds.train.size() : 1) * c.seeds.sample.size());
+  if (cells * seeds > most_runs) {
+    findings.problem(
+        {experiment.at,
+         fmt::format("the comparison has {:.0f} cells and {:.0f} seeds: more than {:.0f} runs",
+                     cells, seeds, most_runs),
+         "fewer values or seeds, or `only` and `except`",
+         {},
+         false});
+    return false;
+  }
+  return true;
+}
+
+std::vector<Cell> cells_of(const Variant& variant, const std::vector<Axis>& axes,
+                           const Node& experiment) {
+  std::vector<Cell> out{{{}, experiment}};
+  if (!variant.name.empty()) {
+    out[0].at.emplace_back("variant", variant.name);
+    merge(out[0].root, variant.change, Merge::keep);
+  }
+  for (const auto& axis : axes) {
+    if (!axis.applies_to(variant.name) || axis.points.empty()) continue;
+    std::vector<Cell> more;
+    for (const auto& cell : out)
+      for (const auto& point : axis.points) {
+        more.push_back(cell);
+        more.back().at.emplace_back(axis.name, point.label);
+        merge(more.back().root, point.change, Merge::keep);
+      }
+    out = std::move(more);
+  }
+  return out;
+}
+
+bool is_of_experiment(const Node::Member& m) {
+  return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) != experiment_keys.end();
 }
 
 }  // namespace
@@ -82,75 +150,19 @@ std::vector<std::string> Comparison::labels(const std::string& name) const {
 std::vector<Cell> expand(const Comparison& c, const Node& root, const std::vector<Node>& overrides,
                          Findings& findings) {
   for (const auto& over : overrides) overrides_and_axes(c, over, findings);
-  Node top;
-  top.at = root.at;
-  for (const auto& m : root.members)
-    if (std::find(experiment_keys.begin(), experiment_keys.end(), m.key) != experiment_keys.end())
-      top.members.push_back(m);
-  // Each cell holds the whole experiment.
-  const std::function<double(const Node&)> size_of = [&](const Node& n) {
-    double size = 1;
-    for (const auto& item : n.items) size += size_of(item);
-    for (const auto& m : n.members) size += size_of(m.value);
-    return size;
-  };
-  std::vector<Cell> out;
+  Node experiment;
+  experiment.at = root.at;
+  std::copy_if(root.members.begin(), root.members.end(), std::back_inserter(experiment.members),
+               is_of_experiment);
   const auto variants = c.variants.empty() ? std::vector<Variant>{{}} : c.variants;
-  const double seeds =
-      static_cast<double>((c.seeds.apart ? c.seeds.train.size() : 1) * c.seeds.sample.size());
-  double cells = 0;
+  if (!fits(c, variants, experiment, findings)) return {};
+  std::vector<Cell> out;
   for (const auto& v : variants) {
-    double own = 1;
-    for (const auto& a : c.axes)
-      if (a.applies_to(v.name))
-        own *= static_cast<double>(std::max<std::size_t>(1, a.points.size()));
-    cells += own;
-  }
-  if (cells * size_of(top) > most_values) {
-    findings.problem({root.at,
-                      fmt::format("the comparison has {:.0f} cells of an experiment with {:.0f} "
-                                  "values: too many to hold",
-                                  cells, size_of(top)),
-                      "fewer values of axes, or a smaller experiment",
-                      {},
-                      false});
-    return {};
-  }
-  if (cells * seeds > most_runs) {
-    findings.problem(
-        {root.at,
-         fmt::format("the comparison has {:.0f} cells and {:.0f} seeds: more than {:.0f} runs",
-                     cells, seeds, most_runs),
-         "fewer values or seeds, or `only` and `except`",
-         {},
-         false});
-    return {};
-  }
-  for (const auto& v : variants) {
-    std::vector<Cell> cells{{{}, top}};
-    if (!v.name.empty()) {
-      cells[0].at.emplace_back("variant", v.name);
-      merge(cells[0].root, v.change, Merge::keep);
-    }
-    for (const auto& a : c.axes) {
-      if (!a.applies_to(v.name) || a.points.empty()) continue;
-      std::vector<Cell> more;
-      for (const auto& cell : cells)
-        for (const auto& p : a.points) {
-          more.push_back(cell);
-          more.back().at.emplace_back(a.name, p.label);
-          merge(more.back().root, p.change, Merge::keep);
-        }
-      cells = std::move(more);
-    }
-    out.insert(out.end(), std::make_move_iterator(cells.begin()),
-               std::make_move_iterator(cells.end()));
+    auto own = cells_of(v, c.axes, experiment);
+    std::move(own.begin(), own.end(), std::back_inserter(out));
   }
   for (Node over : overrides) {
-    std::erase_if(over.members, [](const auto& m) {
-      return std::find(experiment_keys.begin(), experiment_keys.end(), m.key) ==
-             experiment_keys.end();
-    });
+    std::erase_if(over.members, [](const auto& m) { return !is_of_experiment(m); });
     for (auto& cell : out) merge(cell.root, over, Merge::carry);
   }
   return out;

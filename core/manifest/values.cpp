@@ -131,7 +131,10 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
   if (p.type == "strings") return list(n, expected(p), word, out);
   if (p.type == "matrix") return list(n, expected(p), row, out);
   if (p.type == "number-or-word" && is_number(n)) return real(n, out);
-  if (n.kind != Kind::string) return wrong(n, expected(p));
+  return n.kind == Kind::string ? string(n, p, out) : wrong(n, expected(p));
+}
+
+bool TableReader::string(const Node& n, const schema::Param& p, Json& out) {
   if (!p.words.empty() && std::find(p.words.begin(), p.words.end(), n.string) == p.words.end()) {
     const std::string near = nearest(n.string, p.words);
     problem(n.at, fmt::format("`{}` cannot be \"{}\"", p.name, n.string),
@@ -154,66 +157,92 @@ bool TableReader::value(const Node& n, const schema::Param& p, const std::string
   return true;
 }
 
+void TableReader::unknown(const Node::Member& m, const schema::Schema& schema,
+                          const std::string& owner, const std::string& help) {
+  const auto renamed = std::find_if(schema.params.begin(), schema.params.end(),
+                                    [&](const auto& p) { return p.former == m.key; });
+  const bool was_renamed = renamed != schema.params.end();
+  // A record of an earlier release has the earlier name.
+  if (m.carried && was_renamed) return;
+  std::vector<std::string> names;
+  for (const auto& p : schema.params) names.push_back(p.name);
+  std::vector<std::string> notes{names.empty()
+                                     ? "it has no parameters"
+                                     : fmt::format("parameters: {}", fmt::join(names, ", "))};
+  if (!help.empty()) notes.push_back("help: " + help);
+  std::string hint = "unknown key";
+  if (was_renamed)
+    hint = fmt::format("it is called `{}` now", renamed->name);
+  else if (const std::string near = nearest(m.key, names); !near.empty())
+    hint = fmt::format("did you mean `{}`?", near);
+  leave_out(m, owner + " does not declare it",
+            {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key), hint, notes});
+}
+
+TableReader::Value TableReader::parameter(const Node* table, const schema::Param& p,
+                                          const std::string& owner, const ReadSlot& slot) {
+  const Node* given = table ? table->find(p.name) : nullptr;
+  if (!given && table && !p.former.empty())
+    for (const auto& m : table->members)
+      if (m.carried && m.key == p.former) given = &m.value;
+  Value out{p.initial, {}};
+  if (p.type == "model") {
+    if (given) out.value = slot(*given, "model", p.name);
+    if (out.value != p.initial) out.key = Json{{model_mark, out.value}};
+    return out;
+  }
+  if (p.type == "slot") {
+    Node initial;
+    initial.kind = Kind::string;
+    initial.string = p.initial.get<std::string>();
+    initial.implied = true;
+    if (table) initial.at = table->at;
+    out.value = slot(given ? *given : initial, p.slot, p.name);
+    if (!out.value.is_object()) {
+      if (p.initial != "none") out.key = "none";
+      return out;
+    }
+    // A plugin from elsewhere that has the default's name is another one: its id holds its source.
+    const auto id = out.value["id"].get<std::string>();
+    if (id.rfind(initial.string + "@", 0) != 0 || !out.value["key"].empty())
+      out.key = Json{{"id", id}, {"params", out.value["key"]}};
+    return out;
+  }
+  if (given && value(*given, p, owner, out.value)) {
+    if (out.value != p.initial)
+      out.key = p.file ? Json(sha256_file(out.value.get<std::string>())) : out.value;
+  } else if (!given && p.required && table) {
+    problem(table->at, fmt::format("{} needs `{}`", owner, p.name), expected(p), {p.doc});
+  }
+  return out;
+}
+
+void TableReader::without_effect(const Node::Member& m, const schema::Param& p, const Json& given,
+                                 const std::string& owner) {
+  std::vector<std::string> now;
+  for (const auto& w : p.whens) {
+    if (!given.contains(w.key)) continue;
+    const Json& value = given[w.key];
+    now.push_back(fmt::format(
+        "{} = {}", w.key, value.is_object() ? "\"" + schema::text(value) + "\"" : value.dump()));
+  }
+  leave_out(m, "it has no effect in " + owner,
+            {m.key_at,
+             fmt::format("`{}` has no effect in {}", p.name, owner),
+             "it needs " + schema::words(p.whens),
+             {fmt::format("here {}", fmt::join(now, ", ")), p.doc}});
+}
+
 TableReader::Result TableReader::read(const Node* table, const schema::Schema& schema,
                                       const std::string& owner, const std::string& help,
                                       const ReadSlot& slot, bool component) {
   Result out;
-  std::vector<std::string> names;
-  for (const auto& p : schema.params) names.push_back(p.name);
-  if (table) {
-    for (const auto& m : table->members) {
-      if ((component && m.key == "plugin") || schema.find(m.key)) continue;
-      // A record of an earlier release has the earlier name.
-      if (m.carried && std::any_of(schema.params.begin(), schema.params.end(),
-                                   [&](const auto& p) { return p.former == m.key; }))
-        continue;
-      const std::string near = nearest(m.key, names);
-      const auto renamed = std::find_if(schema.params.begin(), schema.params.end(),
-                                        [&](const auto& p) { return p.former == m.key; });
-      std::vector<std::string> notes{names.empty()
-                                         ? "it has no parameters"
-                                         : fmt::format("parameters: {}", fmt::join(names, ", "))};
-      if (!help.empty()) notes.push_back("help: " + help);
-      leave_out(
-          m, owner + " does not declare it",
-          {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key),
-           renamed != schema.params.end() ? fmt::format("it is called `{}` now", renamed->name)
-           : near.empty()                 ? "unknown key"
-                                          : fmt::format("did you mean `{}`?", near),
-           notes});
-    }
-  }
+  if (table)
+    for (const auto& m : table->members)
+      if (!(component && m.key == "plugin") && !schema.find(m.key)) unknown(m, schema, owner, help);
   std::map<std::string, Json> keys;
   for (const auto& p : schema.params) {
-    const Node* given = table ? table->find(p.name) : nullptr;
-    if (!given && table && !p.former.empty())
-      for (const auto& m : table->members)
-        if (m.carried && m.key == p.former) given = &m.value;
-    Json value = p.initial, key;
-    if (p.type == "model") {
-      if (given) value = slot(*given, "model", p.name);
-      if (value != p.initial) key = Json{{model_mark, value}};
-    } else if (p.type == "slot") {
-      Node initial;
-      initial.kind = Kind::string;
-      initial.string = p.initial.get<std::string>();
-      initial.implied = true;
-      if (table) initial.at = table->at;
-      value = slot(given ? *given : initial, p.slot, p.name);
-      // A plugin from elsewhere that has the default's name is another one: its id holds its
-      // source.
-      const bool as_default =
-          value.is_object() ? value["id"].get<std::string>().rfind(initial.string + "@", 0) == 0 &&
-                                  value["key"].empty()
-                            : p.initial == "none";
-      if (!as_default)
-        key =
-            value.is_object() ? Json{{"id", value["id"]}, {"params", value["key"]}} : Json("none");
-    } else if (given && this->value(*given, p, owner, value)) {
-      if (value != p.initial) key = p.file ? Json(sha256_file(value.get<std::string>())) : value;
-    } else if (!given && p.required && table) {
-      problem(table->at, fmt::format("{} needs `{}`", owner, p.name), expected(p), {p.doc});
-    }
+    auto [value, key] = parameter(table, p, owner, slot);
     out.values[p.name] = std::move(value);
     if (!key.is_null() && !p.reporting) keys[p.name] = std::move(key);
   }
@@ -227,22 +256,10 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     const auto m = std::find_if(table->members.begin(), table->members.end(),
                                 [&](const auto& x) { return x.key == p.name; });
     if (m == table->members.end()) continue;
-    if (active) {
+    if (active)
       findings_.used(m->key_at, m->key);
-      continue;
-    }
-    std::vector<std::string> now;
-    for (const auto& w : p.whens)
-      if (given.contains(w.key))
-        now.push_back(fmt::format("{} = {}", w.key,
-                                  given[w.key].is_object()
-                                      ? "\"" + schema::text(given[w.key]) + "\""
-                                      : given[w.key].dump()));
-    leave_out(*m, "it has no effect in " + owner,
-              {m->key_at,
-               fmt::format("`{}` has no effect in {}", p.name, owner),
-               "it needs " + schema::words(p.whens),
-               {fmt::format("here {}", fmt::join(now, ", ")), p.doc}});
+    else
+      without_effect(*m, p, given, owner);
   }
   return out;
 }

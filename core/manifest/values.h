@@ -67,8 +67,19 @@ class TableReader {
   void problem(const Position& at, std::string message, std::string hint,
                std::vector<std::string> notes = {});
   bool value(const Node& node, const schema::Param& param, const std::string& owner, Json& out);
+  /// A string that is one of some words or names a file, where the parameter asks for one.
+  bool string(const Node& node, const schema::Param& param, Json& out);
   bool in_range(const Node& node, const schema::Param& param, double number);
-
+  void unknown(const Node::Member& m, const schema::Schema& schema, const std::string& owner,
+               const std::string& help);
+  /// A parameter's value, and what of it belongs to the key; null where it is the default.
+  struct Value {
+    Json value, key;
+  };
+  Value parameter(const Node* table, const schema::Param& param, const std::string& owner,
+                  const ReadSlot& slot);
+  void without_effect(const Node::Member& m, const schema::Param& param, const Json& given,
+                      const std::string& owner);
   void leave_out(const Node::Member& m, const std::string& why, Diagnostic d);
 
   Findings& findings_;

@@ -54,7 +54,7 @@ void expect_same_space(const std::string& name, const Json& own_spec, const Spac
 std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup,
                                   const std::filesystem::path& results) {
   static const std::atomic<bool> never{false};
-  if (spec.at("trained") != "")
+  if (!spec.at("trained").get<std::string>().empty())
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")),
                  [](const std::string&) {});
   for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
@@ -98,6 +98,19 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network,
                 .device(device);
   bf16 = run.precision == "bf16";
   scheduler = make_as<Scheduler>(spec.at("scheduler"));
+  make_data(spec);
+  make_space(spec);
+  host::prepare(scheduler, spec.at("scheduler"),
+                {.options = tensors,
+                 .shape = space->shape(),
+                 .law = law ? &*law : nullptr,
+                 .data = data.get(),
+                 .space = space.get()});
+  load_models(spec, with_network, results);
+  if (with_network) make_network(spec);
+}
+
+void Setup::make_data(const Json& spec) {
   data = make_as<DataSet>(spec.at("dataset"));
   host::prepare(data, spec.at("dataset"), {.options = tensors});
   if (const Json holdout = spec.value("holdout", Json()); holdout.is_object()) {
@@ -114,6 +127,9 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network,
       throw PluginError(title(spec.at("dataset")), e.what());
     }
   }
+}
+
+void Setup::make_space(const Json& spec) {
   space = std::make_shared<DataRange>(*data);
   if (spec.contains("space")) {
     space = make_as<Space>(spec["space"]);
@@ -122,30 +138,29 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network,
     host::prepare(space, spec["space"],
                   {.options = tensors, .shape = data->shape(), .data = data.get()});
   }
-  if (const auto map = space->affine(); map && !(map->scale > 0))
+  const auto map = space->affine();
+  if (!map) return;
+  if (!(map->scale > 0))
     throw Error(fmt::format("the data's values are mapped by {} x + {}; the factor must be above 0",
                             map->scale, map->shift));
-  if (const auto map = space->affine()) {
-    law = data->exact();
-    law = law ? law->mapped(map->scale, map->shift) : law;
+  law = data->exact();
+  if (law) law = law->mapped(map->scale, map->shift);
+}
+
+void Setup::load_models(const Json& spec, bool with_network, const std::filesystem::path& results) {
+  if (!spec.contains("models")) return;
+  for (const auto& [name, model] : spec["models"].items()) {
+    const Setup own(model, tensors.device(), true);
+    // A metric of samples asks models about data, which they encode themselves; all others ask
+    // them about values of the experiment's model.
+    if (with_network) expect_same_space(name, model, *own.space, spec, *space);
+    models[name] = load_model(model, own, results);
+    expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
+    join_conditions(own.network->conditions(), fmt::format("model `{}`", name));
   }
-  host::prepare(scheduler, spec.at("scheduler"),
-                {.options = tensors,
-                 .shape = space->shape(),
-                 .law = law ? &*law : nullptr,
-                 .data = data.get(),
-                 .space = space.get()});
-  if (spec.contains("models"))
-    for (const auto& [name, model] : spec["models"].items()) {
-      const Setup own(model, device, true);
-      // A metric of samples asks models about data, which they encode themselves; all others ask
-      // them about values of the experiment's model.
-      if (with_network) expect_same_space(name, model, *own.space, spec, *space);
-      models[name] = load_model(model, own, results);
-      expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
-      join_conditions(own.network->conditions(), fmt::format("model `{}`", name));
-    }
-  if (!with_network) return;
+}
+
+void Setup::make_network(const Json& spec) {
   network = make_as<Network>(spec.at("network"));
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());

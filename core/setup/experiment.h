@@ -79,6 +79,10 @@ struct Setup {
                          bool strict) const;
 
  private:
+  void make_data(const Json& spec);
+  void make_space(const Json& spec);
+  void load_models(const Json& spec, bool with_network, const std::filesystem::path& results);
+  void make_network(const Json& spec);
   void join_conditions(const std::vector<ConditionType>& more, const std::string& who);
 };
 
