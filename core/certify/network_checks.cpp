@@ -13,20 +13,35 @@
 namespace scorelab::certify {
 namespace {
 
+/// A direction among the parameters that are trained.
+at::Tensor draw(const Arena& arena, Noise& noise) {
+  at::Tensor out = at::zeros_like(arena.values);
+  arena.trained(out).copy_(noise.normal(arena.trained(out).unsqueeze(0)).squeeze(0));
+  return out;
+}
+
+/// Weights near the first ones: a layer that begins at 0 would hide those before it.
+Arena spread(Network& network, std::uint64_t seed) {
+  Arena arena(network, seed);
+  Noise noise(5, "weights");
+  arena.values.add_(0.05 * draw(arena, noise));
+  return arena;
+}
+
 /// The gradient of a loss of the answer at x, in every parameter, against finite differences.
 Json check_gradients(Around& a, const std::function<at::Tensor(Model&, const at::Tensor&)>& says,
                      const at::Tensor& x) {
   const host::Setup setup(a.spec, at::kCPU, true);
   if (setup.network->parameters().empty()) throw Skipped("it has no parameters");
-  Arena arena(*setup.network, 3);
-  Noise noise(5, "weights");
-  const auto draw = [&] { return noise.normal(arena.values.unsqueeze(0)).squeeze(0); };
-  arena.values.add_(0.05 * draw());  // a layer that begins at 0 would hide those before it
+  Arena arena = spread(*setup.network, 3);
   const c10::AutoGradMode grad(true);
   Model model = setup.handle(a.spec, a.stop);
   const auto loss = [&] { return (says(model, x) - 1).square().sum(); };
   loss().backward();
-  for (const auto& [name, g] : arena.views(arena.gradients)) {
+  const NamedTensors gradients = arena.views(arena.gradients);
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const auto& [name, g] = gradients[i];
+    if (arena.is_fixed(i)) continue;
     if (!g.isfinite().all().item<bool>())
       throw Failed("the gradient of " + name + " is not finite");
     if (!g.any().item<bool>())
@@ -34,7 +49,8 @@ Json check_gradients(Around& a, const std::function<at::Tensor(Model&, const at:
   }
   const c10::AutoGradMode off(false);
   // along the gradient itself a part that is missing would not show
-  const at::Tensor direction = draw(), before = arena.values.clone();
+  Noise noise(6, "direction");
+  const at::Tensor direction = draw(arena, noise), before = arena.values.clone();
   const double slope = at::dot(arena.gradients, direction).item<double>(),
                size = arena.gradients.norm().item<double>(), h = 1e-6;
   arena.values.copy_(before + h * direction);
@@ -66,7 +82,7 @@ Json check_network(const std::string& check, const Json& request) {
                           const at::Tensor& given = {}, int calls = 1) {
     a.spec["run"]["precision"] = dtype;
     const host::Setup setup(a.spec, at::kCPU, true);
-    if (!setup.network->parameters().empty()) const Arena arena(*setup.network, seed);
+    if (!setup.network->parameters().empty()) spread(*setup.network, seed);
     std::vector<std::int64_t> shape{rows};
     for (const auto n : setup.data->shape()) shape.push_back(n);
     Noise noise(1, "x");

@@ -22,6 +22,14 @@ const std::vector<std::pair<std::string, schema::Schema (*)()>> tables{
     {"run", schema::of_table<RunOptions>},
     {"models", schema::of_table<ModelOptions>}};
 
+/// `channels = 256, blocks = 2`
+std::string values_of(const schema::Preset& preset) {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : preset.values.items())
+    out.push_back(fmt::format("{} = {}", name, value.dump()));
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
 std::string describe(const schema::Schema& s) {
   std::string out;
   for (const auto& p : s.params) {
@@ -35,6 +43,8 @@ std::string describe(const schema::Schema& s) {
     if (!p.whens.empty()) out += fmt::format("      only where {}\n", schema::words(p.whens));
   }
   if (s.params.empty()) out += "  no parameters\n";
+  for (const auto& p : s.presets)
+    out += fmt::format("  preset \"{}\": {}\n      {}\n", p.name, p.doc, values_of(p));
   for (const auto& n : s.needs)
     out += fmt::format("  needs `{}`: {}{}{}\n", n.name, n.reason,
                        n.role.empty() ? "" : " (as a " + n.role + ")",
@@ -64,6 +74,10 @@ std::string markdown(const schema::Schema& s) {
                        cell(allowed), cell(p.doc),
                        p.whens.empty() ? "" : cell(" (only where " + schema::words(p.whens) + ")"));
   }
+  if (s.presets.empty()) return out;
+  out += "\n| preset | of | sets |\n| --- | --- | --- |\n";
+  for (const auto& p : s.presets)
+    out += fmt::format("| `{}` | {} | `{}` |\n", p.name, cell(p.doc), cell(values_of(p)));
   return out;
 }
 

@@ -109,7 +109,7 @@ void report_crash(const Doubts& doubts, const std::vector<std::string>& lines, i
 void report_doubts(const Doubts& doubts, const Verdicts& verdicts, manifest::Findings& findings) {
   for (const auto& d : doubts) {
     const Json verdict = verdicts.of(key_of(d));
-    if (verdict.is_null() || verdict == "") continue;
+    if (verdict.is_null() || verdict.get_ref<const std::string&>().empty()) continue;
     findings.problem(
         {d.at,
          fmt::format("the parameters of {} `{}` do not go together",

@@ -125,10 +125,17 @@ class Search {
 
 }  // namespace
 
-std::string example(const std::string& kind, const catalog::Catalog& catalog) {
+std::string example(const std::string& kind, catalog::Catalog& catalog) {
   const auto entries = catalog.of_kind(kind);
-  for (const auto* entry : entries)  // a name of one word is most often that of a plain plugin
-    if (entry->stamp.name.find('-') == std::string::npos) return entry->stamp.name;
+  catalog.learn(entries);
+  for (const auto* entry : entries) {
+    const schema::Schema& schema = catalog.describe(*entry).schema;
+    const bool needs = std::any_of(schema.needs.begin(), schema.needs.end(),
+                                   [](const schema::Ability& a) { return a.whens.empty(); }) ||
+                       std::any_of(schema.params.begin(), schema.params.end(),
+                                   [](const schema::Param& p) { return p.required; });
+    if (!needs) return entry->stamp.name;
+  }
   return entries.empty() ? "NAME" : entries.front()->stamp.name;
 }
 

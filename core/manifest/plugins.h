@@ -10,8 +10,8 @@
 /// The plugins that a manifest names.
 namespace scorelab::manifest {
 
-/// The name of a plugin of this kind, for hints.
-std::string example(const std::string& kind, const catalog::Catalog& catalog);
+/// The name of a plugin of this kind that needs nothing of the other parts, for hints.
+std::string example(const std::string& kind, catalog::Catalog& catalog);
 
 /// The plugin of one of these kinds that `node` names: a string, or a table with `plugin`. Null
 /// where there is no such plugin, or several: the findings say so, of the key `what`.

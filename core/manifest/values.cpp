@@ -180,40 +180,41 @@ void TableReader::unknown(const Node::Member& m, const schema::Schema& schema,
 }
 
 TableReader::Value TableReader::parameter(const Node* table, const schema::Param& p,
-                                          const std::string& owner, const ReadSlot& slot) {
+                                          const Json& initial, const std::string& owner,
+                                          const ReadSlot& slot) {
   const Node* given = table ? table->find(p.name) : nullptr;
   if (!given && table && !p.former.empty())
     for (const auto& m : table->members)
       if (m.carried && m.key == p.former) given = &m.value;
-  Value out{p.initial, {}};
+  Value out{initial, {}};
   if (p.type == "model") {
     if (given) out.value = slot(*given, "model", p.name);
     if (out.value != p.initial) out.key = Json{{model_mark, out.value}};
     return out;
   }
   if (p.type == "slot") {
-    Node initial;
-    initial.kind = Kind::string;
-    initial.string = p.initial.get<std::string>();
-    initial.implied = true;
-    if (table) initial.at = table->at;
-    out.value = slot(given ? *given : initial, p.slot, p.name);
+    Node by_default;
+    by_default.kind = Kind::string;
+    by_default.string = initial.get<std::string>();
+    by_default.implied = true;
+    if (table) by_default.at = table->at;
+    out.value = slot(given ? *given : by_default, p.slot, p.name);
     if (!out.value.is_object()) {
       if (p.initial != "none") out.key = "none";
       return out;
     }
     // A plugin from elsewhere that has the default's name is another one: its id holds its source.
     const auto id = out.value["id"].get<std::string>();
-    if (id.rfind(initial.string + "@", 0) != 0 || !out.value["key"].empty())
+    if (id.rfind(p.initial.get<std::string>() + "@", 0) != 0 || !out.value["key"].empty())
       out.key = Json{{"id", id}, {"params", out.value["key"]}};
     return out;
   }
-  if (given && value(*given, p, owner, out.value)) {
-    if (out.value != p.initial)
-      out.key = p.file ? Json(sha256_file(out.value.get<std::string>())) : out.value;
-  } else if (!given && p.required && table) {
+  if (given)
+    value(*given, p, owner, out.value);
+  else if (p.required && table && initial.is_null())
     problem(table->at, fmt::format("{} needs `{}`", owner, p.name), expected(p), {p.doc});
-  }
+  if (out.value != p.initial)
+    out.key = p.file ? Json(sha256_file(out.value.get<std::string>())) : out.value;
   return out;
 }
 
@@ -241,8 +242,12 @@ TableReader::Result TableReader::read(const Node* table, const schema::Schema& s
     for (const auto& m : table->members)
       if (!(component && m.key == "plugin") && !schema.find(m.key)) unknown(m, schema, owner, help);
   std::map<std::string, Json> keys;
+  Json preset = Json::object();
   for (const auto& p : schema.params) {
-    auto [value, key] = parameter(table, p, owner, slot);
+    auto [value, key] = parameter(table, p, preset.value(p.name, p.initial), owner, slot);
+    if (p.name == "preset")  // it comes before all others
+      for (const auto& named : schema.presets)
+        if (named.name == value) preset = named.values;
     out.values[p.name] = std::move(value);
     if (!key.is_null() && !p.reporting) keys[p.name] = std::move(key);
   }

@@ -76,8 +76,9 @@ class TableReader {
   struct Value {
     Json value, key;
   };
-  Value parameter(const Node* table, const schema::Param& param, const std::string& owner,
-                  const ReadSlot& slot);
+  /// `initial`: its value where the table gives none: the default's, or a preset's.
+  Value parameter(const Node* table, const schema::Param& param, const Json& initial,
+                  const std::string& owner, const ReadSlot& slot);
   void without_effect(const Node::Member& m, const schema::Param& param, const Json& given,
                       const std::string& owner);
   void leave_out(const Node::Member& m, const std::string& why, Diagnostic d);

@@ -58,7 +58,12 @@ at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise,
   }
   if (flip_)
     x = at::where(noise.sign(x.flatten(1).narrow(1, 0, 1)).view({-1, 1, 1, 1}) > 0, x, x.flip({3}));
-  if (!labels_.empty()) condition["label"] = at::tensor(labels_, at::kLong).index_select(0, rows);
+  if (!labels_.empty()) {
+    // a view: copying a million labels for each batch would take longer than the batch
+    const at::Tensor all = at::from_blob(const_cast<std::int64_t*>(labels_.data()),
+                                         {static_cast<std::int64_t>(labels_.size())}, at::kLong);
+    condition["label"] = all.index_select(0, rows);
+  }
   return x;
 }
 

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <scorelab/dataset.h>
 #include <scorelab/guide.h>
 #include <scorelab/nn.h>
@@ -32,6 +33,10 @@ at::Tensor Weights::add(const std::string& name, std::vector<std::int64_t> shape
   tensor.requires_grad_(true);
   list.emplace_back(name, tensor);
   return tensor;
+}
+
+at::Tensor Weights::fixed(const std::string& name, std::vector<std::int64_t> shape) {
+  return list.emplace_back(name, at::zeros(shape, options_.requires_grad(false))).second;
 }
 
 Linear::Linear(Weights& w, const std::string& name, std::int64_t in, std::int64_t out)
@@ -109,10 +114,17 @@ at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double 
   return at::cat({angle.sin(), angle.cos()}, 1);
 }
 
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  if (!c10::GradMode::is_enabled()) return at::scaled_dot_product_attention(q, k, v);
-  const double scale = 1 / std::sqrt(static_cast<double>(q.size(-1)));
-  return at::matmul(at::softmax(at::matmul(q, k.transpose(-2, -1)) * scale, -1), v);
+void expect_halvings(const std::vector<std::int64_t>& shape, std::int64_t times,
+                     const std::string& key) {
+  if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
+  const std::int64_t height = shape[1], width = shape[2], unit = std::int64_t{1} << times;
+  if (height % unit == 0 && width % unit == 0) return;
+  std::int64_t possible = 0;
+  while ((height | width) % (std::int64_t{2} << possible) == 0) ++possible;
+  throw Error(fmt::format(
+      "`{}` halves the images {} times, and their size {} x {} is not divisible by {}; give at "
+      "most {} {}",
+      key, times, height, width, unit, possible + 1, possible == 0 ? "number" : "numbers"));
 }
 
 at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise) {

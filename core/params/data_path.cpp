@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t most_files = 1000000;
 
-thread_local const std::vector<std::string>* declared_files = nullptr;
+thread_local const std::vector<std::string>* declared_files = nullptr;  // sorted
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -64,9 +64,12 @@ bool only_declared = false;
 bool is_declared(const fs::path& path) {
   if (!declared_files) return !only_declared;
   const std::string own = fs::absolute(path).lexically_normal().string();
-  return std::any_of(declared_files->begin(), declared_files->end(), [&](const std::string& file) {
-    return file == own || file.rfind(own + "/", 0) == 0;
-  });
+  const auto begins_with = [&](const std::string& what) {
+    const auto it = std::lower_bound(declared_files->begin(), declared_files->end(), what);
+    return it != declared_files->end() && it->rfind(what, 0) == 0 ? &*it : nullptr;
+  };
+  const std::string* file = begins_with(own);
+  return (file && *file == own) || begins_with(own + "/");
 }
 
 }  // namespace
@@ -112,6 +115,7 @@ std::vector<DataFile> data_files(const std::string& declared, const schema::Json
 
 DeclaredData::DeclaredData(const schema::Json& files) : before_(declared_files) {
   for (const auto& [path, hash] : files.items()) files_.push_back(path);
+  std::sort(files_.begin(), files_.end());
   declared_files = &files_;
 }
 DeclaredData::~DeclaredData() { declared_files = before_; }

@@ -116,6 +116,12 @@ Reading& Params::reads(std::string name) {
   return *readings.emplace_back(std::make_unique<Reading>(std::move(name)));
 }
 
+void Params::preset(std::string name, std::string doc, std::function<void()> set) {
+  for (const auto& other : presets)
+    if (other.name == name) throw Error("the preset \"" + name + "\" is declared twice");
+  presets.push_back({std::move(name), std::move(doc), std::move(set)});
+}
+
 ModelRef::ModelRef(std::string gives) : gives_(std::move(gives)) {}
 ModelRef::~ModelRef() = default;
 void ModelRef::bind(std::shared_ptr<Model> model) { model_ = std::move(model); }

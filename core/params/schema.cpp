@@ -63,6 +63,43 @@ Json ability_to_json(const Ability& a) {
 
 }  // namespace
 
+namespace {
+
+/// What the presets write into the members, which have their defaults again afterwards.
+void take_presets(const Params& declared, Schema& out) {
+  if (declared.presets.empty()) return;
+  Param choice;
+  choice.name = "preset";
+  choice.doc = "the values in place of the defaults";
+  choice.type = "string";
+  choice.initial = "none";
+  choice.reporting = true;  // what counts is the values
+  choice.words.emplace_back("none");
+  if (out.find(choice.name))
+    throw Error("a component with presets has no parameter of its own called \"preset\"");
+  const auto no_component = [](const std::string&, const Json&) {
+    return std::shared_ptr<Component>();
+  };
+  std::vector<Json> defaults;
+  for (const auto& spec : declared.specs) defaults.push_back(value_of(spec->target));
+  for (const auto& preset : declared.presets) {
+    Preset own{preset.name, preset.doc};
+    preset.set();
+    for (std::size_t i = 0; i < declared.specs.size(); ++i) {
+      Spec& spec = *declared.specs[i];
+      Json value = value_of(spec.target);
+      if (value == defaults[i]) continue;
+      own.values[spec.name] = std::move(value);
+      assign(spec, defaults[i], no_component);
+    }
+    choice.words.push_back(preset.name);
+    out.presets.push_back(std::move(own));
+  }
+  out.params.insert(out.params.begin(), std::move(choice));
+}
+
+}  // namespace
+
 const Param* Schema::find(const std::string& name) const {
   const auto it =
       std::find_if(params.begin(), params.end(), [&](const Param& p) { return p.name == name; });
@@ -85,6 +122,7 @@ Schema of(const Params& declared) {
   for (const auto& c : declared.capabilities)
     (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
   for (const auto& r : declared.readings) out.reads.push_back({r->name, r->is_optional, r->whens});
+  take_presets(declared, out);
   return out;
 }
 
@@ -110,6 +148,8 @@ Json to_json(const Schema& schema) {
   for (const auto& r : schema.reads)
     out["reads"].push_back(
         {{"name", r.name}, {"optional", r.optional}, {"when", whens_to_json(r.whens)}});
+  for (const auto& p : schema.presets)
+    out["presets"].push_back({{"name", p.name}, {"doc", p.doc}, {"values", p.values}});
   return out;
 }
 
@@ -142,6 +182,9 @@ Schema from_json(const Json& json) {
   if (json.contains("reads"))
     for (const auto& j : json["reads"])
       out.reads.push_back({j.at("name"), j.at("optional"), whens_from_json(j.at("when"))});
+  if (json.contains("presets"))
+    for (const auto& j : json["presets"])
+      out.presets.push_back({j.at("name"), j.at("doc"), j.at("values")});
   return out;
 }
 

@@ -56,14 +56,20 @@ struct Read {
   std::vector<When> whens;
 };
 
+struct Preset {
+  std::string name, doc;
+  Json values = Json::object();  ///< of the parameters that it sets
+};
+
 struct Schema {
-  std::vector<Param> params;
+  std::vector<Param> params;  ///< with `preset`, where there are presets
   std::vector<Ability> needs, gives;
   std::vector<Read> reads;  ///< files below the data path
+  std::vector<Preset> presets;
   const Param* find(const std::string& name) const;
 };
 
-/// Reads what a component declares; its members hold the defaults.
+/// Reads what a component declares; its members hold the defaults, before and after.
 Schema of(const Params& params);
 
 /// That of a manifest's table, such as TrainOptions.

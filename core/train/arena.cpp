@@ -15,10 +15,17 @@ Arena::Arena(Network& network, std::uint64_t seed, const std::string& stream) {
   // elements: matrix kernels are faster on whole cache lines
   constexpr std::int64_t alignment = 16;
   std::int64_t total = 0;
-  for (const auto& [name, p] : parameters) {
-    places_.push_back({name, p.sizes().vec(), total, p.numel()});
-    total += (p.numel() + alignment - 1) / alignment * alignment;
+  for (const auto& [name, p] : parameters)
+    places_.push_back({name, p.sizes().vec(), 0, p.numel(), !p.requires_grad()});
+  for (const bool fixed : {false, true}) {
+    for (auto& place : places_) {
+      if (place.fixed != fixed) continue;
+      place.offset = total;
+      total += (place.count + alignment - 1) / alignment * alignment;
+    }
+    if (!fixed) trained_ = total;
   }
+  if (trained_ == 0) throw Error("all parameters of the network are fixed: there is none to train");
   const auto options = parameters.front().second.options().requires_grad(false);
   values = at::zeros({total}, options);
   gradients = at::zeros({total}, options);
@@ -29,12 +36,13 @@ Arena::Arena(Network& network, std::uint64_t seed, const std::string& stream) {
     p.set_data(value_views[i].second);
     Noise noise(seed, stream + name);
     network.initialise(name, p, noise);
-    p.mutable_grad() = gradient_views[i].second;
+    if (!is_fixed(i)) p.mutable_grad() = gradient_views[i].second;
   }
 }
 
 void Arena::require_gradients(bool wanted) {
-  for (auto& [name, parameter] : parameters_) parameter.requires_grad_(wanted);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (!is_fixed(i)) parameters_[i].second.requires_grad_(wanted);
 }
 
 void Arena::show(const at::Tensor& flat) {
@@ -44,7 +52,8 @@ void Arena::show(const at::Tensor& flat) {
 
 std::int64_t Arena::count() const {
   std::int64_t n = 0;
-  for (const auto& p : places_) n += p.count;
+  for (const auto& p : places_)
+    if (!p.fixed) n += p.count;
   return n;
 }
 

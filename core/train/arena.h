@@ -17,14 +17,17 @@ class Arena {
   Arena(Arena&&) = default;
 
   at::Tensor values, gradients;
-  /// Whether losses send gradients to the parameters.
+  /// The part of such a tensor that training changes; the parameters that are fixed come last.
+  at::Tensor trained(const at::Tensor& flat) const { return flat.narrow(0, 0, trained_); }
+  /// Whether losses send gradients to the parameters that are not fixed.
   void require_gradients(bool wanted);
   /// Makes the network's parameters views of this tensor, laid out as `values` is, until they are
   /// shown another: nothing is copied.
   void show(const at::Tensor& flat);
-  /// The number of parameters.
+  /// The number of parameters that training changes.
   std::int64_t count() const;
-  /// The named views of any tensor laid out as `values` is.
+  bool is_fixed(std::size_t parameter) const { return places_[parameter].fixed; }
+  /// The named views of any tensor laid out as `values` is, in the network's order.
   NamedTensors views(const at::Tensor& flat) const;
   /// Writes named tensors into a flat tensor; throws Error for a name or shape that does not fit.
   void fill(at::Tensor& flat, const NamedTensors& from) const;
@@ -34,9 +37,11 @@ class Arena {
     std::string name;
     std::vector<std::int64_t> shape;
     std::int64_t offset, count;
+    bool fixed;
   };
   std::vector<Place> places_;
   NamedTensors parameters_;
+  std::int64_t trained_ = 0;
 };
 
 }  // namespace scorelab

@@ -228,8 +228,12 @@ double Trainer::learning_rate(std::int64_t n) const {
 
 void Trainer::adam(Learner& learner, double lr) const {
   learner.updates.add_(1);
-  std::vector<at::Tensor> p{learner.arena.values}, g{learner.arena.gradients}, m{learner.moment1},
-      v{learner.moment2}, none, steps{learner.updates};
+  const auto trained = [&](const at::Tensor& flat) {
+    return std::vector{learner.arena.trained(flat)};
+  };
+  auto p = trained(learner.arena.values), g = trained(learner.arena.gradients),
+       m = trained(learner.moment1), v = trained(learner.moment2);
+  std::vector<at::Tensor> none, steps{learner.updates};
   if (options_.optimizer == "adamw")
     at::_fused_adamw_(p, g, m, v, none, steps, lr, options_.beta1, options_.beta2,
                       options_.weight_decay, options_.eps, false, false, {}, poisoned_);

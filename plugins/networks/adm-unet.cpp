@@ -196,6 +196,7 @@ class AdmUNet final : public Network {
     p.gives("trains");
     p.gives("variance");
     p.gives("second-order").when("recompute", {"false"});
+    presets(p);
   }
   void check() const override {
     if (channels_ % 2)
@@ -217,14 +218,7 @@ class AdmUNet final : public Network {
   }
   void prepare(const Setting& setting) override {
     const auto& shape = setting.shape;
-    if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
-    const std::int64_t times = static_cast<std::int64_t>(multipliers_.size()) - 1,
-                       unit = std::int64_t{1} << times;
-    if (shape[1] % unit != 0 || shape[2] % unit != 0)
-      throw Error("`multipliers` halves the images " + std::to_string(times) +
-                  " times, and their size " + std::to_string(shape[1]) + " x " +
-                  std::to_string(shape[2]) + " is not divisible by " + std::to_string(unit) +
-                  "; give fewer multipliers");
+    nn::expect_halvings(shape, static_cast<std::int64_t>(multipliers_.size()) - 1, "multipliers");
     build(setting.options, shape[0], setting.parts * shape[0], shape[1]);
   }
   NamedTensors parameters() override { return parameters_; }
@@ -273,6 +267,47 @@ class AdmUNet final : public Network {
   }
 
  private:
+  void presets(Params& p) {
+    p.preset("imagenet64", "ADM, ImageNet 64 x 64: 295.9 M parameters", [this] {
+      dropout_ = 0.1;
+      classes_ = 1000;
+    });
+    p.preset("imagenet128", "ADM, ImageNet 128 x 128: 421.5 M", [this] {
+      large({1, 1, 2, 3, 4});
+      head_channels_ = 0;
+      classes_ = 1000;
+    });
+    p.preset("imagenet256", "ADM, ImageNet 256 x 256: 553.8 M", [this] {
+      large({1, 1, 2, 2, 4, 4});
+      classes_ = 1000;
+    });
+    p.preset("lsun256", "ADM, LSUN 256 x 256, without classes: 552.8 M", [this] {
+      large({1, 1, 2, 2, 4, 4});
+      dropout_ = 0.1;
+    });
+    p.preset("improved-imagenet64", "improved DDPM, ImageNet 64 x 64, without classes: 121.1 M",
+             [this] { improved(); });
+    p.preset("improved-cifar10", "improved DDPM, CIFAR-10: 52.5 M", [this] {
+      improved();
+      multipliers_ = {1, 2, 2, 2};
+      dropout_ = 0.3;
+    });
+  }
+  void large(std::vector<std::int64_t> multipliers) {
+    channels_ = 256;
+    multipliers_ = std::move(multipliers);
+    blocks_ = 2;
+    qkv_ = "by-head";
+  }
+  void improved() {
+    channels_ = 128;
+    attention_ = {16, 8};
+    head_channels_ = 0;
+    resample_ = "conv";
+    modulate_ = true;
+    qkv_ = "by-head";
+  }
+
   /// The matrix or kernel whose bias this is; null for the biases of norms.
   const at::Tensor* kernel_of(const std::string& name) const {
     if (!name.ends_with(".bias")) return nullptr;

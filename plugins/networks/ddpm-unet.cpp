@@ -151,6 +151,9 @@ class DdpmUNet final : public Network {
     p.gives("trains");
     p.gives("variance");
     p.gives("second-order").when("recompute", {"false"});
+    p.preset("cifar10", "CIFAR-10: 35.7 M parameters", [this] { dropout_ = 0.1; });
+    p.preset("lsun256", "LSUN and CelebA-HQ, 256 x 256: 113.7 M",
+             [this] { multipliers_ = {1, 1, 2, 2, 4, 4}; });
   }
   void check() const override {
     if (channels_ % 2)
@@ -164,14 +167,8 @@ class DdpmUNet final : public Network {
   }
   void prepare(const Setting& setting) override {
     const auto& shape = setting.shape;
-    if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
-    const std::int64_t times = static_cast<std::int64_t>(multipliers_.size()) - 1,
-                       unit = std::int64_t{1} << times;
-    if (shape[1] % unit != 0 || shape[2] % unit != 0)
-      throw Error("`multipliers` halves the images " + std::to_string(times) +
-                  " times, and their size " + std::to_string(shape[1]) + " x " +
-                  std::to_string(shape[2]) + " is not divisible by " + std::to_string(unit) +
-                  "; give fewer multipliers");
+    const auto times = static_cast<std::int64_t>(multipliers_.size()) - 1;
+    nn::expect_halvings(shape, times, "multipliers");
     for (const std::int64_t at : attention_) {
       bool occurs = false;
       for (std::int64_t l = 0; l <= times; ++l) occurs = occurs || shape[1] >> l == at;

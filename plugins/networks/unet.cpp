@@ -88,18 +88,8 @@ class UNet final : public Network {
   }
   void prepare(const Setting& setting) override {
     const auto& shape = setting.shape;
-    if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
     const auto halvings = static_cast<std::int64_t>(multipliers_.size()) - 1;
-    std::int64_t possible = 0;
-    while (possible < 62 && shape[1] % (2LL << possible) == 0 && shape[2] % (2LL << possible) == 0)
-      ++possible;
-    const std::string size = std::to_string(shape[1]) + " x " + std::to_string(shape[2]);
-    if (possible < halvings)
-      throw Error("`multipliers` has " + std::to_string(halvings + 1) +
-                  " numbers, which halves the image " + std::to_string(halvings) +
-                  " times: height and width must be divisible by " +
-                  std::to_string(1LL << halvings) + ", and the images are " + size +
-                  "; give at most " + std::to_string(possible + 1) + " numbers");
+    nn::expect_halvings(shape, halvings, "multipliers");
     std::string sides;
     for (std::int64_t l = 0; l <= halvings; ++l)
       sides += (l > 0 ? ", " : "") + std::to_string(shape[1] >> l);
@@ -108,7 +98,8 @@ class UNet final : public Network {
       for (std::int64_t l = 0; l <= halvings; ++l) occurs = occurs || shape[1] >> l == at;
       if (!occurs)
         throw Error("`attention` names " + std::to_string(at) +
-                    ", a resolution that never occurs: images of " + size + " have " + sides +
+                    ", a resolution that never occurs: images of " + std::to_string(shape[1]) +
+                    " x " + std::to_string(shape[2]) + " have " + sides +
                     " pixels a side here; name one of these");
     }
     build(setting.options, shape[0], setting.parts * shape[0], shape[1]);

@@ -5,6 +5,7 @@
 #include "manifest/axis.h"
 #include "manifest/comparison.h"
 #include "manifest/read.h"
+#include "manifest/values.h"
 
 namespace scorelab::manifest {
 namespace {
@@ -136,6 +137,62 @@ TEST(Nearest, IsWithinTwoEditsOrAThird) {
   EXPECT_EQ(nearest("smapler", names), "sampler");  // two letters exchanged
   EXPECT_EQ(nearest("sampl", names), "sampler");    // the name that this one begins
   EXPECT_EQ(nearest("dataset", names), "");
+}
+
+/// A component's table with a preset.
+class Presets : public Manifests {
+ protected:
+  Presets() {
+    declared_("a", a_, "");
+    declared_("b", b_, "");
+    declared_("word", word_, "");
+    declared_.preset("large", "of a paper", [this] {
+      a_ = 10;
+      word_ = "other";
+    });
+    declared_.preset("deep", "of another", [this] { b_ = 20; });
+    schema_ = schema::of(declared_);
+  }
+  TableReader::Result read(const std::string& toml) {
+    const Node table = parsed(toml);
+    return TableReader(findings_).read(&table, schema_, "network `x`", "", {}, false);
+  }
+
+  std::int64_t a_ = 1, b_ = 2;
+  std::string word_ = "plain";
+  Params declared_;
+  schema::Schema schema_;
+};
+
+TEST_F(Presets, AreWhatTheComponentWritesAndLeaveItsDefaults) {
+  EXPECT_EQ(schema_.presets.at(0).values, Json::parse(R"({"a": 10, "word": "other"})"));
+  EXPECT_EQ(schema_.presets.at(1).values, Json::parse(R"({"b": 20})"));
+  EXPECT_EQ(a_, 1);
+  EXPECT_EQ(word_, "plain");
+  EXPECT_EQ(schema::to_json(schema::from_json(schema::to_json(schema_))), schema::to_json(schema_));
+}
+
+TEST_F(Presets, StandInPlaceOfTheDefaults) {
+  const auto read = this->read("b = 3\npreset = 'large'");
+  EXPECT_EQ(read.values, Json::parse(R"({"preset": "large", "a": 10, "b": 3, "word": "other"})"));
+  EXPECT_EQ(read.key, this->read("a = 10\nb = 3\nword = 'other'").key)
+      << "the values count, not how they were said";
+  EXPECT_EQ(this->read("preset = 'large'\na = 1").key, Json::parse(R"({"word": "other"})"));
+  EXPECT_EQ(this->read("a = 1").key, Json::object());
+  EXPECT_THAT(messages(), IsEmpty());
+}
+
+TEST_F(Presets, ThatDoNotExistAreAProblem) {
+  this->read("preset = 'larg'");
+  ASSERT_EQ(findings_.all().size(), 1u);
+  EXPECT_EQ(findings_.all()[0].message, "`preset` cannot be \"larg\"");
+  EXPECT_THAT(findings_.all()[0].hint, HasSubstr("did you mean \"large\"?"));
+}
+
+TEST_F(Presets, LeaveTheNameToThem) {
+  std::string own;
+  declared_("preset", own, "");
+  EXPECT_THROW(schema::of(declared_), Error);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 """Networks of diffusers, run live beside ours: a checkpoint that the peer wrote draws the peer's images, and a training step has its gradients.
 
-What is set aside: diffusers computes the time embedding in float32 whatever the model's type; the test puts a float64 one in its place.
+What is set aside: diffusers computes the embeddings of times and positions in float32 whatever the model's type, and DiT's times with other frequencies than the paper's
+code; the test puts those of the papers' code in their place, in float64.
 """
 import gzip
 import math
@@ -25,7 +26,11 @@ CASES = {
     "adm 8x8": ("digits", (1, 8), 'plugin = "adm-unet", channels = 32, multipliers = [1, 2], blocks = 1, attention = [4], head_channels = 16', (32, 64), 1, {1}),
     "adm 32x32": ("cifar10", (3, 32), 'plugin = "adm-unet", channels = 32, multipliers = [1, 2], blocks = 2, attention = [16, 32], head_channels = 16, qkv = "by-head", resample = "conv"',
                   (32, 64), 2, {0, 1}),
+    "dit 8x8": ("digits", (1, 8), 'plugin = "dit", patch = 2, width = 32, depth = 2, heads = 4, classes = 10', 2, 32, 4),
+    "dit 32x32": ("cifar10", (3, 32), 'plugin = "dit", patch = 4, width = 24, depth = 3, heads = 2, classes = 10', 4, 24, 2),
 }
+CLASS, NO_CLASS = 3, 10  # of every item; samples have it too, or none
+UNLABELLED = ["dit 32x32"]
 MANIFEST = """\
 name      = "unet"
 seeds     = [{seed}]
@@ -35,7 +40,7 @@ network   = {{ {network} }}
 objective = "ddpm"
 train     = {{ weights = "w.safetensors", {train} }}
 sampler   = {{ plugin = "ddim", steps = {steps}, spacing = "trailing" }}
-sample    = {{ count = {rows}, ema = 0 }}
+sample    = {{ count = {rows}, ema = 0{labels} }}
 run       = {{ chunk = {rows}, threads = 1, precision = "{precision}" }}
 """
 
@@ -53,7 +58,30 @@ class Sinusoids(torch.nn.Module):
         return torch.cat([angle.cos(), angle.sin()] if self.adm else [angle.sin(), angle.cos()], 1)
 
 
-def peer(case):
+def dit(case):
+    _, (channels, side), network, patch, width, heads = CASES[case]
+    model = diffusers.DiTTransformer2DModel(
+        num_attention_heads=heads, attention_head_dim=width // heads, in_channels=channels, out_channels=channels, num_layers=3 if "depth = 3" in network else 2,
+        sample_size=side, patch_size=patch, num_embeds_ada_norm=10, norm_eps=1e-6, activation_fn="gelu-approximate").double()
+    first = model.transformer_blocks[0].norm1.emb
+    first.time_proj = Sinusoids(256, True)
+    for block in model.transformer_blocks:  # the peer has a copy in each block
+        block.norm1.emb = first
+    place = torch.arange(side // patch, dtype=torch.float64)  # its own are of float32
+    w = 10000 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    line = torch.cat([torch.sin(place[:, None] * w), torch.cos(place[:, None] * w)], 1)
+    n = side // patch
+    model.pos_embed.pos_embed = torch.cat([line.repeat(n, 1), line.repeat_interleave(n, 0)], 1)[None]
+    return model
+
+
+def answer(model, x, t, label):
+    if isinstance(model, diffusers.DiTTransformer2DModel):
+        return model(x, t, class_labels=torch.full((len(x),), label)).sample
+    return model(x, t).sample
+
+
+def unet(case):
     _, (channels, side), network, widths, blocks, attends = CASES[case]
     adm, by_block = "adm" in case, "adm" in case and "conv" not in network
     plain = "Resnet{}sampleBlock2D" if by_block else "{}Block2D"
@@ -63,12 +91,17 @@ def peer(case):
         settings = dict(norm_eps=1e-5, downsample_padding=1, flip_sin_to_cos=True, freq_shift=0, attention_head_dim=16, resnet_time_scale_shift="scale_shift", attn_norm_num_groups=32)
     if by_block:
         settings |= dict(downsample_type="resnet", upsample_type="resnet")
-    torch.manual_seed(2)
     model = diffusers.UNet2DModel(
         sample_size=side, in_channels=channels, out_channels=channels, layers_per_block=blocks, block_out_channels=widths,
         down_block_types=[kinds["Down"][level in attends] for level in range(len(widths))],
         up_block_types=[kinds["Up"][level in attends] for level in reversed(range(len(widths)))], norm_num_groups=32, **settings).double()
     model.time_proj = Sinusoids(widths[0], adm)
+    return model
+
+
+def peer(case):
+    torch.manual_seed(2)
+    model = dit(case) if "dit" in case else unet(case)
     with torch.no_grad():
         for p in model.parameters():  # nothing stays 0 or 1
             p.add_(0.02 * torch.randn(p.shape, dtype=p.dtype))
@@ -77,8 +110,10 @@ def peer(case):
 
 def ours(case, tensors):
     """A state dict of the peer under the names, and in the layout, that our network has: tensors of weights or of their gradients."""
-    if "adm" not in case:
+    if "ddpm" in case:
         return dict(tensors)
+    if "dit" in case:
+        return ours_of_dit(tensors)
     _, _, network, widths, blocks, attends = CASES[case]
     out, left = {}, dict(tensors)
 
@@ -126,6 +161,32 @@ def ours(case, tensors):
     return out
 
 
+def ours_of_dit(tensors):
+    embedder = "transformer_blocks.0.norm1.emb."
+    names = {"pos_embed.proj": "x_embedder.proj", f"{embedder}timestep_embedder.linear_1": "t_embedder.mlp.0", f"{embedder}timestep_embedder.linear_2": "t_embedder.mlp.2",
+             f"{embedder}class_embedder.embedding_table": "y_embedder.embedding_table", "proj_out_1": "final_layer.adaLN_modulation.1", "proj_out_2": "final_layer.linear"}
+    parts = {"norm1.linear": "adaLN_modulation.1", "attn1.to_out.0": "attn.proj", "ff.net.0.proj": "mlp.fc1", "ff.net.2": "mlp.fc2"}
+    out, qkv = {}, {}
+    for name, value in tensors.items():
+        stem, _, kind = name.rpartition(".")
+        if name == "pos_embed":
+            out[name] = value
+        elif stem in names:
+            out[f"{names[stem]}.{kind}"] = value
+        elif stem.startswith("transformer_blocks.") and ".emb." not in stem:
+            _, k, part = stem.split(".", 2)
+            if part in parts:
+                out[f"blocks.{k}.{parts[part]}.{kind}"] = value
+            else:
+                qkv[(k, kind, part.removeprefix("attn1.to_"))] = value
+        else:
+            assert ".norm1.emb." in name, name  # another block's name of the first one's
+    for k, kind in {key[:2] for key in qkv}:
+        out[f"blocks.{k}.attn.qkv.{kind}"] = torch.cat([qkv.pop((k, kind, part)) for part in "qkv"])
+    assert not qkv, qkv.keys()
+    return out
+
+
 def write_data(folder, case):
     """Random images where the data set is looked for; their values in [-1, 1]."""
     rng = np.random.default_rng(4)
@@ -133,11 +194,11 @@ def write_data(folder, case):
         images = rng.integers(0, 17, (50, 64))
         (folder / "digits").mkdir(parents=True)
         with gzip.open(folder / "digits/digits.csv.gz", "wt") as f:
-            f.writelines(",".join(map(str, [*row, 3])) + "\n" for row in images)
+            f.writelines(",".join(map(str, [*row, CLASS])) + "\n" for row in images)
         return torch.from_numpy(images.reshape(50, 1, 8, 8) / 16 * 2 - 1)
     images = rng.integers(0, 256, (50, 3072), dtype=np.uint8)
     (folder / "cifar10").mkdir(parents=True)
-    (folder / "cifar10/data_batch_1.bin").write_bytes(b"".join(b"\1" + row.tobytes() for row in images))
+    (folder / "cifar10/data_batch_1.bin").write_bytes(b"".join(bytes([CLASS]) + row.tobytes() for row in images))
     return torch.from_numpy((images.astype(np.float32) / np.float32(255) * 2 - 1).astype(np.float64).reshape(50, 3, 32, 32))  # bytes become float32
 
 
@@ -145,14 +206,20 @@ def write_data(folder, case):
 def made(request, tmp_path, monkeypatch):
     def run(train, names=lambda name: name, precision="float64"):
         data, _, network, *_ = CASES[request.param]
+        unlabelled = run.label == NO_CLASS and "steps = 0" in train
+        if unlabelled:
+            train += ", drop_condition = 0.1"
         model = peer(request.param)
         monkeypatch.setenv("SCORELAB_DATA", str(tmp_path / "data"))
         images = write_data(tmp_path / "data", request.param)
-        lab = Lab(tmp_path / "lab", MANIFEST.format(seed=SEED, data=data, network=network, train=train, steps=STEPS, rows=ROWS, precision=precision))
-        save_file({names(name): value.contiguous() for name, value in ours(request.param, model.state_dict()).items()}, str(lab.folder / "w.safetensors"))
+        lab = Lab(tmp_path / "lab", MANIFEST.format(seed=SEED, data=data, network=network, train=train, steps=STEPS, rows=ROWS, precision=precision,
+                                                     labels=', condition = "none"' if unlabelled else ""))
+        state = model.state_dict() | ({"pos_embed": model.pos_embed.pos_embed} if "dit" in request.param else {})
+        save_file({names(name): value.contiguous().clone() for name, value in ours(request.param, state).items()}, str(lab.folder / "w.safetensors"))
         lab.run()
         return lab, model, images
     run.case = request.param
+    run.label = NO_CLASS if request.param in UNLABELLED else CLASS
     return run
 
 
@@ -165,14 +232,14 @@ def old_names(name):
     return name
 
 
-def drawn(model, images):
+def drawn(model, images, label):
     """What the peer draws in float64 from our starts, in data units."""
     x = torch.from_numpy(Noise(SEED, "sample/initial").normal(ROWS, *images.shape[1:]))
     levels = list(range(T - 1, -1, -T // STEPS))  # diffusers counts them from 0
     with torch.no_grad():
         for t, s in zip(levels, levels[1:] + [-1]):  # Song et al. 2021, equation 12 with eta = 0
             a, b = ABAR[t], ABAR[s] if s >= 0 else torch.tensor(1.0, dtype=torch.float64)
-            eps = model(x, torch.full((ROWS,), t)).sample
+            eps = answer(model, x, torch.full((ROWS,), t), label)
             x = b.sqrt() * (x - (1 - a).sqrt() * eps) / a.sqrt() + (1 - b).sqrt() * eps
     return ((x + 1) / 2).numpy()
 
@@ -184,17 +251,17 @@ def samples(lab):
 
 @pytest.mark.parametrize("names", ["present", "old"])
 def test_a_checkpoint_of_diffusers_draws_its_images(made, names):
-    if names == "old" and "adm" in made.case:
+    if names == "old" and "ddpm" not in made.case:
         pytest.skip("its names never changed")
     renamed = ", ".join(f'"{then}={now}"' for now, then in OLD.items())
     lab, model, images = made("steps = 0") if names == "present" else made(f"steps = 0, weights_map = [{renamed}]", old_names)
-    expected = drawn(model, images)
+    expected = drawn(model, images, made.label)
     np.testing.assert_allclose(samples(lab), expected, rtol=0, atol=1e-10 * max(1, np.abs(expected).max()))
 
 
 def test_in_float32_they_are_the_same_to_5_digits(made):
     lab, model, images = made("steps = 0", precision="float32")
-    expected = drawn(model, images)
+    expected = drawn(model, images, made.label)
     np.testing.assert_allclose(samples(lab), expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
@@ -208,11 +275,13 @@ def test_a_step_of_training_has_its_gradients(made):
     eps = torch.from_numpy(noise.stream("eps").normal(rows, *images.shape[1:]))
     a = ABAR[level - 1][:, None, None, None]
     x = a.sqrt() * images[index] + (1 - a).sqrt() * eps
-    error = model(x, torch.from_numpy(level - 1)).sample - eps
+    error = answer(model, x, torch.from_numpy(level - 1), CLASS) - eps
     with h5py.File(lab.stages()["train"] / "checkpoint.h5") as f:
         moments = {name: torch.from_numpy(value[()]) for name, value in f["optimizer/exp_avg"].items()}
     error.square().flatten(1).mean(1).mean().backward()
     gradients = ours(made.case, {name: p.grad for name, p in model.named_parameters()})
+    if "dit" in made.case:
+        assert not moments.pop("pos_embed").any(), "it is fixed"
     assert moments.keys() == gradients.keys()
     for name, g in gradients.items():
         assert (10 * moments[name] - g).abs().max() < 1e-10 * max(1, g.abs().max()), name

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "golden.h"
 #include "second_derivative.h"
 #include "testing.h"
 
@@ -19,38 +20,20 @@ std::shared_ptr<Network> made(Json params, std::vector<std::int64_t> shape,
   return network;
 }
 
-at::Tensor wave(std::int64_t n) { return at::cos(0.37 * at::arange(n, at::kDouble) + 0.1); }
-
 TEST(DdpmUNet, IsThatOfTheReferenceToTwelveDigits) {
   // Weights and input by a rule; the numbers are those of diffusers 0.42.1's UNet2DModel with a
   // time embedding in float64.
   const auto network = made(
       {{"channels", 32}, {"multipliers", {1, 2}}, {"blocks", 1}, {"attention", {4}}}, {3, 8, 8});
-  NamedTensors parameters = network->parameters();
-  ASSERT_EQ(parameters.size(), 144u);
-  std::sort(parameters.begin(), parameters.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::int64_t count = 0;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    at::Tensor& p = parameters[i].second;
-    const c10::AutoGradMode no_grad(false);
-    const at::Tensor j = at::arange(1, p.numel() + 1, at::kDouble);
-    p.copy_((0.2 * at::sin(12.9898 * j + 78.233 * static_cast<double>(i + 1))).view(p.sizes()));
-    count += p.numel();
-  }
-  EXPECT_EQ(count, 702499);
-  const at::Tensor x = wave(2 * 3 * 64).view({2, 3, 8, 8}).requires_grad_(true);
+  EXPECT_EQ(set_by_rule(*network), std::pair(std::size_t{144}, std::int64_t{702499}));
   const at::Tensor time = at::tensor({3.0, 40.0}, at::kDouble);
   const Condition none;
-  const at::Tensor y =
-      network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
-  EXPECT_NEAR(y.sum().item<double>(), 43.3443705717, 1e-9);
-  EXPECT_NEAR(y.square().sum().item<double>(), 53.5670540729, 1e-9);
-  EXPECT_NEAR(y.flatten()[0].item<double>(), 0.447220217965, 1e-11);
-  EXPECT_NEAR(y.flatten()[-1].item<double>(), 0.540027935198, 1e-11);
-  (y * wave(y.numel()).view(y.sizes())).sum().backward();
-  EXPECT_NEAR(x.grad().sum().item<double>(), 0.73387588754, 1e-10);
-  EXPECT_NEAR(x.grad().square().sum().item<double>(), 36.2714955428, 1e-9);
+  expect_golden(
+      [&](const at::Tensor& x) {
+        return network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
+      },
+      3,
+      {43.3443705717, 53.5670540729, 0.447220217965, 0.540027935198, 0.73387588754, 36.2714955428});
 }
 
 TEST(DdpmUNet, CanBeDifferentiatedTwice) {

@@ -44,7 +44,8 @@ class Network : public Component {
   /// its forward throws.
   virtual Classified classify(const Input& input);
   /// The parameters under their state-dict names, in a fixed order. The host may replace their
-  /// storage, not their shapes.
+  /// storage, not their shapes. One that requires no gradient is fixed: it has a first value and is
+  /// stored as the others are, and no training changes it.
   virtual NamedTensors parameters();
   /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for
   /// matrices and kernels; 1 for the weights and 0 for the biases of a norm or a linear map.

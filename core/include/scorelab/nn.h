@@ -12,6 +12,8 @@ class Weights {
  public:
   explicit Weights(at::TensorOptions options) : options_(options.requires_grad(true)) {}
   at::Tensor add(const std::string& name, std::vector<std::int64_t> shape);
+  /// One that no training changes, such as the frequencies of an embedding; 0 until `initialise`.
+  at::Tensor fixed(const std::string& name, std::vector<std::int64_t> shape);
   NamedTensors list;
 
  private:
@@ -78,9 +80,14 @@ at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double 
 /// Inverted dropout with the host's noise; the identity when sampling.
 at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise);
 
+/// Throws Error unless a sample of this shape is an image, [channels, height, width], whose height
+/// and width can be halved so often; `key`: the parameter that says how often.
+void expect_halvings(const std::vector<std::int64_t>& shape, std::int64_t times,
+                     const std::string& key);
+
 /// softmax(q k^T / sqrt(D)) v of q, k, v: [B, heads, tokens, D] (Vaswani et al. 2017). By
-/// LibTorch's fused kernels where gradients are off; otherwise written out, as those have no second
-/// derivative.
+/// LibTorch's fused kernels; those have no second derivative, and a backward pass that is
+/// differentiated again is written out.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
 /// f(inputs), whose activations are computed again in the backward pass and not kept until then:

@@ -90,6 +90,13 @@ class Reading {
   std::vector<When> whens;
 };
 
+/// Values of parameters that have a name, such as the sizes of a paper's network: with
+/// `preset = "NAME"` in a manifest they take the place of the defaults.
+struct Preset {
+  std::string name, doc;
+  std::function<void()> set;  ///< writes them into the component's members
+};
+
 /// Collects what a component declares. Reading, listing and recording are functions over these
 /// lists.
 ///
@@ -112,10 +119,15 @@ class Params {
   /// value of a parameter in braces; a file, plain or with `.gz`; all that a `*` in the last part
   /// matches; or a folder with all that is in it.
   Reading& reads(std::string name);
+  /// Throws for a name said twice.
+  ///
+  ///     p.preset("cifar10", "of the paper's table 9", [this] { channels_ = 128; });
+  void preset(std::string name, std::string doc, std::function<void()> set);
 
   std::vector<std::unique_ptr<Spec>> specs;
   std::vector<std::unique_ptr<Capability>> capabilities;
   std::vector<std::unique_ptr<Reading>> readings;
+  std::vector<Preset> presets;
 };
 
 /// A parameter that names one of the manifest's `[models]`: a network with its scheduler and
