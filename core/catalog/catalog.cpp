@@ -11,7 +11,8 @@
 #include <fstream>
 #include <set>
 
-#include "catalog/sha256.h"
+#include "params/data_path.h"
+#include "params/sha256.h"
 
 namespace scorelab::catalog {
 
@@ -48,15 +49,6 @@ Described described_from_json(const Json& j) {
 
 std::string with_article(const std::string& kind) {
   return (std::string("aeiou").find(kind[0]) == std::string::npos ? "a " : "an ") + kind;
-}
-
-fs::path cache_folder() {
-  if (const char* set = std::getenv("SCORELAB_CACHE"); set && *set) return set;
-  if (const char* set = std::getenv("XDG_CACHE_HOME"); set && *set)
-    return fs::path(set) / "scorelab";
-  if (const char* home = std::getenv("HOME"); home && *home)
-    return fs::path(home) / ".cache/scorelab";
-  return fs::temp_directory_path() / fmt::format("scorelab-{}", getuid());
 }
 
 fs::path program_folder() { return fs::read_symlink("/proc/self/exe").parent_path(); }

@@ -86,9 +86,6 @@ class Catalog {
 /// "a step", "an objective".
 std::string with_article(const std::string& kind);
 
-/// Where the cache lies: $SCORELAB_CACHE, $XDG_CACHE_HOME/scorelab or ~/.cache/scorelab.
-fs::path cache_folder();
-
 /// Size, times and inode: a file with the same of these has the same contents. Empty where there is
 /// no such file.
 std::string identity(const fs::path& file);

@@ -29,6 +29,45 @@ Json library(const Json& request) {
   return {{"detail", fmt::format("{} {}", stamp.name, stamp.version)}};
 }
 
+/// Why a parameter cannot have a value; empty where it can.
+std::string unfit(const schema::Param& p, const Json& value) {
+  if (p.low && value.is_number() && (value < *p.low || value > *p.high))
+    return fmt::format("{}, which is outside of its bounds {} to {}", value.dump(), *p.low,
+                       *p.high);
+  if (p.type == "string" && !p.words.empty() &&
+      std::find(p.words.begin(), p.words.end(), value.get<std::string>()) == p.words.end())
+    return fmt::format("{}, which is none of its words", value.dump());
+  std::string why;
+  if (value.is_array())
+    for (const auto& one : value)
+      if (why.empty() && one.is_number()) why = unfit(p, one);
+  return why;
+}
+
+/// What they set can be set, and its parts go together.
+void presets(const schema::Schema& schema, const Json& component) {
+  for (const auto& preset : schema.presets) {
+    const auto wrong = [&](const std::string& what) {
+      return Failed(fmt::format("the preset \"{}\" {}", preset.name, what));
+    };
+    Json with = component;
+    with["params"].update(preset.values);
+    for (const auto& [name, value] : preset.values.items()) {
+      const schema::Param& p = *schema.find(name);
+      if (const std::string why = unfit(p, value); !why.empty())
+        throw wrong(fmt::format("gives `{}` the value {}", name, why));
+      if (!schema::holds(p.whens, with["params"]))
+        throw wrong(fmt::format("sets `{}`, which has no effect there: it needs {}", name,
+                                schema::words(p.whens)));
+    }
+    try {
+      host::check_all(with);
+    } catch (const Error& e) {
+      throw wrong(fmt::format("is refused: {}", e.what()));
+    }
+  }
+}
+
 Json parameters(const Json& request) {
   const auto schema = schema::from_json(request.at("schema"));
   for (const auto& p : schema.params) {
@@ -36,18 +75,16 @@ Json parameters(const Json& request) {
       return Failed(fmt::format("`{}` {}", p.name, what));
     };
     if (p.doc.size() < 3) throw wrong("has no text that says what it is");
-    if (p.initial.is_number() && p.low && (p.initial < *p.low || p.initial > *p.high))
-      throw wrong(fmt::format("has the default {}, which is outside of its bounds {} to {}",
-                              p.initial.dump(), *p.low, *p.high));
-    if (p.type == "string" && !p.words.empty() &&
-        std::find(p.words.begin(), p.words.end(), p.initial.get<std::string>()) == p.words.end())
-      throw wrong(fmt::format("has the default {}, which is none of its words", p.initial.dump()));
+    if (p.initial.is_number() || p.initial.is_string())
+      if (const std::string why = unfit(p, p.initial); !why.empty())
+        throw wrong("has the default " + why);
     if ((p.type == "int" || p.type == "float") && !p.low)
       throw wrong("has no bounds: .range(low, high)");
     for (const auto& w : p.whens)
       if (!schema.find(w.key))
         throw wrong(fmt::format("depends on `{}`, which is not declared", w.key));
   }
+  presets(schema, request.at("component"));
   return {{"detail", fmt::format("{} declared", schema.params.size())}};
 }
 

@@ -39,9 +39,13 @@ Json check_gradients(Around& a, const std::function<at::Tensor(Model&, const at:
   const auto loss = [&] { return (says(model, x) - 1).square().sum(); };
   loss().backward();
   const NamedTensors gradients = arena.views(arena.gradients);
+  std::string fixed;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const auto& [name, g] = gradients[i];
-    if (arena.is_fixed(i)) continue;
+    if (arena.is_fixed(i)) {
+      fixed += (fixed.empty() ? "; fixed: " : ", ") + name;
+      continue;
+    }
     if (!g.isfinite().all().item<bool>())
       throw Failed("the gradient of " + name + " is not finite");
     if (!g.any().item<bool>())
@@ -62,7 +66,7 @@ Json check_gradients(Around& a, const std::function<at::Tensor(Model&, const at:
         fmt::format("in a direction drawn the loss rises by {:.6g} by its gradient, and by {:.6g} "
                     "by finite differences",
                     slope, measured));
-  return {{"detail", fmt::format("{} parameters", arena.count())}};
+  return {{"detail", fmt::format("{} parameters{}", arena.count(), fixed)}};
 }
 
 }  // namespace

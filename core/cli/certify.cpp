@@ -173,6 +173,7 @@ class Certification {
   const catalog::Entry& entry_;
   bool json_, whole_ = true;
   Json checks_ = Json::array();
+  std::string made_;
 };
 
 std::vector<certify::Check> Certification::chosen(const std::vector<std::string>& only) const {
@@ -230,6 +231,7 @@ void Certification::run(const std::vector<std::string>& only) {
     ask(together, [&](std::size_t i, Json answer) { note(asked[first + i], std::move(answer)); });
     first += together.size();
   }
+  made_ = record::now();
 }
 
 Json Certification::certificate() const {
@@ -238,7 +240,7 @@ Json Certification::certificate() const {
           {"kind", entry_.stamp.kind},
           {"version", entry_.stamp.version},
           {"sha256", entry_.sha256},
-          {"made", record::now()},
+          {"made", made_},
           {"checks", checks_},
           {"certified", !failed() && whole_}};
 }

@@ -6,10 +6,10 @@
 #include <iostream>
 #include <memory>
 
-#include "catalog/sha256.h"
 #include "cli/command.h"
 #include "cli/results.h"
 #include "params/data_path.h"
+#include "params/sha256.h"
 #include "process/process.h"
 
 namespace scorelab::cli {

@@ -66,7 +66,7 @@ void add_doctor(CLI::App& app, int& code) {
                    {"plugins", catalog.entries().size()},
                    {"skipped", skipped},
                    {"data_sets", data_sets()},
-                   {"cache", catalog::cache_folder().string()}};
+                   {"cache", cache_folder().string()}};
     if (*json) {
       std::cout << all.dump(1) << "\n";
       return;
@@ -90,7 +90,7 @@ void add_doctor(CLI::App& app, int& code) {
               << "\n";
     for (const auto& [name, folder] : all["data_sets"].items())
       std::cout << fmt::format("  {:<14} {}\n", name, folder.get<std::string>());
-    std::cout << fmt::format("schema cache: {}\n", catalog::cache_folder().string());
+    std::cout << fmt::format("schema cache: {}\n", cache_folder().string());
   });
 }
 

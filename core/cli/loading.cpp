@@ -6,7 +6,6 @@
 #include <iostream>
 #include <tuple>
 
-#include "catalog/sha256.h"
 #include "catalog/trust.h"
 #include "cli/command.h"
 #include "cli/hosts.h"
@@ -15,6 +14,7 @@
 #include "compare/verdict.h"
 #include "manifest/plugins.h"
 #include "manifest/read.h"
+#include "params/sha256.h"
 #include "report/figure_keys.h"
 
 namespace scorelab::cli {

@@ -8,10 +8,10 @@
 #include <cstring>
 #include <thread>
 
-#include "catalog/sha256.h"
 #include "cli/command.h"
 #include "cli/summary.h"
 #include "cli/terminal.h"
+#include "params/sha256.h"
 #include "params/walk.h"
 #include "record/files.h"
 

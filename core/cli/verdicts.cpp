@@ -4,8 +4,8 @@
 
 #include <map>
 
-#include "catalog/sha256.h"
 #include "cli/hosts.h"
+#include "params/sha256.h"
 
 namespace scorelab::cli {
 namespace {

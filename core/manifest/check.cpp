@@ -9,10 +9,10 @@
 #include <map>
 #include <set>
 
-#include "catalog/sha256.h"
 #include "manifest/parts.h"
 #include "manifest/plugins.h"
 #include "params/data_path.h"
+#include "params/sha256.h"
 #include "params/tables.h"
 
 namespace scorelab::manifest {
@@ -286,6 +286,8 @@ class Checker {
              {"version", entry->stamp.version},  {"id", id},
              {"file", entry->file.string()},     {"sha256", entry->sha256},
              {"params", std::move(read.values)}, {"key", std::move(read.key)}};
+    for (const auto& p : s.params)
+      if (p.reporting) out["reporting"].push_back(p.name);
     if (findings_.count() == problems_before) files(s, out, at, owner);
     parts_.push_back({out, at, s, role, inner});
     if (findings_.count() == problems_before) out_.doubts.push_back({out, at});

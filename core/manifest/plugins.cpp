@@ -129,7 +129,9 @@ std::string example(const std::string& kind, catalog::Catalog& catalog) {
   const auto entries = catalog.of_kind(kind);
   catalog.learn(entries);
   for (const auto* entry : entries) {
-    const schema::Schema& schema = catalog.describe(*entry).schema;
+    const auto& described = catalog.describe(*entry);
+    if (!entry->mismatch.empty() || !described.error.empty()) continue;
+    const schema::Schema& schema = described.schema;
     const bool needs = std::any_of(schema.needs.begin(), schema.needs.end(),
                                    [](const schema::Ability& a) { return a.whens.empty(); }) ||
                        std::any_of(schema.params.begin(), schema.params.end(),

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <map>
 
-#include "catalog/sha256.h"
 #include "manifest/check.h"
+#include "params/sha256.h"
 
 namespace scorelab::manifest {
 namespace {
@@ -179,6 +179,17 @@ void TableReader::unknown(const Node::Member& m, const schema::Schema& schema,
             {m.key_at, fmt::format("{} has no parameter `{}`", owner, m.key), hint, notes});
 }
 
+bool TableReader::left_out_preset(const Node& table, const schema::Param& p,
+                                  const std::string& owner) {
+  const auto m = std::find_if(table.members.begin(), table.members.end(),
+                              [&](const auto& x) { return x.key == p.name; });
+  if (m == table.members.end() || !m->carried || m->value.kind != Kind::string ||
+      std::find(p.words.begin(), p.words.end(), m->value.string) != p.words.end())
+    return false;
+  leave_out(*m, fmt::format("{} has no preset \"{}\"", owner, m->value.string), {});
+  return true;
+}
+
 TableReader::Value TableReader::parameter(const Node* table, const schema::Param& p,
                                           const Json& initial, const std::string& owner,
                                           const ReadSlot& slot) {
@@ -187,6 +198,7 @@ TableReader::Value TableReader::parameter(const Node* table, const schema::Param
     for (const auto& m : table->members)
       if (m.carried && m.key == p.former) given = &m.value;
   Value out{initial, {}};
+  if (p.name == "preset" && given && left_out_preset(*table, p, owner)) return out;
   if (p.type == "model") {
     if (given) out.value = slot(*given, "model", p.name);
     if (out.value != p.initial) out.key = Json{{model_mark, out.value}};

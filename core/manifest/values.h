@@ -79,6 +79,8 @@ class TableReader {
   /// `initial`: its value where the table gives none: the default's, or a preset's.
   Value parameter(const Node* table, const schema::Param& param, const Json& initial,
                   const std::string& owner, const ReadSlot& slot);
+  /// Whether a preset stands beside another plugin than it was written for.
+  bool left_out_preset(const Node& table, const schema::Param& preset, const std::string& owner);
   void without_effect(const Node::Member& m, const schema::Param& param, const Json& given,
                       const std::string& owner);
   void leave_out(const Node::Member& m, const std::string& why, Diagnostic d);

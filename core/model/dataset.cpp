@@ -22,6 +22,7 @@ void Images::params(Params& p) {
     "what black and white are for the model; samples and metrics are in data units, [0, 1]");
   p("flip", flip_, "mirrors half of the training images left to right");
   p("dequantise", dequantise_, "adds uniform noise of one grey level: (byte + u)/levels");
+  p("limit", limit_, "so many of the images, evenly spread over all; 0: all of them").range(0, 1e9);
   p.gives("bounds");
   p.gives("images");
   p.gives("items");
@@ -47,9 +48,14 @@ void Images::store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int6
   top_ = top;
 }
 
+std::int64_t Images::size() const {
+  return limit_ > 0 ? std::min(limit_, bytes_.size(0)) : bytes_.size(0);
+}
+
 at::Tensor Images::get(const std::vector<std::int64_t>& index, Noise& noise,
                        Condition& condition) const {
-  const at::Tensor rows = at::tensor(index, at::kLong);
+  at::Tensor rows = at::tensor(index, at::kLong);
+  if (size() < bytes_.size(0)) rows = at::div(rows * bytes_.size(0), size(), "floor");
   at::Tensor x = bytes_.index_select(0, rows).to(at::kFloat);
   if (dequantise_) {
     x = (x + noise.uniform(x)) / static_cast<double>(top_ + 1);

@@ -117,14 +117,14 @@ at::Tensor time_embedding(const at::Tensor& time, std::int64_t features, double 
 void expect_halvings(const std::vector<std::int64_t>& shape, std::int64_t times,
                      const std::string& key) {
   if (shape.size() != 3) throw Error("it takes images, [channels, height, width]");
-  const std::int64_t height = shape[1], width = shape[2], unit = std::int64_t{1} << times;
-  if (height % unit == 0 && width % unit == 0) return;
-  std::int64_t possible = 0;
-  while ((height | width) % (std::int64_t{2} << possible) == 0) ++possible;
+  std::int64_t height = shape[1], width = shape[2], possible = 0;
+  for (; height > 0 && height % 2 == 0 && width % 2 == 0; height /= 2, width /= 2) ++possible;
+  if (times <= possible) return;
   throw Error(fmt::format(
-      "`{}` halves the images {} times, and their size {} x {} is not divisible by {}; give at "
+      "`{}` halves the images {} times, and their size {} x {} can be halved {} times; give at "
       "most {} {}",
-      key, times, height, width, unit, possible + 1, possible == 0 ? "number" : "numbers"));
+      key, times, shape[1], shape[2], possible, possible + 1,
+      possible == 0 ? "number" : "numbers"));
 }
 
 at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise) {

@@ -4,10 +4,13 @@
 #include <fmt/ranges.h>
 #include <scorelab/data_path.h>
 #include <scorelab/error.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <sstream>
+
+#include "params/sha256.h"
 
 namespace scorelab {
 namespace {
@@ -16,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t most_files = 1000000;
 
-thread_local const std::vector<std::string>* declared_files = nullptr;  // sorted
+thread_local const std::map<std::string, std::string>* declared_files = nullptr;
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -64,12 +67,9 @@ bool only_declared = false;
 bool is_declared(const fs::path& path) {
   if (!declared_files) return !only_declared;
   const std::string own = fs::absolute(path).lexically_normal().string();
-  const auto begins_with = [&](const std::string& what) {
-    const auto it = std::lower_bound(declared_files->begin(), declared_files->end(), what);
-    return it != declared_files->end() && it->rfind(what, 0) == 0 ? &*it : nullptr;
-  };
-  const std::string* file = begins_with(own);
-  return (file && *file == own) || begins_with(own + "/");
+  if (declared_files->contains(own)) return true;
+  const auto below = declared_files->lower_bound(own + "/");
+  return below != declared_files->end() && below->first.rfind(own + "/", 0) == 0;
 }
 
 }  // namespace
@@ -113,12 +113,28 @@ std::vector<DataFile> data_files(const std::string& declared, const schema::Json
   return {};
 }
 
-DeclaredData::DeclaredData(const schema::Json& files) : before_(declared_files) {
-  for (const auto& [path, hash] : files.items()) files_.push_back(path);
-  std::sort(files_.begin(), files_.end());
+DeclaredData::DeclaredData(const schema::Json& files)
+    : files_(files.get<std::map<std::string, std::string>>()), before_(declared_files) {
   declared_files = &files_;
 }
 DeclaredData::~DeclaredData() { declared_files = before_; }
+
+std::string contents_of(const fs::path& file) {
+  if (declared_files) {
+    const auto it = declared_files->find(fs::absolute(file).lexically_normal().string());
+    if (it != declared_files->end()) return it->second;
+  }
+  return sha256_file(file);
+}
+
+fs::path cache_folder() {
+  if (const std::string set = environment("SCORELAB_CACHE"); !set.empty()) return set;
+  if (const std::string set = environment("XDG_CACHE_HOME"); !set.empty())
+    return fs::path(set) / "scorelab";
+  if (const std::string home = environment("HOME"); !home.empty())
+    return fs::path(home) / ".cache/scorelab";
+  return fs::temp_directory_path() / fmt::format("scorelab-{}", getuid());
+}
 
 void allow_declared_data_only() { only_declared = true; }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,10 @@ namespace scorelab {
 /// Where data sets are looked for, in order: SCORELAB_DATA (a colon-separated list), or else `data`
 /// and $XDG_DATA_HOME/scorelab (by default ~/.local/share/scorelab); last, what scorelab ships.
 std::vector<std::filesystem::path> data_folders();
+
+/// What scorelab may compute again: SCORELAB_CACHE, or else $XDG_CACHE_HOME/scorelab (by default
+/// ~/.cache/scorelab).
+std::filesystem::path cache_folder();
 
 /// A file that a component reads: its name below the data folder, and where it is.
 struct DataFile {
@@ -29,15 +34,18 @@ std::string data_name(const std::string& declared, const schema::Json& values);
 /// what a component declared.
 class DeclaredData {
  public:
-  explicit DeclaredData(const schema::Json& files);  ///< {path: ..}
+  explicit DeclaredData(const schema::Json& files);  ///< {path: SHA-256}
   ~DeclaredData();
   DeclaredData(const DeclaredData&) = delete;
   DeclaredData& operator=(const DeclaredData&) = delete;
 
  private:
-  std::vector<std::string> files_;
-  const std::vector<std::string>* before_;
+  std::map<std::string, std::string> files_;
+  const std::map<std::string, std::string>* before_;
 };
+
+/// The SHA-256 of a file's contents: of one that is declared, as it was planned with.
+std::string contents_of(const std::filesystem::path& file);
 
 /// From here on find_data finds nothing outside of a DeclaredData: what a plugin reads later would
 /// be in no key.

@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 
-#include "catalog/sha256.h"
+#include "params/sha256.h"
 #include "params/tables.h"
 #include "plan/stored.h"
 #include "record/files.h"

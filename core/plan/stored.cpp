@@ -33,6 +33,8 @@ void compare(const Json& stored, const Json& now, const std::string& role, std::
                        now["plugin"].get<std::string>());
   for (const auto& [name, value] : now["params"].items()) {
     if (!stored["params"].contains(name)) continue;
+    const Json reporting = now.value("reporting", Json::array());
+    if (std::find(reporting.begin(), reporting.end(), name) != reporting.end()) continue;
     const Json& old = stored["params"][name];
     const bool given = now["key"].contains(name) || stored["key"].contains(name);
     if (value.is_object() && old.is_object() && value["plugin"] == old["plugin"]) {

@@ -16,7 +16,7 @@
 #include <random>
 #include <vector>
 
-#include "catalog/sha256.h"
+#include "params/sha256.h"
 
 namespace scorelab::record {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "catalog/sha256.h"
+#include "params/sha256.h"
 #include "record/hdf5_contents.h"
 
 namespace scorelab::record {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "catalog/sha256.h"
+#include "params/sha256.h"
 #include "record/hdf5.h"
 
 namespace scorelab::record {

@@ -8,9 +8,9 @@
 #include <optional>
 
 #include "catalog/catalog.h"
-#include "catalog/sha256.h"
 #include "model/step_sampler.h"
 #include "params/data_path.h"
+#include "params/sha256.h"
 #include "record/files.h"
 #include "setup/crash.h"
 #include "setup/load.h"

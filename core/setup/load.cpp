@@ -7,8 +7,8 @@
 #include <mutex>
 
 #include "catalog/catalog.h"
-#include "catalog/sha256.h"
 #include "catalog/trust.h"
+#include "params/sha256.h"
 #include "setup/crash.h"
 
 namespace scorelab::host {

@@ -187,9 +187,7 @@ class AdmUNet final : public Network {
       "is added; 0: it takes none")
         .range(0, 1e6);
     p("recompute", recompute_,
-      "each block's activations are computed again in the backward pass: less "
-      "memory, more time")
-        .reporting();
+      "each block's activations are computed again in the backward pass: less memory, more time");
     p.needs("labels", "its classes are those of the data").above("classes", 0);
     p.gives("conditional").above("classes", 0);
     p.needs("images", "it convolves over height and width");
@@ -416,5 +414,5 @@ class AdmUNet final : public Network {
   NamedTensors parameters_;
 };
 }  // namespace
-SCORELAB_PLUGIN(AdmUNet, network, "adm-unet", "1.0.0",
+SCORELAB_PLUGIN(AdmUNet, network, "adm-unet", "1.0.1",
                 "U-Net of improved DDPM and ADM (Dhariwal & Nichol 2021)")

@@ -289,5 +289,5 @@ class DdpmUNet final : public Network {
   NamedTensors parameters_;
 };
 }  // namespace
-SCORELAB_PLUGIN(DdpmUNet, network, "ddpm-unet", "1.0.1",
+SCORELAB_PLUGIN(DdpmUNet, network, "ddpm-unet", "1.0.2",
                 "U-Net of DDPM (Ho et al. 2020), 35.7 M parameters for CIFAR-10")

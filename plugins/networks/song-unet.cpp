@@ -54,7 +54,13 @@ struct Common {
 };
 
 nn::GroupNorm norm(nn::Weights& w, const std::string& name, std::int64_t channels) {
-  return {w, name, std::min<std::int64_t>(32, channels / 4), channels};
+  const std::int64_t groups = std::min<std::int64_t>(32, channels / 4);
+  if (channels % groups)
+    throw Error("a norm of " + std::to_string(channels) + " channels cannot have " +
+                std::to_string(groups) +
+                " groups; take a multiple of 32 for `channels`, or of 4 where no width is above "
+                "128, those on the way up included");
+  return {w, name, groups, channels};
 }
 at::Tensor normalised(const nn::GroupNorm& n, const at::Tensor& x) {
   return at::group_norm(x, n.groups, n.weight, n.bias, 1e-6);
@@ -70,8 +76,7 @@ struct Block {
         affine(w, n + ".affine", common.embedding, out),
         norm1(norm(w, n + ".norm1", out)),
         conv1(w, n + ".conv1", out, out, 3),
-        resample(resample),
-        in(in) {
+        resample(resample) {
     if (in != out || resample != Resample::none) skip.emplace(w, n + ".skip", in, out, 1);
     if (!attends) return;
     norm2 = norm(w, n + ".norm2", out);
@@ -84,8 +89,8 @@ struct Block {
     at::Tensor h = conv0(resampled(at::silu(normalised(norm0, x))));
     h = at::silu(normalised(norm1, h + affine(e).unsqueeze(-1).unsqueeze(-1)));
     h = conv1(nn::dropout(h, common.dropout, noise));
-    h = (h + (skip ? (*skip)(resampled(x)) : x)) * std::numbers::sqrt2 / 2;
-    return qkv ? (attended(h) + h) * std::numbers::sqrt2 / 2 : h;
+    h = (h + (skip ? (*skip)(resampled(x)) : x)) * (std::numbers::sqrt2 / 2);
+    return qkv ? (attended(h) + h) * (std::numbers::sqrt2 / 2) : h;
   }
   at::Tensor attended(const at::Tensor& h) const {
     const std::int64_t b = h.size(0), c = h.size(1), height = h.size(2), width = h.size(3);
@@ -105,7 +110,6 @@ struct Block {
   nn::GroupNorm norm2;
   std::optional<nn::Conv2d> qkv, proj;
   Resample resample;
-  std::int64_t in;
 };
 
 /// The NCSN++ and DDPM++ of Song et al. 2021, as Karras et al. 2022 (EDM) write them: by default
@@ -152,14 +156,9 @@ class SongUNet final : public Network {
   }
   void check() const override {
     if (channels_ % 4)
-      throw Error("`channels` must be a multiple of 4: the group norms have 4 channels a group");
+      throw Error("`channels` must be a multiple of 4: a group of a norm has 4 channels or more");
     if (multipliers_.empty())
       throw Error("`multipliers` needs one number a resolution, such as [1, 2, 2, 2]");
-    for (const std::int64_t m : multipliers_)
-      if (const std::int64_t width = m * channels_; width > 128 && width % 32)
-        throw Error("a width of " + std::to_string(width) +
-                    " channels cannot be cut into the 32 groups of a norm; above 128 take "
-                    "multiples of 32");
     if (filter_.empty() || filter_.size() % 2)
       throw Error("`filter` needs an even number of taps, such as [1, 1] or [1, 3, 3, 1]");
   }
@@ -283,7 +282,7 @@ class SongUNet final : public Network {
           const nn::Conv2d& conv = *level.aux;
           const std::int64_t pad = 1 + common_.filter.pad();
           aux = common_.filter.down(at::conv2d(aux, conv.weight, {}, {1, 1}, {pad, pad}), 0);
-          h = aux = (h + aux + conv.bias.view({-1, 1, 1})) * std::numbers::sqrt2 / 2;
+          h = aux = (h + aux + conv.bias.view({-1, 1, 1})) * (std::numbers::sqrt2 / 2);
         }
       }
       skips.push_back(h);

@@ -213,3 +213,24 @@ def test_a_density_of_grey_levels_is_warned_of(data):
     assert "dequantise" in lab.call("check", "m.toml").stderr
     lab.write(text.replace('set = "mine"', 'set = "mine", dequantise = true'))
     assert "dequantise" not in lab.call("check", "m.toml").stderr
+
+
+IMAGES = TRAINED.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', '"digits"').replace("steps = 20, batch = 8", "steps = 1, batch = 2").replace('metrics   = ["moments"]\n', "")
+PRESET = IMAGES.replace('{ plugin = "mlp", width = 8, depth = 1 }', '{ plugin = "song-unet", preset = "edm-ncsnpp-cifar10", channels = 32, multipliers = [1], blocks = 1, attention = [8] }')
+
+
+def test_a_preset_is_the_values_that_it_sets(lab):
+    lab.run(PRESET)
+    before = lab.made()
+    spelled = 'embedding = "fourier", embedding_features = 2, encoder = "residual", filter = [1, 3, 3, 1], dropout = 0.13'
+    lab.run(PRESET.replace('preset = "edm-ncsnpp-cifar10"', spelled))
+    assert lab.made() == before
+    assert lab.plan(PRESET.replace("edm-ncsnpp", "edm-ddpmpp")).to_do() == {"train": 1, "sample": 1}
+
+
+def test_a_preset_stays_with_the_plugin_that_has_it(lab):
+    lab.write(PRESET)
+    done = lab.call("check", "m.toml", "-s", "network=ddpm-unet")
+    assert done.returncode == 0, done.stderr
+    assert 'left out: `preset` (network `ddpm-unet` has no preset "edm-ncsnpp-cifar10")' in done.stderr
+    assert "cannot be" in lab.wrong(PRESET.replace("song-unet", "ddpm-unet"))

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "catalog/sha256.h"
+#include "params/sha256.h"
 #include "record/files.h"
 #include "setup/generator.h"
 #include "setup/weights.h"

@@ -55,6 +55,24 @@ TEST_F(Attention, GivesGradientsToThoseThatAskAlone) {
   EXPECT_TRUE(at::equal(torch::autograd::grad({out.sum()}, {q})[0], got)) << "asked twice";
 }
 
+TEST_F(Attention, OfOneTensorHasItsDerivatives) {
+  const auto both = [&](const auto& f) {
+    std::vector<at::Tensor> out;
+    for (const bool again : {false, true}) {
+      const at::Tensor y = f(q);
+      out.push_back(torch::autograd::grad({(y.pow(2) * weight).sum()}, {q}, {}, again, again)[0]);
+    }
+    return out;
+  };
+  const auto fused = both([](const at::Tensor& a) { return nn::attention(a, at::cos(a), a); });
+  const auto formula = both([](const at::Tensor& a) {
+    const at::Tensor e = at::exp(at::einsum("bhid,bhjd->bhij", {a, at::cos(a)}) / 2);
+    return at::einsum("bhij,bhjd->bhid", {e / e.sum(-1, true), a});
+  });
+  EXPECT_TRUE(at::allclose(fused[0], formula[0], 1e-12, 1e-13));
+  EXPECT_TRUE(at::allclose(fused[1], formula[0], 1e-12, 1e-13));
+}
+
 TEST_F(Attention, TakesWhatIsTransposed) {
   const auto turned = [](const at::Tensor& x) {
     return x.detach().transpose(2, 3).contiguous().requires_grad_(true);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "golden.h"
 #include "second_derivative.h"
 #include "testing.h"
 
@@ -27,35 +28,23 @@ std::int64_t count(Json params, std::int64_t side, std::int64_t parts = 2) {
 
 /// Of the checkpoints of Dhariwal & Nichol 2021.
 TEST(AdmUNet, HasTheParametersOfAdmsTable) {
-  EXPECT_EQ(count({{"classes", 1000}}, 64), 295904454);
-  EXPECT_EQ(count({{"classes", 1000}}, 64, 1), 295899267);
-  const Json at128{{"channels", 256},
-                   {"multipliers", {1, 1, 2, 3, 4}},
-                   {"blocks", 2},
-                   {"head_channels", 0},
-                   {"classes", 1000}};
-  EXPECT_EQ(count(at128, 128), 421529606);
-  Json at256{{"channels", 256}, {"multipliers", {1, 1, 2, 2, 4, 4}}, {"blocks", 2}};
-  EXPECT_EQ(count(at256, 256), 552814086);
-  at256["classes"] = 1000;
-  EXPECT_EQ(count(at256, 256), 553838086);
+  const auto of = [](const char* preset) { return preset_of("adm-unet", preset); };
+  EXPECT_EQ(count(of("imagenet64"), 64), 295904454);
+  EXPECT_EQ(count(of("imagenet64"), 64, 1), 295899267);
+  EXPECT_EQ(count(of("imagenet128"), 128), 421529606);
+  EXPECT_EQ(count(of("imagenet256"), 256), 553838086);
+  EXPECT_EQ(count(of("lsun256"), 256), 552814086);
 }
 
 /// Of those of Nichol & Dhariwal 2021.
 TEST(AdmUNet, HasTheParametersOfImprovedDdpms) {
-  Json improved{{"channels", 128},
-                {"attention", {16, 8}},
-                {"head_channels", 0},
-                {"resample", "conv"},
-                {"qkv", "by-head"}};
+  Json improved = preset_of("adm-unet", "improved-imagenet64");
   EXPECT_EQ(count(improved, 64), 121063942);
   improved["classes"] = 1000;
   EXPECT_EQ(count(improved, 64), 121575942);
   improved["channels"] = 192;
   EXPECT_EQ(count(improved, 64), 273049350);
-  const Json cifar{{"channels", 128},    {"multipliers", {1, 2, 2, 2}}, {"attention", {16, 8}},
-                   {"head_channels", 0}, {"resample", "conv"},          {"qkv", "by-head"}};
-  EXPECT_EQ(count(cifar, 32), 52546438);
+  EXPECT_EQ(count(preset_of("adm-unet", "improved-cifar10"), 32), 52546438);
 }
 
 Json tiny(Json more = Json::object()) {

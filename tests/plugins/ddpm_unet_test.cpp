@@ -86,10 +86,14 @@ TEST(DdpmUNet, ThatRecomputesHasTheSameGradients) {
 }
 
 TEST(DdpmUNet, HasThePapersNumberOfParameters) {
-  std::int64_t count = 0;
-  for (const auto& [name, p] : made(Json::object(), {3, 32, 32}, at::kFloat)->parameters())
-    count += p.numel();
-  EXPECT_EQ(count, 35746307);  // 35.7 M, Ho et al. 2020, appendix B
+  const auto count = [](const char* preset, std::int64_t side) {
+    std::int64_t out = 0;
+    const auto network = made(preset_of("ddpm-unet", preset), {3, side, side}, at::kFloat);
+    for (const auto& [name, p] : network->parameters()) out += p.numel();
+    return out;
+  };
+  EXPECT_EQ(count("cifar10", 32), 35746307);  // 35.7 M, Ho et al. 2020, appendix B
+  EXPECT_NEAR(static_cast<double>(count("lsun256", 256)), 114e6, 0.5e6);  // "114 million"
 }
 
 TEST(DdpmUNet, BeginsWithTheVarianceOfItsFansAndLastMapsOfAlmostNothing) {

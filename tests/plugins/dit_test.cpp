@@ -28,13 +28,8 @@ std::int64_t trained(Network& network) {
 
 /// On the meta device: no memory is taken. Of latents of 256 x 256 images, with a learned variance.
 std::int64_t count(const std::string& preset) {
-  Params declared;
-  const auto bare = host::make_as<Network>(plugin("network", "dit"));
-  bare->params(declared);
-  Json params;
-  for (const auto& p : schema::of(declared).presets)
-    if (p.name == preset) params = p.values;
-  return trained(*made(params, {4, 32, 32}, 2, at::TensorOptions(at::kMeta).dtype(at::kFloat)));
+  return trained(*made(preset_of("dit", preset), {4, 32, 32}, 2,
+                       at::TensorOptions(at::kMeta).dtype(at::kFloat)));
 }
 
 TEST(Dit, HasTheParametersOfThePaper) {

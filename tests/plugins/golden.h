@@ -29,6 +29,17 @@ inline std::pair<std::size_t, std::int64_t> set_by_rule(Network& network) {
   return {parameters.size(), count};
 }
 
+/// What a preset of a network sets.
+inline Json preset_of(const std::string& network, const std::string& preset) {
+  Params declared;
+  const auto bare = host::make_as<Network>(plugin("network", network));
+  bare->params(declared);
+  for (const auto& p : schema::of(declared).presets)
+    if (p.name == preset) return p.values;
+  ADD_FAILURE() << network << " has no preset " << preset;
+  return Json::object();
+}
+
 /// Sums of an answer y and of the gradient g of (y, wave) by the input.
 struct Golden {
   double sum_y, sum_y2, first_y, last_y, sum_g, sum_g2;

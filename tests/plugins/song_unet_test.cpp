@@ -67,12 +67,7 @@ TEST(SongUNet, IsEdmsDdpmpp) {
 /// On the meta device: no memory is taken.
 std::int64_t count(const std::string& preset, std::int64_t side,
                    const Json& more = Json::object()) {
-  Params declared;
-  const auto bare = host::make_as<Network>(plugin("network", "song-unet"));
-  bare->params(declared);
-  Json params;
-  for (const auto& p : schema::of(declared).presets)
-    if (p.name == preset) params = p.values;
+  Json params = preset_of("song-unet", preset);
   params.update(more);
   std::int64_t out = 0;
   const auto network =
@@ -144,7 +139,7 @@ TEST(SongUNet, BeginsWithThePapersWeights) {
   EXPECT_EQ(seen, 4u);
 }
 
-TEST(SongUNet, ATrainingLeavesTheFrequencies) {
+TEST(SongUNet, HasFrequenciesThatAreFixed) {
   const auto network = made(tiny(fourier), {1, 8, 8});
   Arena arena(*network, 3);
   const NamedTensors before = arena.views(arena.values.clone());
@@ -158,6 +153,12 @@ TEST(SongUNet, ATrainingLeavesTheFrequencies) {
     EXPECT_EQ(arena.is_fixed(i), at::equal(before[i].second, after[i].second)) << after[i].first;
     EXPECT_EQ(arena.is_fixed(i), !after[i].second.requires_grad()) << after[i].first;
   }
+}
+
+// 96 + 48 channels meet on the way up: no 32 groups
+TEST(SongUNet, RefusesWidthsThatTheNormsCannotCut) {
+  EXPECT_THROW(made({{"channels", 48}, {"multipliers", {1, 2}}, {"blocks", 1}}, {1, 8, 8}),
+               host::PluginError);
 }
 
 }  // namespace

@@ -194,6 +194,32 @@ TEST(Trainer, RowsAreMeansOfTheStepsSinceTheRowBefore) {
   EXPECT_EQ(one.trainer.losses().mean(), all.value("train/loss", 8));
 }
 
+TEST(Trainer, FixedParametersStayAsTheyBegan) {
+  TrainOptions o = options(5);
+  o.optimizer = "adamw";
+  o.weight_decay = 0.5;
+  const auto network = std::make_shared<TinyNetwork>(
+      at::tensor({0.5, -0.2, 0.1, 0.8}, at::kDouble).view({2, 2}), row({0.3, -0.1}), 0.2);
+  network->parameters()[0].second.requires_grad_(false);  // of the three
+  const World world =
+      test::world(plugin("scheduler", "vp"), network, {2}, at::kDouble, {.predict = "x0"});
+  const std::atomic<bool> stop{false};
+  Trainer trainer(world.parts, *world.context, std::make_shared<Normal>(),
+                  std::make_shared<Squared>(), o, {0.9}, 5, at::TensorOptions(at::kDouble), stop);
+  const auto values = [&] {
+    std::vector<at::Tensor> out;
+    for (const auto& [name, p] : network->parameters()) out.push_back(p.detach().clone());
+    return out;
+  };
+  const auto before = values();
+  Heard heard;
+  trainer.run(heard);
+  const auto after = values();
+  EXPECT_TRUE(at::equal(before[0], after[0]));
+  EXPECT_FALSE(at::equal(before[1], after[1]));
+  EXPECT_FALSE(at::equal(before[2], after[2]));
+}
+
 TEST(Trainer, EvaluationsOfAnAverageLeaveTheWeights) {
   TrainOptions o = options(6), without = o;
   o.evaluate_every = 2;

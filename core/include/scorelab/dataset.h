@@ -7,6 +7,7 @@
 #include <scorelab/state.h>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,8 +51,8 @@ class DataSet : public Component {
   virtual void state(State& s);
 };
 
-/// A data set of stored images, with its parameters range, flip and dequantise. One of its own adds
-/// parameters in params(), which calls this one's, and stores its images in prepare().
+/// A data set of stored images, with its parameters range, flip, dequantise and limit. One of its
+/// own adds parameters in params(), which calls this one's, and stores its images in prepare().
 class Images : public DataSet {
  public:
   ~Images() override;
@@ -61,7 +62,7 @@ class Images : public DataSet {
   void store(at::Tensor bytes, std::vector<std::int64_t> labels, std::int64_t top);
   at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise,
                  Condition& condition) const override;
-  std::int64_t size() const override { return bytes_.size(0); }
+  std::int64_t size() const override;
   std::vector<std::int64_t> shape() const override { return bytes_.sizes().slice(1).vec(); }
   /// `label`: one class more than the largest one
   std::vector<ConditionType> conditions() const override;
@@ -71,10 +72,19 @@ class Images : public DataSet {
  private:
   std::vector<double> range_{-1, 1};
   bool flip_ = false, dequantise_ = false;
+  std::int64_t limit_ = 0;
   at::Tensor bytes_;
   std::vector<std::int64_t> labels_;
   std::int64_t top_ = 255;
 };
+
+/// Bytes, of this shape, that are made of files once and lie in scorelab's cache from then on: they
+/// are mapped, so that they need not fit into memory, and are not to be written. The key is the
+/// contents of `files`, as find_files gave them, `settings`, which says all else that `fill`
+/// depends on, and the shape. Throws Error where the cache cannot be written.
+at::Tensor cached_bytes(const std::vector<std::filesystem::path>& files,
+                        const std::string& settings, const std::vector<std::int64_t>& shape,
+                        const std::function<void(at::Tensor& bytes)>& fill);
 
 /// The bytes of a file, decompressed if it is gzip. More than `limit` of them, by default 8 GiB,
 /// are refused with Error once so many were read: say what the format's header asks for, so that a

@@ -1,0 +1,108 @@
+#include <ATen/ATen.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <scorelab/dataset.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "params/data_path.h"
+#include "params/sha256.h"
+
+namespace scorelab {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const std::string& what, const fs::path& file, int error) {
+  throw Error(fmt::format("cannot {} {}: {}; SCORELAB_CACHE names another folder for the cache",
+                          what, file.string(), std::strerror(error)));
+}
+
+/// An open file.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& file, int flags) : file_(file), fd_(open(file.c_str(), flags, 0600)) {
+    if (fd_ < 0) fail("open", file, errno);
+  }
+  ~Descriptor() { close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  operator int() const { return fd_; }
+  void sync() const {
+    if (fsync(fd_) != 0) fail("sync", file_, errno);
+  }
+
+ private:
+  fs::path file_;
+  int fd_;
+};
+
+at::Tensor mapped(const fs::path& file, const std::vector<std::int64_t>& shape, std::size_t bytes,
+                  bool to_write) {
+  const Descriptor fd(file, to_write ? O_RDWR : O_RDONLY);
+  void* at = mmap(nullptr, bytes, to_write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) fail("map", file, errno);
+  return at::from_blob(
+      at, shape, [bytes](void* p) { munmap(p, bytes); }, at::kByte);
+}
+
+/// Those of processes that were killed while they wrote.
+void remove_stale(const fs::path& folder) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    if (entry.path().extension() != ".tmp") continue;
+    const std::string pid = entry.path().stem().extension().string();
+    if (pid.size() > 1 && kill(std::atoi(pid.c_str() + 1), 0) != 0 && errno == ESRCH)
+      fs::remove(entry.path(), none);
+  }
+}
+
+/// Under a temporary name until all of it is on the disk.
+void make(const fs::path& file, const std::vector<std::int64_t>& shape, std::size_t bytes,
+          const std::function<void(at::Tensor&)>& fill) {
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  if (error) fail("make", file.parent_path(), error.value());
+  remove_stale(file.parent_path());
+  const fs::path temporary = fmt::format("{}.{}.tmp", file.string(), getpid());
+  try {
+    {
+      const Descriptor fd(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC);
+      // a hole that cannot be filled later would end the process
+      if (const int why = posix_fallocate(fd, 0, static_cast<off_t>(bytes)); why != 0)
+        fail("make room for", temporary, why);
+      at::Tensor to = mapped(temporary, shape, bytes, true);
+      fill(to);
+      if (msync(to.data_ptr(), bytes, MS_SYNC) != 0) fail("write", temporary, errno);
+      fd.sync();
+    }
+    fs::rename(temporary, file, error);
+    if (error) fail("write", file, error.value());
+    Descriptor(file.parent_path(), O_RDONLY | O_DIRECTORY).sync();
+  } catch (...) {
+    fs::remove(temporary, error);
+    throw;
+  }
+}
+
+}  // namespace
+
+at::Tensor cached_bytes(const std::vector<fs::path>& files, const std::string& settings,
+                        const std::vector<std::int64_t>& shape,
+                        const std::function<void(at::Tensor& bytes)>& fill) {
+  std::string what = fmt::format("{}\n[{}]\n", settings, fmt::join(shape, ", "));
+  for (const auto& file : files) what += contents_of(file) + "\n";
+  std::size_t bytes = 1;
+  for (const std::int64_t n : shape) bytes *= static_cast<std::size_t>(n);
+  const fs::path file = cache_folder() / "bytes" / (sha256(what) + ".bytes");
+  std::error_code none;
+  if (fs::file_size(file, none) != bytes) make(file, shape, bytes, fill);
+  return mapped(file, shape, bytes, false);
+}
+
+}  // namespace scorelab
