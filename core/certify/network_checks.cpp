@@ -55,8 +55,10 @@ Json check_gradients(Around& a, const std::function<at::Tensor(Model&, const at:
   // along the gradient itself a part that is missing would not show
   Noise noise(6, "direction");
   const at::Tensor direction = draw(arena, noise), before = arena.values.clone();
+  // as long a step however many parameters there are: many more kinks lie on a longer one
   const double slope = at::dot(arena.gradients, direction).item<double>(),
-               size = arena.gradients.norm().item<double>(), h = 1e-6;
+               size = arena.gradients.norm().item<double>(),
+               h = 1e-6 / direction.norm().item<double>();
   arena.values.copy_(before + h * direction);
   const double up = loss().item<double>();
   arena.values.copy_(before - h * direction);

@@ -5,10 +5,12 @@
 #include <scorelab/dataset.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "params/data_path.h"
 #include "params/sha256.h"
@@ -19,8 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const std::string& what, const fs::path& file, int error) {
-  throw Error(fmt::format("cannot {} {}: {}; SCORELAB_CACHE names another folder for the cache",
-                          what, file.string(), std::strerror(error)));
+  throw Error(fmt::format("cannot {} {}: {}; set SCORELAB_CACHE to another folder", what,
+                          file.string(), std::strerror(error)));
 }
 
 /// An open file.
@@ -32,7 +34,7 @@ class Descriptor {
   ~Descriptor() { close(fd_); }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  operator int() const { return fd_; }
+  int number() const { return fd_; }
   void sync() const {
     if (fsync(fd_) != 0) fail("sync", file_, errno);
   }
@@ -45,10 +47,27 @@ class Descriptor {
 at::Tensor mapped(const fs::path& file, const std::vector<std::int64_t>& shape, std::size_t bytes,
                   bool to_write) {
   const Descriptor fd(file, to_write ? O_RDWR : O_RDONLY);
-  void* at = mmap(nullptr, bytes, to_write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  void* at = mmap(nullptr, bytes, to_write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
+                  fd.number(), 0);
   if (at == MAP_FAILED) fail("map", file, errno);
   return at::from_blob(
       at, shape, [bytes](void* p) { munmap(p, bytes); }, at::kByte);
+}
+
+/// What changes with a file's contents: its inode, size and time.
+std::string identity(const fs::path& file) {
+  struct stat s {};
+  if (stat(file.c_str(), &s) != 0) return "";
+  return fmt::format("{} {} {}.{}", s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
+}
+
+/// Beside a cached file: its identity when it was made. Another one's contents are not known.
+fs::path seal_of(const fs::path& file) { return fs::path(file).replace_extension(".seal"); }
+
+bool is_sealed(const fs::path& file) {
+  std::string seal;
+  std::getline(std::ifstream(seal_of(file)), seal);
+  return !seal.empty() && seal == identity(file);
 }
 
 /// Those of processes that were killed while they wrote.
@@ -74,7 +93,7 @@ void make(const fs::path& file, const std::vector<std::int64_t>& shape, std::siz
     {
       const Descriptor fd(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC);
       // a hole that cannot be filled later would end the process
-      if (const int why = posix_fallocate(fd, 0, static_cast<off_t>(bytes)); why != 0)
+      if (const int why = posix_fallocate(fd.number(), 0, static_cast<off_t>(bytes)); why != 0)
         fail("make room for", temporary, why);
       at::Tensor to = mapped(temporary, shape, bytes, true);
       fill(to);
@@ -84,6 +103,8 @@ void make(const fs::path& file, const std::vector<std::int64_t>& shape, std::siz
     fs::rename(temporary, file, error);
     if (error) fail("write", file, error.value());
     Descriptor(file.parent_path(), O_RDONLY | O_DIRECTORY).sync();
+    if (!(std::ofstream(seal_of(file)) << identity(file) << std::endl))
+      fail("write", seal_of(file), errno);
   } catch (...) {
     fs::remove(temporary, error);
     throw;
@@ -101,7 +122,7 @@ at::Tensor cached_bytes(const std::vector<fs::path>& files, const std::string& s
   for (const std::int64_t n : shape) bytes *= static_cast<std::size_t>(n);
   const fs::path file = cache_folder() / "bytes" / (sha256(what) + ".bytes");
   std::error_code none;
-  if (fs::file_size(file, none) != bytes) make(file, shape, bytes, fill);
+  if (!is_sealed(file) || fs::file_size(file, none) != bytes) make(file, shape, bytes, fill);
   return mapped(file, shape, bytes, false);
 }
 

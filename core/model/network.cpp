@@ -121,10 +121,9 @@ void expect_halvings(const std::vector<std::int64_t>& shape, std::int64_t times,
   for (; height > 0 && height % 2 == 0 && width % 2 == 0; height /= 2, width /= 2) ++possible;
   if (times <= possible) return;
   throw Error(fmt::format(
-      "`{}` halves the images {} times, and their size {} x {} can be halved {} times; give at "
-      "most {} {}",
-      key, times, shape[1], shape[2], possible, possible + 1,
-      possible == 0 ? "number" : "numbers"));
+      "`{}` halves the images {} times; their size {} x {} can be halved {} times: at most {} "
+      "resolutions",
+      key, times, shape[1], shape[2], possible, possible + 1));
 }
 
 at::Tensor dropout(const at::Tensor& x, double rate, Noise* noise) {

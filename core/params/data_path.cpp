@@ -51,8 +51,14 @@ std::vector<DataFile> found_in(const fs::path& folder, const std::string& name) 
           matches(entry.path().filename().string(), path.filename().string()))
         add(entry.path());
   } else if (fs::is_directory(path, none)) {
-    for (const auto& entry : fs::recursive_directory_iterator(path, none))
-      if (entry.is_regular_file(none)) add(entry.path());
+    std::error_code error;
+    // links to folders are followed: large sets often lie elsewhere
+    fs::recursive_directory_iterator entry(path, fs::directory_options::follow_directory_symlink,
+                                           error);
+    for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error))
+      if (entry->is_regular_file(none)) add(entry->path());
+    if (error)
+      throw Error(fmt::format("cannot look through {}: {}", path.string(), error.message()));
   } else {
     for (const fs::path& one : {fs::path(path.string() + ".gz"), path})
       if (out.empty() && fs::is_regular_file(one, none)) add(one);
@@ -66,7 +72,8 @@ bool only_declared = false;
 
 bool is_declared(const fs::path& path) {
   if (!declared_files) return !only_declared;
-  const std::string own = fs::absolute(path).lexically_normal().string();
+  std::string own = fs::absolute(path).lexically_normal().string();
+  if (own.size() > 1 && own.back() == '/') own.pop_back();
   if (declared_files->contains(own)) return true;
   const auto below = declared_files->lower_bound(own + "/");
   return below != declared_files->end() && below->first.rfind(own + "/", 0) == 0;
@@ -106,11 +113,18 @@ std::string data_name(const std::string& declared, const schema::Json& values) {
   return out;
 }
 
-std::vector<DataFile> data_files(const std::string& declared, const schema::Json& values) {
-  const std::string name = data_name(declared, values);
+namespace {
+
+std::vector<DataFile> found(const std::string& name) {
   for (const auto& folder : data_folders())
     if (auto out = found_in(folder, name); !out.empty()) return out;
   return {};
+}
+
+}  // namespace
+
+std::vector<DataFile> data_files(const std::string& declared, const schema::Json& values) {
+  return found(data_name(declared, values));
 }
 
 DeclaredData::DeclaredData(const schema::Json& files)
@@ -140,7 +154,7 @@ void allow_declared_data_only() { only_declared = true; }
 
 std::vector<fs::path> find_files(const std::string& pattern) {
   std::vector<fs::path> out;
-  for (const auto& file : data_files(pattern, {}))
+  for (const auto& file : found(pattern))
     if (is_declared(file.path)) out.push_back(file.path);
   if (out.empty()) find_data(pattern);  // throws: it is no file's name
   return out;

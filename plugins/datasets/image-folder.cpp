@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t most_pixels = std::int64_t{1} << 28;
 
-/// One decoded image: [height, width, channels] bytes.
+/// Room for one decoded image: [height, width, channels] bytes.
 at::Tensor room(const fs::path& file, std::int64_t height, std::int64_t width,
                 std::int64_t channels) {
   if (height < 1 || width < 1 || height > most_pixels / width)
@@ -33,34 +33,63 @@ at::Tensor room(const fs::path& file, std::int64_t height, std::int64_t width,
   throw Error(file.string() + " is no " + format + " image that can be decoded: " + why);
 }
 
-at::Tensor decode_png(const fs::path& file, const std::string& bytes, bool grey) {
+/// A PNG file without what it says of its colours: libpng would apply it, and the field's readers
+/// do not.
+std::string without_colour_space(const std::string& bytes) {
+  constexpr std::size_t signature = 8, around = 12;  // of a chunk: its length, name and checksum
+  std::string out = bytes.substr(0, signature);
+  for (std::size_t at = signature; at + around <= bytes.size();) {
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < 4; ++i)
+      length = length << 8 | static_cast<unsigned char>(bytes[at + i]);
+    const std::string name = bytes.substr(at + 4, 4);
+    if (name != "gAMA" && name != "cHRM" && name != "sRGB" && name != "iCCP")
+      out += bytes.substr(at, around + length);
+    at += around + length;
+  }
+  return out;
+}
+
+/// [height, width, 3]; what is transparent becomes black.
+at::Tensor decode_png(const fs::path& file, const std::string& bytes) {
+  const std::string plain = without_colour_space(bytes);
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   const auto end = [](png_image* i) { png_image_free(i); };
   const std::unique_ptr<png_image, decltype(end)> guard(&image, end);
-  if (!png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()))
+  if (!png_image_begin_read_from_memory(&image, plain.data(), plain.size()))
     damaged(file, "PNG", image.message);
-  image.format = grey ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  at::Tensor out = room(file, image.height, image.width, grey ? 1 : 3);
-  const png_color black{0, 0, 0};
-  if (!png_image_finish_read(&image, &black, out.data_ptr(), 0, nullptr))
+  image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // otherwise 16 bits would be linear light
+  image.format = PNG_FORMAT_RGBA;
+  const at::Tensor out = room(file, image.height, image.width, 4);
+  if (!png_image_finish_read(&image, nullptr, out.data_ptr(), 0, nullptr))
     damaged(file, "PNG", image.message);
-  return out;
+  const at::Tensor colours = out.narrow(2, 0, 3), alpha = out.narrow(2, 3, 1).to(at::kInt);
+  return at::div(colours * alpha + 127, 255, "floor").to(at::kByte);
 }
 
-at::Tensor decode_jpeg(const fs::path& file, const std::string& bytes, bool grey) {
+/// [height, width, 3]
+at::Tensor decode_jpeg(const fs::path& file, const std::string& bytes) {
   const std::unique_ptr<void, int (*)(void*)> handle(tjInitDecompress(), tjDestroy);
   if (!handle) throw std::bad_alloc();
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   int width = 0, height = 0, sampling = 0, space = 0;
   if (tjDecompressHeader3(handle.get(), data, bytes.size(), &width, &height, &sampling, &space))
     damaged(file, "JPEG", tjGetErrorStr2(handle.get()));
-  at::Tensor out = room(file, height, width, grey ? 1 : 3);
+  if (space == TJCS_CMYK || space == TJCS_YCCK)
+    damaged(file, "JPEG", "its colours are CMYK; convert it to RGB");
+  at::Tensor out = room(file, height, width, 3);
   // a warning is an image that is not whole
   if (tjDecompress2(handle.get(), data, bytes.size(), out.data_ptr<std::uint8_t>(), width, 0,
-                    height, grey ? TJPF_GRAY : TJPF_RGB, TJFLAG_ACCURATEDCT))
+                    height, TJPF_RGB, TJFLAG_ACCURATEDCT))
     damaged(file, "JPEG", tjGetErrorStr2(handle.get()));
   return out;
+}
+
+/// The luma of ITU-R BT.601, [height, width, 1].
+at::Tensor luma(const at::Tensor& rgb) {
+  const at::Tensor weights = at::tensor({299, 587, 114}, at::kInt);
+  return at::div((rgb.to(at::kInt) * weights).sum(2, true) + 500, 1000, "floor").to(at::kByte);
 }
 
 std::string extension(const fs::path& file) {
@@ -73,13 +102,19 @@ bool is_image(const fs::path& file) {
   const std::string e = extension(file);
   return e == ".png" || e == ".jpg" || e == ".jpeg";
 }
+/// Such as ._a.png of macOS, or .ipynb_checkpoints.
+bool is_hidden(const fs::path& below) {
+  return std::any_of(below.begin(), below.end(),
+                     [](const fs::path& part) { return part.string().starts_with("."); });
+}
 
 /// [channels, height, width] bytes.
 at::Tensor decode(const fs::path& file, bool grey) {
   const std::string bytes = read_bytes(file);
-  return (extension(file) == ".png" ? decode_png(file, bytes, grey)
-                                    : decode_jpeg(file, bytes, grey))
-      .permute({2, 0, 1});
+  if (bytes.empty()) throw Error(file.string() + " is empty");
+  const at::Tensor rgb =
+      extension(file) == ".png" ? decode_png(file, bytes) : decode_jpeg(file, bytes);
+  return (grey ? luma(rgb) : rgb).permute({2, 0, 1});
 }
 
 /// The middle square, resized by an antialiased cubic filter.
@@ -93,7 +128,8 @@ at::Tensor squared(const at::Tensor& image, std::int64_t size) {
   return resized[0].round().clamp(0, 255).to(at::kByte);
 }
 
-/// The images of a folder and of those in it. Each is decoded once, into scorelab's cache.
+/// The images of a folder and of those in it. Each is decoded once, into scorelab's cache, to the
+/// bytes that the file holds: colour profiles, gamma and an EXIF orientation are not applied.
 class ImageFolder final : public Images {
  public:
   void params(Params& p) override {
@@ -103,10 +139,14 @@ class ImageFolder final : public Images {
       "pixels a side: the middle square of each image is resized to it by an antialiased cubic "
       "filter; 0: images stay as they are, and all have one size")
         .range(0, 8192);
-    p("grey", grey_, "one channel in place of three; what is transparent becomes black");
+    p("grey", grey_, "one channel, the luma of ITU-R BT.601, in place of three");
     p("labels", labelled_, "the folders in `set` are the classes, in the order of their names");
     p.gives("labels").when("labels", {"true"});
     p.reads("{set}");
+  }
+  void check() const override {
+    Images::check();
+    if (set_.empty()) throw Error("`set` names no folder");
   }
   void prepare(const Setting&) override {
     const auto files = images();
@@ -118,8 +158,8 @@ class ImageFolder final : public Images {
       width = first.size(2);
     }
     const auto n = static_cast<std::int64_t>(files.size());
-    const std::string how =
-        "image-folder 1, size " + std::to_string(size_) + ", channels " + std::to_string(channels);
+    const std::string how = "image-folder 1.0.0, size " + std::to_string(size_) + ", channels " +
+                            std::to_string(channels);
     const at::Tensor bytes =
         cached_bytes(files, how, {n, channels, height, width}, [&](at::Tensor& to) {
           at::parallel_for(0, n, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -143,23 +183,25 @@ class ImageFolder final : public Images {
   std::vector<fs::path> images() const {
     std::vector<fs::path> out;
     const auto all = find_files(set_);
-    std::copy_if(all.begin(), all.end(), std::back_inserter(out), is_image);
+    std::copy_if(all.begin(), all.end(), std::back_inserter(out), [&](const fs::path& file) {
+      return is_image(file) && !is_hidden(file.lexically_relative(root()));
+    });
     if (out.empty())
       throw Error("of the " + std::to_string(all.size()) + " files in " + find_data(set_).string() +
                   " none ends in .png, .jpg or .jpeg");
     return out;
   }
+  fs::path root() const { return fs::absolute(find_data(set_)).lexically_normal(); }
   /// The index of each file's folder.
   std::vector<std::int64_t> classes(const std::vector<fs::path>& files) const {
-    const fs::path root = fs::absolute(find_data(set_)).lexically_normal();
     std::vector<std::string> folders;
     std::set<std::string> names;
     for (const auto& file : files) {
-      const fs::path below = file.lexically_relative(root);
+      const fs::path below = file.lexically_relative(root());
       if (!below.has_parent_path())
         throw Error(file.string() +
                     " is in the folder of no class; with `labels` each image is in one of " +
-                    root.string());
+                    root().string());
       folders.push_back(below.begin()->string());
       names.insert(folders.back());
     }

@@ -44,6 +44,31 @@ class ImageFolder : public DataFiles {
     tjDestroy(handle);
     return bytes;
   }
+  /// A row of grey pixels of 16 bits, written chunk by chunk; `gamma`: with a gAMA of 1.
+  static std::string deep_png(const std::vector<int>& pixels, bool gamma = false) {
+    const auto number = [](std::uint64_t n) {
+      std::string out;
+      for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(n >> shift & 255);
+      return out;
+    };
+    const auto chunk = [&](const std::string& name, const std::string& data) {
+      const std::string body = name + data;
+      return number(data.size()) + body +
+             number(crc32(0, reinterpret_cast<const Bytef*>(body.data()),
+                          static_cast<uInt>(body.size())));
+    };
+    std::string row(1, '\0');  // no filter
+    for (const int p : pixels) row += number(static_cast<std::uint64_t>(p)).substr(2);
+    uLongf size = compressBound(row.size());
+    std::string packed(size, '\0');
+    compress(reinterpret_cast<Bytef*>(packed.data()), &size,
+             reinterpret_cast<const Bytef*>(row.data()), row.size());
+    packed.resize(size);
+    std::string head = number(pixels.size()) + number(1);
+    head += std::string("\x10\0\0\0\0", 5);
+    return std::string("\x89PNG\r\n\x1a\n") + chunk("IHDR", head) +
+           (gamma ? chunk("gAMA", number(100000)) : "") + chunk("IDAT", packed) + chunk("IEND", "");
+  }
   /// Item i as bytes, [channels, height, width].
   static at::Tensor item(const DataSet& set, std::int64_t i, Condition* condition = nullptr) {
     Noise noise(1, "x");
@@ -61,8 +86,8 @@ class ImageFolder : public DataFiles {
     std::int64_t out = 0;
     if (fs::exists(root_ / "cache/bytes"))
       for (const auto& file : fs::directory_iterator(root_ / "cache/bytes")) {
-        EXPECT_EQ(file.path().extension(), ".bytes");
-        ++out;
+        EXPECT_NE(file.path().extension(), ".tmp");
+        out += file.path().extension() == ".bytes" ? 1 : 0;
       }
     return out;
   }
@@ -98,12 +123,18 @@ TEST_F(ImageFolder, IsDecodedOnceForTheSameContents) {
   EXPECT_TRUE(at::equal(item(*changed, 0), (255 - a).permute({2, 0, 1})));
 }
 
-TEST_F(ImageFolder, MakesACachedFileAgainThatIsNotWhole) {
+TEST_F(ImageFolder, MakesACachedFileAgainThatIsNotAsItWasMade) {
   const at::Tensor a = counted(4, 4, 3);
   write_png("own/a.png", a);
   set("image-folder", {{"set", "own"}});
-  for (const auto& file : fs::directory_iterator(root_ / "cache/bytes"))
-    fs::resize_file(file.path(), 7);
+  const auto cached = [&] {
+    for (const auto& file : fs::directory_iterator(root_ / "cache/bytes"))
+      if (file.path().extension() == ".bytes") return file.path();
+    return fs::path();
+  };
+  std::ofstream(cached(), std::ios::binary) << std::string(48, '\xff');  // the right size
+  EXPECT_TRUE(at::equal(item(*set("image-folder", {{"set", "own"}}), 0), a.permute({2, 0, 1})));
+  fs::resize_file(cached(), 7);
   EXPECT_TRUE(at::equal(item(*set("image-folder", {{"set", "own"}}), 0), a.permute({2, 0, 1})));
 }
 
@@ -151,6 +182,41 @@ TEST_F(ImageFolder, ReadsColoursGreyAndWhatIsTransparent) {
   EXPECT_EQ(seen.select(1, 1).select(1, 2).max().item<std::int64_t>(), 0);
 }
 
+TEST_F(ImageFolder, TakesBytesAsTheyAreStored) {
+  // ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B
+  const at::Tensor colour = at::tensor({200, 30, 90}, at::kByte).expand({8, 8, 3});
+  write_png("png/a.png", colour);
+  write("jpeg/a.jpg", jpeg(colour));
+  for (const auto& [name, near] : {std::pair{"png", 0.5}, {"jpeg", 2.0}}) {
+    const auto set = this->set("image-folder", {{"set", name}, {"grey", true}});
+    EXPECT_NEAR(item(*set, 0)[0][3][3].item<double>(), 0.299 * 200 + 0.587 * 30 + 0.114 * 90, near);
+  }
+  // half transparent over black, not in linear light
+  at::Tensor half = at::full({2, 2, 4}, 255, at::kLong).to(at::kByte);
+  half.select(2, 3).fill_(128);
+  write_png("half/a.png", half);
+  EXPECT_EQ(item(*set("image-folder", {{"set", "half"}}), 0)[0][0][0].item<std::int64_t>(), 128);
+  write("deep/a.png", deep_png({1000, 32768, 65535}));
+  const at::Tensor x = item(*set("image-folder", {{"set", "deep"}}), 0).to(at::kLong);
+  for (const auto& [i, value] : {std::pair{0, 1000}, {1, 32768}, {2, 65535}})
+    EXPECT_NEAR(x[0][0][i].item<double>(), value / 257.0, 0.51) << "16 bits are no linear light";
+  write("gamma/a.png", deep_png({1000, 32768, 65535}, true));
+  EXPECT_TRUE(at::equal(item(*set("image-folder", {{"set", "gamma"}}), 0).to(at::kLong), x));
+}
+
+TEST_F(ImageFolder, FollowsLinksAndLeavesOutWhatIsHidden) {
+  write_png("own/cat/a.png", counted(2, 2, 3));
+  write("own/cat/._a.png", "of macOS");
+  write_png("own/.ipynb_checkpoints/a.png", counted(2, 2, 3));
+  write_png("elsewhere/a.png", counted(2, 2, 3));
+  fs::create_directory_symlink(root_ / "elsewhere", root_ / "own/dog");
+  const auto set = this->set("image-folder", {{"set", "own/"}, {"labels", true}});
+  EXPECT_EQ(set->size(), 2);
+  EXPECT_EQ(classes_of(set->conditions()), 2);
+  EXPECT_THROW(host::check_all(plugin("dataset", "image-folder", {{"set", ""}})),
+               host::PluginError);
+}
+
 TEST_F(ImageFolder, ReadsJpeg) {
   const at::Tensor flat = at::tensor({200, 30, 90}, at::kByte).expand({16, 16, 3});
   write("own/a.jpg", jpeg(flat));
@@ -174,6 +240,8 @@ TEST_F(ImageFolder, SaysWhichFileItCannotRead) {
   write("own/notes.txt", "no image");
   EXPECT_THAT(refused("image-folder", params),
               testing::AllOf(HasSubstr("of the 1 files in"), HasSubstr("none ends in .png")));
+  write("own/a.png", "");
+  EXPECT_THAT(refused("image-folder", params), HasSubstr("a.png is empty"));
   write("own/a.png", "no image either");
   EXPECT_THAT(refused("image-folder", params), HasSubstr("a.png is no PNG image that can be"));
   write_png("own/a.png", counted(2, 2, 3));
@@ -187,7 +255,7 @@ TEST_F(ImageFolder, SaysWhichFileItCannotRead) {
   EXPECT_EQ(cached(), 0) << "nothing half made is left";
   setenv("SCORELAB_CACHE", "/proc/none", 1);
   fs::remove(root_ / "own/b.jpg");
-  EXPECT_THAT(refused("image-folder", params), HasSubstr("SCORELAB_CACHE names another folder"));
+  EXPECT_THAT(refused("image-folder", params), HasSubstr("set SCORELAB_CACHE to another folder"));
 }
 
 }  // namespace

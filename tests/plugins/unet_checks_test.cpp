@@ -53,7 +53,7 @@ TEST(UNet, SaysWhichAttentionNeverOccurs) {
 TEST(UNet, SaysWhichImagesItCannotHalve) {
   const std::string error =
       said({{"channels", 4}, {"groups", 2}, {"multipliers", {1, 1, 1}}}, {3, 30, 28});
-  for (const char* part : {"`multipliers`", "30 x 28", "2 times", "4"})
+  for (const char* part : {"`multipliers`", "30 x 28", "2 times"})
     EXPECT_THAT(error, HasSubstr(part));
   EXPECT_THAT(error, HasSubstr("at most 2")) << "how many resolutions such an image has";
   EXPECT_EQ(said({{"channels", 4}, {"groups", 2}, {"multipliers", {1, 1}}}, {3, 30, 28}), "");

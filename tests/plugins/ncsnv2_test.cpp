@@ -1,0 +1,89 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "golden.h"
+#include "second_derivative.h"
+
+namespace scorelab::test {
+namespace {
+
+std::shared_ptr<Network> made(const Json& params, std::vector<std::int64_t> shape,
+                              at::TensorOptions options = at::kDouble) {
+  const Json config = plugin("network", "ncsnv2", params);
+  auto network = host::make_as<Network>(config);
+  host::check_all(config);
+  host::prepare(network, config, {.options = options, .shape = std::move(shape)});
+  return network;
+}
+
+at::Tensor answer(Network& network, const at::Tensor& x) {
+  const at::Tensor time = at::zeros({x.size(0)}, at::kDouble);
+  const Condition none;
+  return network.forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
+}
+
+// The golden numbers are those of the paper's code, which divides by sigma itself.
+TEST(Ncsnv2, IsThatOfThePapersCode) {
+  const auto network = made({{"channels", 8}}, {1, 8, 8});
+  EXPECT_EQ(set_by_rule(*network), std::pair(std::size_t{153}, std::int64_t{117033}));
+  const at::Tensor sigma = at::tensor({1.0, std::pow(10, -1.5)}, at::kDouble).view({2, 1, 1, 1});
+  expect_golden(
+      [&](const at::Tensor& x) { return answer(*network, x) / sigma; }, 1,
+      {200.919814295, 718.515182046, -.098815701268, .786237295435, 846.920773409, 2080528.02137});
+}
+
+/// On the meta device: no memory is taken.
+std::int64_t count(const std::string& preset, std::int64_t side) {
+  std::int64_t out = 0;
+  const auto network = made(preset_of("ncsnv2", preset), {3, side, side},
+                            at::TensorOptions(at::kMeta).dtype(at::kFloat));
+  for (const auto& [name, p] : network->parameters()) out += p.numel();
+  return out;
+}
+
+TEST(Ncsnv2, HasTheParametersOfThePaper) {
+  EXPECT_EQ(count("cifar10", 32), 29694083);
+  EXPECT_EQ(count("lsun128", 128), 83445379);
+  EXPECT_EQ(count("ffhq256", 256), 94132611);
+}
+
+TEST(Ncsnv2, CanBeDifferentiatedTwice) {
+  const auto network = made({{"channels", 4}, {"stages", 5}}, {1, 8, 8});
+  for (auto& [name, p] : network->parameters()) {
+    const c10::AutoGradMode no_grad(false);
+    p.copy_(0.3 * Noise(7, name).normal(p.unsqueeze(0)).squeeze(0));
+  }
+  const at::Tensor v = wave(128).view({2, 1, 8, 8});
+  expect_second_derivative([&](const at::Tensor& x) { return answer(*network, x); }, v,
+                           at::sin(3 * v), 1e-7);
+}
+
+TEST(Ncsnv2, BeginsWithPyTorchsWeights) {
+  const auto network = made({{"channels", 8}}, {1, 8, 8});
+  std::size_t seen = 0;
+  for (auto& [name, p] : network->parameters()) {
+    Noise noise(1, name);
+    const c10::AutoGradMode no_grad(false);
+    network->initialise(name, p, noise);
+    if (name == "res1.0.conv1.weight" || name == "res1.0.conv1.bias") {  // 3 x 3 of 8 channels
+      EXPECT_LE(p.abs().max().item<double>(), 1 / std::sqrt(72.0)) << name;
+      EXPECT_GT(p.abs().max().item<double>(), 0.7 / std::sqrt(72.0)) << name;
+      ++seen;
+    }
+    if (name == "normalizer.gamma") {
+      EXPECT_NEAR(p.mean().item<double>(), 1, 0.03);
+      EXPECT_GT(p.std().item<double>(), 0.005);
+      ++seen;
+    }
+  }
+  EXPECT_EQ(seen, 3u);
+}
+
+TEST(Ncsnv2, RefusesImagesThatCannotBeHalved) {
+  EXPECT_THROW(made({{"channels", 4}, {"stages", 6}}, {1, 12, 12}), host::PluginError);
+  EXPECT_NO_THROW(made({{"channels", 4}}, {1, 6, 10}));
+}
+
+}  // namespace
+}  // namespace scorelab::test
