@@ -33,6 +33,11 @@ std::string stage_text(const Json& d) {
   return out;
 }
 
+/// What a command needs where the results do not lie in the default's folder.
+std::string option_of(const fs::path& results) {
+  return results == "results" ? "" : fmt::format(" --results {}", results.string());
+}
+
 /// The tables and claims of a comparison.
 std::string outcome(const Launched& l) {
   const auto data = observations(l);
@@ -43,12 +48,17 @@ std::string outcome(const Launched& l) {
                                 data.comparison.compare.columns, false, false);
   out += verdicts_text(compare::judge(data), STDOUT_FILENO);
   return out + fmt::format(
-                   "next: scorelab compare {0} --detail    scorelab report {0}    results in {1}\n",
-                   l.name, (l.results / l.name).string());
+                   "next: scorelab compare {0}{2} --detail    scorelab report {0}{2}    results in "
+                   "{1}\n",
+                   l.name, (l.results / l.name).string(), option_of(l.results));
 }
 
 std::string summary(const Launched& l, double seconds) {
-  std::string out = fmt::format("{}: done in {}\n", bold(l.name, STDOUT_FILENO), duration(seconds));
+  bool whole = true;
+  for (const auto& r : l.replicates)
+    for (const auto& s : r.stages) whole = whole && !stored(l, s, "stage.json").is_null();
+  std::string out = fmt::format("{}: {} in {}\n", bold(l.name, STDOUT_FILENO),
+                                whole ? "done" : "ended, with failures,", duration(seconds));
   if (!l.question.empty()) out += l.question + "\n";
   if (l.cells.size() > 1 || !l.comparison["claims"].empty()) return out + "\n" + outcome(l);
   for (const auto& r : l.replicates) {
@@ -66,8 +76,9 @@ std::string summary(const Launched& l, double seconds) {
     out += fmt::format("  {:<28} every row and event as JSON lines\n",
                        (folder / "run.jsonl").string());
   }
-  out += fmt::format("next: scorelab show {0}    scorelab run {1} -s KEY=VALUE    scorelab list\n",
-                     l.name, l.manifest_file);
+  out += fmt::format(
+      "next: scorelab show {0}{2}    scorelab run {1}{2} -s KEY=VALUE    scorelab list\n", l.name,
+      l.manifest_file, option_of(l.results));
   return out;
 }
 

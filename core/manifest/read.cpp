@@ -216,7 +216,13 @@ std::optional<Argument> read_argument(const std::string& flag, const std::string
     return {};
   }
   const int source = sources.add(fmt::format("command line, {} {}", flag, argument), argument);
-  if (argument.size() > longest_manifest || deep_key(argument)) {
+  const auto equals = argument.find('=');
+  // all before `=` is a key here, whatever characters it has
+  const auto dots = std::count(
+      argument.begin(),
+      argument.begin() + static_cast<std::ptrdiff_t>(std::min(equals, argument.size())), '.');
+  if (argument.size() > longest_manifest || deep_key(argument) ||
+      static_cast<std::size_t>(dots) >= most_parts) {
     problems.push_back(
         {{},
          fmt::format("an argument of {} is too long, or its key has more than {} parts", flag,
@@ -225,7 +231,6 @@ std::optional<Argument> read_argument(const std::string& flag, const std::string
          {}});
     return {};
   }
-  const auto equals = argument.find('=');
   const Position key_at{source, 1, 1, static_cast<int>(std::min(equals, argument.size()))};
   if (equals == argument.npos || equals == 0) {
     problems.push_back(

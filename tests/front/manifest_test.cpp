@@ -75,6 +75,19 @@ std::vector<std::string> labels(const Axis& axis) {
   return out;
 }
 
+TEST_F(Manifests, AKeyHasAtMost64PartsWhateverItsCharacters) {
+  for (const std::string part : {"a.", "a%."}) {
+    std::string key = "a";
+    for (int i = 0; i < 63; ++i) key.insert(0, part);
+    std::vector<Diagnostic> problems;
+    EXPECT_TRUE(read_override(key + "=1", sources_, problems));
+    EXPECT_THAT(problems, IsEmpty());
+    EXPECT_FALSE(read_override(part + key + "=1", sources_, problems));
+    ASSERT_EQ(problems.size(), 1u);
+    EXPECT_THAT(problems[0].message, HasSubstr("more than 64 parts"));
+  }
+}
+
 TEST_F(Manifests, RangesAreEvenOnTheirScale) {
   const Comparison c = compared(R"(
 [sweep]
