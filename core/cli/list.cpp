@@ -27,7 +27,7 @@ std::string values_of(const schema::Preset& preset) {
   std::vector<std::string> out;
   for (const auto& [name, value] : preset.values.items())
     out.push_back(fmt::format("{} = {}", name, value.dump()));
-  return fmt::format("{}", fmt::join(out, ", "));
+  return out.empty() ? "the defaults" : fmt::format("{}", fmt::join(out, ", "));
 }
 
 std::string describe(const schema::Schema& s) {

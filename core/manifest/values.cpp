@@ -183,7 +183,7 @@ bool TableReader::left_out_preset(const Node& table, const schema::Param& p,
                                   const std::string& owner) {
   const auto m = std::find_if(table.members.begin(), table.members.end(),
                               [&](const auto& x) { return x.key == p.name; });
-  if (m == table.members.end() || !m->carried || m->value.kind != Kind::string ||
+  if (m == table.members.end() || !m->carried || m->must_fit || m->value.kind != Kind::string ||
       std::find(p.words.begin(), p.words.end(), m->value.string) != p.words.end())
     return false;
   leave_out(*m, fmt::format("{} has no preset \"{}\"", owner, m->value.string), {});

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <scorelab/dataset.h>
-#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,36 +70,20 @@ bool is_sealed(const fs::path& file) {
   return !seal.empty() && seal == identity(file);
 }
 
-/// Those of processes that were killed while they wrote.
-void remove_stale(const fs::path& folder) {
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    if (entry.path().extension() != ".tmp") continue;
-    const std::string pid = entry.path().stem().extension().string();
-    if (pid.size() > 1 && kill(std::atoi(pid.c_str() + 1), 0) != 0 && errno == ESRCH)
-      fs::remove(entry.path(), none);
-  }
-}
-
-/// Under a temporary name until all of it is on the disk.
+/// Under a temporary name until all of it is on the disk. By one process at a time.
 void make(const fs::path& file, const std::vector<std::int64_t>& shape, std::size_t bytes,
           const std::function<void(at::Tensor&)>& fill) {
+  const fs::path temporary = fs::path(file).replace_extension(".tmp");
   std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  if (error) fail("make", file.parent_path(), error.value());
-  remove_stale(file.parent_path());
-  const fs::path temporary = fmt::format("{}.{}.tmp", file.string(), getpid());
   try {
-    {
-      const Descriptor fd(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC);
-      // a hole that cannot be filled later would end the process
-      if (const int why = posix_fallocate(fd.number(), 0, static_cast<off_t>(bytes)); why != 0)
-        fail("make room for", temporary, why);
-      at::Tensor to = mapped(temporary, shape, bytes, true);
-      fill(to);
-      if (msync(to.data_ptr(), bytes, MS_SYNC) != 0) fail("write", temporary, errno);
-      fd.sync();
-    }
+    const Descriptor fd(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC);
+    // a hole that cannot be filled later would end the process
+    if (const int why = posix_fallocate(fd.number(), 0, static_cast<off_t>(bytes)); why != 0)
+      fail("make room for", temporary, why);
+    at::Tensor to = mapped(temporary, shape, bytes, true);
+    fill(to);
+    if (msync(to.data_ptr(), bytes, MS_SYNC) != 0) fail("write", temporary, errno);
+    fd.sync();
     fs::rename(temporary, file, error);
     if (error) fail("write", file, error.value());
     Descriptor(file.parent_path(), O_RDONLY | O_DIRECTORY).sync();
@@ -116,13 +100,29 @@ void make(const fs::path& file, const std::vector<std::int64_t>& shape, std::siz
 at::Tensor cached_bytes(const std::vector<fs::path>& files, const std::string& settings,
                         const std::vector<std::int64_t>& shape,
                         const std::function<void(at::Tensor& bytes)>& fill) {
+  std::vector<std::string> before;
+  for (const auto& file : files) before.push_back(identity(file));
   std::string what = fmt::format("{}\n[{}]\n", settings, fmt::join(shape, ", "));
   for (const auto& file : files) what += contents_of(file) + "\n";
   std::size_t bytes = 1;
   for (const std::int64_t n : shape) bytes *= static_cast<std::size_t>(n);
-  const fs::path file = cache_folder() / "bytes" / (sha256(what) + ".bytes");
-  std::error_code none;
-  if (!is_sealed(file) || fs::file_size(file, none) != bytes) make(file, shape, bytes, fill);
+  const fs::path folder = cache_folder() / "bytes", file = folder / (sha256(what) + ".bytes");
+  std::error_code error;
+  const auto is_there = [&] { return is_sealed(file) && fs::file_size(file, error) == bytes; };
+  if (!is_there()) {
+    fs::create_directories(folder, error);
+    if (error) fail("make", folder, error.value());
+    // whoever comes second waits, and finds it made
+    const Descriptor lock(fs::path(file).replace_extension(".lock"), O_RDWR | O_CREAT | O_CLOEXEC);
+    if (flock(lock.number(), LOCK_EX) != 0) fail("lock", file, errno);
+    if (!is_there())
+      make(file, shape, bytes, [&](at::Tensor& to) {
+        fill(to);
+        for (std::size_t i = 0; i < files.size(); ++i)
+          if (identity(files[i]) != before[i])
+            throw Error(files[i].string() + " was changed while it was read; run it again");
+      });
+  }
   return mapped(file, shape, bytes, false);
 }
 

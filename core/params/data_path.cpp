@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_files = 1000000;
+constexpr std::size_t most_files = 10000000;
 
 thread_local const std::map<std::string, std::string>* declared_files = nullptr;
 

@@ -25,7 +25,7 @@ struct DataFile {
 /// What a declared name, `{set}/train-*.bin`, stands for with these parameter values: a file, it
 /// with `.gz`, all that a `*` in the last part matches, or all files below a folder; from the first
 /// data folder that has any. Sorted by name; empty where there is none. Throws Error where there
-/// are more than a million.
+/// are more than ten million.
 std::vector<DataFile> data_files(const std::string& declared, const schema::Json& values);
 /// The name with the values in it.
 std::string data_name(const std::string& declared, const schema::Json& values);

@@ -17,7 +17,7 @@ namespace {
 using namespace scorelab;
 namespace fs = std::filesystem;
 
-constexpr std::int64_t most_pixels = std::int64_t{1} << 28;
+constexpr std::int64_t most_pixels = std::int64_t{1} << 26;
 
 /// Room for one decoded image: [height, width, channels] bytes.
 at::Tensor room(const fs::path& file, std::int64_t height, std::int64_t width,
@@ -60,10 +60,12 @@ at::Tensor decode_png(const fs::path& file, const std::string& bytes) {
   if (!png_image_begin_read_from_memory(&image, plain.data(), plain.size()))
     damaged(file, "PNG", image.message);
   image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // otherwise 16 bits would be linear light
-  image.format = PNG_FORMAT_RGBA;
-  const at::Tensor out = room(file, image.height, image.width, 4);
+  const bool clear = image.format & PNG_FORMAT_FLAG_ALPHA;
+  image.format = clear ? PNG_FORMAT_RGBA : PNG_FORMAT_RGB;
+  const at::Tensor out = room(file, image.height, image.width, clear ? 4 : 3);
   if (!png_image_finish_read(&image, nullptr, out.data_ptr(), 0, nullptr))
     damaged(file, "PNG", image.message);
+  if (!clear) return out;
   const at::Tensor colours = out.narrow(2, 0, 3), alpha = out.narrow(2, 3, 1).to(at::kInt);
   return at::div(colours * alpha + 127, 255, "floor").to(at::kByte);
 }
@@ -79,7 +81,7 @@ at::Tensor decode_jpeg(const fs::path& file, const std::string& bytes) {
   if (space == TJCS_CMYK || space == TJCS_YCCK)
     damaged(file, "JPEG", "its colours are CMYK; convert it to RGB");
   at::Tensor out = room(file, height, width, 3);
-  // a warning is an image that is not whole
+  // a warning is most often an image that is not whole
   if (tjDecompress2(handle.get(), data, bytes.size(), out.data_ptr<std::uint8_t>(), width, 0,
                     height, TJPF_RGB, TJFLAG_ACCURATEDCT))
     damaged(file, "JPEG", tjGetErrorStr2(handle.get()));
@@ -113,7 +115,9 @@ at::Tensor decode(const fs::path& file, bool grey) {
   const std::string bytes = read_bytes(file);
   if (bytes.empty()) throw Error(file.string() + " is empty");
   const at::Tensor rgb =
-      extension(file) == ".png" ? decode_png(file, bytes) : decode_jpeg(file, bytes);
+      bytes.starts_with("\x89PNG") || (extension(file) == ".png" && !bytes.starts_with("\xff\xd8"))
+          ? decode_png(file, bytes)
+          : decode_jpeg(file, bytes);
   return (grey ? luma(rgb) : rgb).permute({2, 0, 1});
 }
 
@@ -129,12 +133,15 @@ at::Tensor squared(const at::Tensor& image, std::int64_t size) {
 }
 
 /// The images of a folder and of those in it. Each is decoded once, into scorelab's cache, to the
-/// bytes that the file holds: colour profiles, gamma and an EXIF orientation are not applied.
+/// bytes that the file holds: colour profiles, gamma and an EXIF orientation are not applied; what
+/// is transparent is put on black.
 class ImageFolder final : public Images {
  public:
   void params(Params& p) override {
     Images::params(p);
-    p("set", set_, "the folder in the data path, with PNG and JPEG files").required();
+    p("set", set_,
+      "the folder in the data path, with PNG and JPEG files; what is transparent is put on black")
+        .required();
     p("size", size_,
       "pixels a side: the middle square of each image is resized to it by an antialiased cubic "
       "filter; 0: images stay as they are, and all have one size")
@@ -183,8 +190,9 @@ class ImageFolder final : public Images {
   std::vector<fs::path> images() const {
     std::vector<fs::path> out;
     const auto all = find_files(set_);
+    const fs::path root = this->root();
     std::copy_if(all.begin(), all.end(), std::back_inserter(out), [&](const fs::path& file) {
-      return is_image(file) && !is_hidden(file.lexically_relative(root()));
+      return is_image(file) && !is_hidden(file.lexically_relative(root));
     });
     if (out.empty())
       throw Error("of the " + std::to_string(all.size()) + " files in " + find_data(set_).string() +
@@ -194,14 +202,15 @@ class ImageFolder final : public Images {
   fs::path root() const { return fs::absolute(find_data(set_)).lexically_normal(); }
   /// The index of each file's folder.
   std::vector<std::int64_t> classes(const std::vector<fs::path>& files) const {
+    const fs::path root = this->root();
     std::vector<std::string> folders;
     std::set<std::string> names;
     for (const auto& file : files) {
-      const fs::path below = file.lexically_relative(root());
+      const fs::path below = file.lexically_relative(root);
       if (!below.has_parent_path())
         throw Error(file.string() +
                     " is in the folder of no class; with `labels` each image is in one of " +
-                    root().string());
+                    root.string());
       folders.push_back(below.begin()->string());
       names.insert(folders.back());
     }

@@ -142,7 +142,8 @@ class Ncsnv2 final : public Network {
     p("stages", stages_,
       "resolutions of the encoder: 4, or 5 (deeper: images up to 128 pixels) or 6 (deepest: 256)")
         .range(4, 6);
-    p("centre", centre_, "begins with 2 x - 1: for images in [0, 1], as the paper's code has them");
+    p("centre", centre_,
+      "begins with 2 x - 1, as the paper's checkpoints need; for data with range = [0, 1] only");
     p.needs("images", "it convolves over height and width");
     p.gives("trains");
     p.gives("variance");
@@ -228,7 +229,7 @@ class Ncsnv2 final : public Network {
   }
 
   std::int64_t channels_ = 128, stages_ = 4;
-  bool centre_ = true;
+  bool centre_ = false;
   std::optional<Conv> begin_, end_;
   std::optional<Norm> norm_;
   std::vector<ResBlock> blocks_;

@@ -25,7 +25,7 @@ at::Tensor answer(Network& network, const at::Tensor& x) {
 
 // The golden numbers are those of the paper's code, which divides by sigma itself.
 TEST(Ncsnv2, IsThatOfThePapersCode) {
-  const auto network = made({{"channels", 8}}, {1, 8, 8});
+  const auto network = made({{"channels", 8}, {"centre", true}}, {1, 8, 8});
   EXPECT_EQ(set_by_rule(*network), std::pair(std::size_t{153}, std::int64_t{117033}));
   const at::Tensor sigma = at::tensor({1.0, std::pow(10, -1.5)}, at::kDouble).view({2, 1, 1, 1});
   expect_golden(
