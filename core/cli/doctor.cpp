@@ -75,9 +75,9 @@ void add_doctor(CLI::App& app, int& code) {
                              SCORELAB_VERSION, SCORELAB_API_VERSION, SCORELAB_TORCH_VERSION,
                              all["hdf5"].get<std::string>(), __VERSION__);
     const Json& d = all["devices"];
+    const auto why = d["why"].get<std::string>();
     std::cout << fmt::format("devices: cpu with {} threads; {} CUDA{}\n", d["cpu_threads"].dump(),
-                             d["cuda"].dump(),
-                             d["why"] == "" ? "" : " (" + d["why"].get<std::string>() + ")");
+                             d["cuda"].dump(), why.empty() ? "" : " (" + why + ")");
     std::cout << fmt::format("plugins: {}\n", catalog.entries().size());
     for (const auto& f : searched)
       std::cout << fmt::format("  folder {}{}\n", f["folder"].get<std::string>(),

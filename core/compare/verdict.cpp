@@ -273,6 +273,26 @@ std::vector<Verdict> judge(const Data& data) {
   return out;
 }
 
+namespace {
+
+/// The metrics that points of axes are chosen by.
+void check_best(const Comparison& c, const std::vector<std::string>& metrics,
+                manifest::Findings& findings) {
+  for (const auto& a : c.axes) {
+    if (!a.best) continue;
+    const std::string& metric = a.best->metric;
+    if (std::none_of(metrics.begin(), metrics.end(),
+                     [&](const auto& m) { return metric == m || metric.rfind(m + ".", 0) == 0; }))
+      findings.problem(
+          {a.best->at,
+           fmt::format("`best` of sweep `{}`: no metric is called `{}`", a.name, metric),
+           fmt::format("metrics: {}", fmt::join(metrics, ", ")),
+           {}});
+  }
+}
+
+}  // namespace
+
 void check_claims(const Comparison& c, const std::vector<Coordinates>& cells,
                   const std::vector<std::string>& metrics, manifest::Findings& findings) {
   const Names names{&c, metrics};
@@ -321,17 +341,7 @@ void check_claims(const Comparison& c, const std::vector<Coordinates>& cells,
   }
   for (const auto& p : c.papers)
     known(p.beside, p.at, fmt::format("`beside` of paper `{}`", p.name));
-  for (const auto& a : c.axes)
-    if (a.best) {
-      const std::string& metric = a.best->metric;
-      if (std::none_of(metrics.begin(), metrics.end(),
-                       [&](const auto& m) { return metric == m || metric.rfind(m + ".", 0) == 0; }))
-        findings.problem(
-            {a.best->at,
-             fmt::format("`best` of sweep `{}`: no metric is called `{}`", a.name, metric),
-             fmt::format("metrics: {}", fmt::join(metrics, ", ")),
-             {}});
-    }
+  check_best(c, metrics, findings);
   known(c.compare.primary, c.compare.primary_at, "`primary`");
   for (std::size_t i = 0; i < c.compare.cost.size(); ++i)
     known(c.compare.cost[i], c.compare.cost_at[i], "`cost`");
