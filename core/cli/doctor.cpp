@@ -90,7 +90,7 @@ void add_doctor(CLI::App& app, int& code) {
               << "\n";
     for (const auto& [name, folder] : all["data_sets"].items())
       std::cout << fmt::format("  {:<14} {}\n", name, folder.get<std::string>());
-    std::cout << fmt::format("schema cache: {}\n", cache_folder().string());
+    std::cout << fmt::format("cache: {}\n", cache_folder().string());
   });
 }
 

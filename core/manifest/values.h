@@ -79,7 +79,7 @@ class TableReader {
   /// `initial`: its value where the table gives none: the default's, or a preset's.
   Value parameter(const Node* table, const schema::Param& param, const Json& initial,
                   const std::string& owner, const ReadSlot& slot);
-  /// Whether a preset stands beside another plugin than it was written for.
+  /// Whether a preset that was carried along is none of this plugin's; it is left out then.
   bool left_out_preset(const Node& table, const schema::Param& preset, const std::string& owner);
   void without_effect(const Node::Member& m, const schema::Param& param, const Json& given,
                       const std::string& owner);

@@ -14,7 +14,7 @@ namespace scorelab {
 std::vector<std::filesystem::path> data_folders();
 
 /// What scorelab may compute again: SCORELAB_CACHE, or else $XDG_CACHE_HOME/scorelab (by default
-/// ~/.cache/scorelab).
+/// ~/.cache/scorelab; without a home, a folder for temporary files).
 std::filesystem::path cache_folder();
 
 /// A file that a component reads: its name below the data folder, and where it is.

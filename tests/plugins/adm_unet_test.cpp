@@ -8,22 +8,12 @@
 namespace scorelab::test {
 namespace {
 
-std::shared_ptr<Network> made(Json params, std::vector<std::int64_t> shape, std::int64_t parts = 1,
-                              at::TensorOptions options = at::kDouble) {
-  const Json config = plugin("network", "adm-unet", std::move(params));
-  auto network = host::make_as<Network>(config);
-  host::check_all(config);
-  host::prepare(network, config, {.options = options, .shape = std::move(shape), .parts = parts});
-  return network;
+std::shared_ptr<Network> made(const Json& params, std::vector<std::int64_t> shape) {
+  return prepared("adm-unet", params, std::move(shape));
 }
 
-/// On the meta device: no memory is taken.
-std::int64_t count(Json params, std::int64_t side, std::int64_t parts = 2) {
-  std::int64_t out = 0;
-  const auto network = made(std::move(params), {3, side, side}, parts,
-                            at::TensorOptions(at::kMeta).dtype(at::kFloat));
-  for (const auto& [name, p] : network->parameters()) out += p.numel();
-  return out;
+std::int64_t count(const Json& params, std::int64_t side, std::int64_t parts = 2) {
+  return parameters_of("adm-unet", params, {3, side, side}, parts);
 }
 
 /// Of the checkpoints of Dhariwal & Nichol 2021.

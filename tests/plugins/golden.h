@@ -9,6 +9,28 @@
 /// so that no file is needed.
 namespace scorelab::test {
 
+/// A network that is checked and prepared for samples of this shape.
+inline std::shared_ptr<Network> prepared(const std::string& name, const Json& params,
+                                         std::vector<std::int64_t> shape, std::int64_t parts = 1,
+                                         at::TensorOptions options = at::kDouble) {
+  const Json config = plugin("network", name, params);
+  auto network = host::make_as<Network>(config);
+  host::check_all(config);
+  host::prepare(network, config, {.options = options, .shape = std::move(shape), .parts = parts});
+  return network;
+}
+
+/// How many numbers it trains; on the meta device, where they take no memory.
+inline std::int64_t parameters_of(const std::string& name, const Json& params,
+                                  std::vector<std::int64_t> shape, std::int64_t parts = 1) {
+  std::int64_t out = 0;
+  const auto network = prepared(name, params, std::move(shape), parts,
+                                at::TensorOptions(at::kMeta).dtype(at::kFloat));
+  for (const auto& [key, p] : network->parameters())
+    if (p.requires_grad()) out += p.numel();
+  return out;
+}
+
 inline at::Tensor wave(std::int64_t n) { return at::cos(0.37 * at::arange(n, at::kDouble) + 0.1); }
 
 /// Parameter i by name, element j: 0.2 sin(12.9898 (j+1) + 78.233 (i+1)). Those that are fixed do
