@@ -52,7 +52,7 @@ int export_weights(const Launched& l, const fs::path& folder) {
       const Json sample = resolved.value("sample", Json::object());
       const Which which{s.key, sample.value("ema", 0.0), sample.value("step", std::int64_t{0})};
       if (s.kind != "train" || !exported.insert(which).second) continue;
-      const Json trained = stored(l, s, "stage.json");
+      const Json trained = stored_result(l, s);
       if (trained.is_null()) {
         std::cerr << fmt::format("left out: {}: its training is not done\n", l.title(r));
         continue;

@@ -60,7 +60,7 @@ compare::Data observations(const Launched& l) {
   for (const auto& r : l.replicates) {
     compare::Observation o{r.cell, r.train_seed, r.sample_seed, state_of(l, r), "", {}};
     for (const auto& s : r.stages) {
-      const Json done = stored(l, s, "stage.json");
+      const Json done = stored_result(l, s);
       if (done.is_null()) {
         if (const Json failure = stored(l, s, "failure.json");
             !failure.is_null() && o.failure.empty())

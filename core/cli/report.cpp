@@ -42,7 +42,7 @@ std::optional<fs::path> folder_of(const Launched& l, std::size_t i, const char* 
   const auto* s = stage_of(l.replicates[i], kind);
   if (!s) return {};
   const fs::path out = record::stage_folder(l.results, s->key);
-  return fs::exists(out / "stage.json") ? std::optional(out) : std::nullopt;
+  return stored_result(l, *s).is_null() ? std::nullopt : std::optional(out);
 }
 
 std::optional<record::Array> samples_of(const Launched& l, std::size_t i) {
@@ -126,7 +126,7 @@ std::optional<report::Curve> curve_of(const Launched& l, std::size_t i, const st
 std::optional<report::Measured> array_of(const Launched& l, std::size_t i,
                                          const std::string& name) {
   for (const auto& s : l.replicates[i].stages) {
-    const Json done = s.kind == "evaluate" ? stored(l, s, "stage.json") : Json();
+    const Json done = s.kind == "evaluate" ? stored_result(l, s) : Json();
     if (!done.contains("arrays")) continue;
     const auto found = record::shaped(
         record::stage_folder(l.results, s.key) / "stage.json",
@@ -165,7 +165,7 @@ double seconds_of(const Launched& l) {
     for (const auto& s : r.stages) keys.insert(s.key);
   double out = 0;
   for (const auto& key : keys) {
-    const Json done = stored(l, {"", key, "", ""}, "stage.json");
+    const Json done = stored_result(l, {"", key, "", ""});
     if (done.contains("seconds") && done["seconds"].is_number())
       out += done["seconds"].get<double>();
   }

@@ -113,9 +113,13 @@ Launched launched_of(const Json& j, const fs::path& results, const std::string& 
     for (const auto& s : r.at("stages")) {
       l.replicates.back().stages.push_back(
           {s.at("kind"), s.at("key"), s.at("what"), s.at("label")});
-      const auto& stage = l.replicates.back().stages.back();
+      auto& stage = l.replicates.back().stages.back();
       const bool named = (stage.kind != "evaluate" || stage.what.rfind("evaluate ", 0) == 0) &&
                          (stage.kind != "model" || stage.what.rfind("train ", 0) == 0);
+      if (stage.kind == "sample") {
+        const Json& sample = l.cells[l.replicates.back().cell].resolved.at("sample");
+        sample.at("count").get_to(stage.count), sample.at("trace").get_to(stage.trace);
+      }
       if (!record::is_key(stage.key) || !named)
         throw record::Damaged(file, "it names a stage that cannot be one");
     }
@@ -148,11 +152,23 @@ std::vector<std::string> experiments(const fs::path& results) {
   return out;
 }
 
+namespace {
+
+/// Whether it is done as far as this run asks, which a damaged record does not deny: whoever reads
+/// it says so.
+bool is_done(const Launched& l, const Launched::Stage& s) try {
+  return !record::read_done(record::stage_folder(l.results, s.key), s.count, s.trace).is_null();
+} catch (const record::Damaged&) {
+  return true;
+}
+
+}  // namespace
+
 std::string state_of(const Launched& l, const Launched::Replicate& r) {
   std::string state = "done";
   for (const auto& s : r.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
-    if (fs::exists(folder / "stage.json")) continue;
+    if (is_done(l, s)) continue;
     if (record::is_claimed(folder)) return "running";
     if (fs::exists(folder / "failure.json"))
       state = "failed";
@@ -162,18 +178,35 @@ std::string state_of(const Launched& l, const Launched::Replicate& r) {
   return state;
 }
 
-Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
+namespace {
+
+/// What `read` gives, where that is of this stage; null where it is damaged, which is told once.
+template <class F>
+Json own(const Launched::Stage& s, const fs::path& file, F&& read) {
   try {
-    const fs::path file = record::stage_folder(l.results, s.key) / name;
-    Json out = record::read_json(file);
+    Json out = read();
     if (out.is_object() && out.contains("key") && out["key"] != s.key)
       throw record::Damaged(file, "it is of another stage");
-    return s.kind == "evaluate" ? record::relabelled(std::move(out), s.what) : out;
+    return out;
   } catch (const record::Damaged& e) {
     static std::set<std::string> told;
     if (told.insert(e.what()).second) std::cerr << fmt::format("warning: {}\n", e.what());
     return {};
   }
+}
+
+}  // namespace
+
+Json stored(const Launched& l, const Launched::Stage& s, const char* name) {
+  const fs::path file = record::stage_folder(l.results, s.key) / name;
+  return own(s, file, [&] { return record::read_json(file); });
+}
+
+Json stored_result(const Launched& l, const Launched::Stage& s) {
+  const fs::path folder = record::stage_folder(l.results, s.key);
+  Json out =
+      own(s, folder / "stage.json", [&] { return record::read_done(folder, s.count, s.trace); });
+  return s.kind == "evaluate" ? record::relabelled(std::move(out), s.what) : out;
 }
 
 void refresh(const Launched& l, const Launched::Replicate& r, const std::string& state) {
@@ -183,8 +216,7 @@ void refresh(const Launched& l, const Launched::Replicate& r, const std::string&
                  r.train_seed, std::move(resolved), l.provenance, {}};
   for (const auto& s : r.stages) {
     const fs::path folder = record::stage_folder(l.results, s.key);
-    v.sources.push_back({s.kind, s.key, s.what, s.label, stored(l, s, "spec.json"),
-                         fs::exists(folder / "stage.json")});
+    v.sources.push_back({s.kind, s.key, s.what, s.label, stored(l, s, "spec.json"), is_done(l, s)});
   }
   if (!record::is_current(v)) record::write_view(v);
 }
@@ -208,7 +240,7 @@ Json measured(const Launched& l, const Launched::Replicate& r) {
   Json out = Json::array();
   for (const auto& s : r.stages) {
     if (s.kind != "evaluate") continue;
-    const Json done = stored(l, s, "stage.json");
+    const Json done = stored_result(l, s);
     if (!done.is_null())
       record::shaped(record::stage_folder(l.results, s.key) / "stage.json", [&] {
         for (const auto& v : done.at("values")) {

@@ -27,6 +27,7 @@ struct Launched {
   struct Stage {
     /// kind: also `model`, the training of one of the manifest's models
     std::string kind, key, what, label;
+    std::int64_t count = 0, trace = 0;  ///< samples and paths that this run asks of a sampling
   };
   struct Cell {
     Coordinates at;
@@ -70,9 +71,11 @@ void refresh(const Launched& launched, const Launched::Replicate& replicate,
              const std::string& state);
 /// Those of all replicates; what cannot be written is told on stderr. Returns how many could not.
 std::size_t refresh_all(const Launched& launched);
-/// A record of a stage, such as stage.json; null where there is none, or where it is damaged, which
-/// is told on stderr once.
+/// A record of a stage, such as failure.json; null where there is none, or where it is damaged,
+/// which is told on stderr once.
 Json stored(const Launched& launched, const Launched::Stage& stage, const char* name);
+/// The same of the stage's stage.json, where it is done as far as this run asks.
+Json stored_result(const Launched& launched, const Launched::Stage& stage);
 
 /// Every value of the metric stages that are done: {"name", "value", "unit", "goal"}.
 Json measured(const Launched& launched, const Launched::Replicate& replicate);

@@ -100,11 +100,16 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
       const auto& s = plan.stages[i];
       const auto of = std::find_if(r.models.begin(), r.models.end(),
                                    [i = i](const auto& m) { return m.second == i; });
-      if (of == r.models.end())
-        l.replicates.back().stages.push_back(
-            {s.kind, s.key, s.kind == "train" ? "train" : s.what, s.label});
-      else
-        l.replicates.back().stages.push_back({"model", s.key, "train " + of->first, s.label});
+      const bool named = of != r.models.end();
+      auto& stages = l.replicates.back().stages;
+      stages.push_back({named ? "model" : s.kind, s.key,
+                        named               ? "train " + of->first
+                        : s.kind == "train" ? "train"
+                                            : s.what,
+                        s.label});
+      if (s.kind != "sample") continue;
+      s.spec["sample"]["count"].get_to(stages.back().count);
+      s.spec["sample"]["trace"].get_to(stages.back().trace);
     }
   }
   for (const auto& s : plan.searches)

@@ -59,7 +59,7 @@ void hand_over(const plan::Stage& stage, const fs::path& results) {
   } catch (const record::Damaged&) {  // it is written anew
   }
   record::write_json(folder / "spec.json", std::move(spec));
-  fs::remove(folder / "stage.json");  // it lacks something that is asked for now
+  record::set_aside(folder);
   fs::remove(folder / "failure.json");
 }
 

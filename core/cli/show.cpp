@@ -19,7 +19,7 @@ namespace {
 
 std::string stage_line(const Launched& l, const Launched::Stage& s) {
   const fs::path folder = record::stage_folder(l.results, s.key);
-  const Json d = stored(l, s, "stage.json"), failure = stored(l, s, "failure.json");
+  const Json d = stored_result(l, s), failure = stored(l, s, "failure.json");
   if (!d.is_null())
     return record::shaped(folder / "stage.json",
                           [&] { return fmt::format("  {:<28} {}\n", s.what, stage_text(d)); });

@@ -56,7 +56,7 @@ std::string outcome(const Launched& l) {
 std::string summary(const Launched& l, double seconds) {
   bool whole = true;
   for (const auto& r : l.replicates)
-    for (const auto& s : r.stages) whole = whole && !stored(l, s, "stage.json").is_null();
+    for (const auto& s : r.stages) whole = whole && !stored_result(l, s).is_null();
   std::string out = fmt::format("{}: {} in {}\n", bold(l.name, STDOUT_FILENO),
                                 whole ? "done" : "ended, with failures,", duration(seconds));
   if (!l.question.empty()) out += l.question + "\n";
@@ -64,7 +64,7 @@ std::string summary(const Launched& l, double seconds) {
   for (const auto& r : l.replicates) {
     if (l.replicates.size() > 1) out += fmt::format("{}\n", l.title(r));
     for (const auto& s : r.stages) {
-      const Json d = stored(l, s, "stage.json");
+      const Json d = stored_result(l, s);
       if (!d.is_null()) out += fmt::format("  {:<28} {}\n", s.what, stage_text(d));
     }
     const fs::path folder = l.folder(r);
@@ -87,7 +87,7 @@ Json summary_json(const Launched& l) {
   for (const auto& r : l.replicates) {
     Json stages = Json::array(), at = Json::object();
     for (const auto& s : r.stages) {
-      Json d = stored(l, s, "stage.json");
+      Json d = stored_result(l, s);
       stages.push_back({{"label", s.label},
                         {"kind", s.kind},
                         {"key", s.key},

@@ -81,7 +81,7 @@ Json measure_model(StageRun& run) {
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true,
                     run.results);
   const Json& params = run.spec["metric"]["params"];
-  if (run.spec["trained"] != "") {
+  if (!run.spec["trained"].get<std::string>().empty()) {
     SampleOptions weights;
     weights.ema = params.at("weights");
     load_weights(run.results, run.spec, *setup.network, weights,
@@ -121,8 +121,8 @@ Json measure_samples(StageRun& run) {
   auto metric = make_as<Metric>(run.spec["metric"]);
   prepare(metric, run.spec["metric"], setup.setting(), setup.models);
   const std::int64_t count = run.spec["sample"]["count"];
-  const Json sampled =
-      record::read_json(record::stage_folder(run.results, run.spec["sampled"]) / "stage.json");
+  const Json sampled = record::read_done(record::stage_folder(run.results, run.spec["sampled"]),
+                                         count, run.spec["sample"]["trace"]);
   if (sampled.is_null() || sampled["count"] < count) throw NotReady();
   if (sampled.contains("moments")) {
     const auto shape = setup.data->shape();

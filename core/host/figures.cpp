@@ -48,7 +48,7 @@ Json score_field(const Json& request) {
     const Setup setup(spec, at::kCPU, true);
     if (setup.data->shape() != std::vector<std::int64_t>{2})
       throw Error("a score field needs data of two dimensions");
-    if (spec.at("trained") != "")
+    if (!spec.at("trained").get<std::string>().empty())
       load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec["sample"]),
                    [](const std::string&) {});
     const Scheduler& q = *setup.scheduler;

@@ -84,7 +84,7 @@ Json run_sample(StageRun& run) {
                     run.results);
   const Json& sample = run.spec["sample"];
   const auto options = read_table<SampleOptions>(sample);
-  if (run.spec["trained"] != "")
+  if (!run.spec["trained"].get<std::string>().empty())
     load_weights(run.results, run.spec, *setup.network, options,
                  [&](const std::string& why) { run.journal.event("damaged-checkpoint", 0, why); });
   Json sampler = run.spec["sampler"];

@@ -187,6 +187,17 @@ std::vector<std::string> parents_of(const Json& spec) {
   return out;
 }
 
+/// Whether a parent is done as far as the stage of `spec` needs it. A damaged record is told of
+/// when that begins.
+bool has_what_it_needs(const fs::path& parent, const Json& spec) try {
+  const Json sample = spec.value("sample", Json::object());
+  return !record::read_done(parent, sample.value("count", std::int64_t{0}),
+                            sample.value("trace", std::int64_t{0}))
+              .is_null();
+} catch (const record::Damaged&) {
+  return true;
+}
+
 /// Where a stage stands for this host: to be begun, done, failed, or waiting for one before it.
 enum class Stand { ready, done, failed, waits };
 
@@ -205,7 +216,7 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
   }
   for (const std::string& parent : parents_of(spec)) {
     const fs::path stage = record::stage_folder(results, parent);
-    if (fs::exists(stage / "stage.json")) continue;
+    if (has_what_it_needs(stage, spec)) continue;
     if (hopeless.contains(parent) || fs::exists(stage / "failure.json")) {
       hopeless.insert(key);
       return Stand::failed;

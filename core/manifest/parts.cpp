@@ -202,7 +202,7 @@ class Matcher {
     const auto at = [&](const char* key) { return root_.find("train")->find(key)->at; };
     const Node* table = root_.find("train");
     const Node* given = table && table->kind == Kind::table ? table->find("weights") : nullptr;
-    const bool file = given && given->string != "", model = e_.train["from"] != "none";
+    const bool file = given && !given->string.empty(), model = e_.train["from"] != "none";
     if (file && model)
       problem(at("weights"), "`weights` and `from` both say where training starts from",
               "remove one of them");

@@ -93,9 +93,19 @@ void estimate(Plan& plan, const fs::path& results) {
   }
 }
 
+namespace {
+
+/// How many samples or paths a sampling is asked for.
+std::int64_t asked(const Stage& stage, const char* what) {
+  return stage.kind == "sample" ? stage.spec["sample"][what].get<std::int64_t>() : 0;
+}
+
+}  // namespace
+
 bool is_done(const fs::path& results, const Stage& stage, std::string& why) try {
   const fs::path folder = record::stage_folder(results, stage.key), file = folder / "stage.json";
-  const Json done = record::read_json(file);
+  const std::int64_t count = asked(stage, "count"), trace = asked(stage, "trace");
+  const Json done = record::read_done(folder, count, trace);
   if (done.is_null()) {
     why = fs::exists(folder / "journal.jsonl") ? "begun, not finished" : "new";
     return false;
@@ -127,7 +137,6 @@ bool is_done(const fs::path& results, const Stage& stage, std::string& why) try 
       }
     }
     if (stage.kind != "sample") return true;
-    const std::int64_t count = spec["sample"]["count"], trace = spec["sample"]["trace"];
     if (done.at("count").get<std::int64_t>() < count) {
       why = fmt::format("{} of {} samples are stored", done["count"].dump(), count);
       return false;

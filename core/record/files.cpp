@@ -300,9 +300,43 @@ ResultsLock::~ResultsLock() {
   if (fd_ >= 0) close(fd_);
 }
 
+namespace {
+
+/// What stage.json said before a sampling was extended. It stays when that is done: whoever found
+/// no stage.json a moment before finds it.
+constexpr const char* set_aside_as = "stage.before.json";
+
+}  // namespace
+
+Json read_done(const fs::path& folder, std::int64_t count, std::int64_t trace) {
+  if (Json done = read_json(folder / "stage.json"); !done.is_null()) return done;
+  const fs::path file = folder / set_aside_as;
+  Json before = read_json(file);
+  if (before.is_null()) return {};
+  const bool enough = shaped(file, [&] {
+    return before.at("count").get<std::int64_t>() >= count &&
+           (before.contains("moments") || before.at("trace").get<std::int64_t>() >= trace);
+  });
+  return enough ? before : Json();
+}
+
+void set_aside(const fs::path& folder) {
+  bool holds = false;  // a training that is made again holds nothing until it ends
+  try {
+    const Json done = read_json(folder / "stage.json");
+    holds = done.contains("moments") || (done.contains("trace") && fs::exists(folder / "samples"));
+  } catch (const Damaged&) {  // nor does this
+  }
+  if (holds)
+    fs::rename(folder / "stage.json", folder / set_aside_as);
+  else
+    for (const char* name : {"stage.json", set_aside_as}) fs::remove(folder / name);
+}
+
 void reopen(const fs::path& folder) {
   const Claim claim(folder, true);
-  if (claim.held()) fs::remove(folder / "stage.json");
+  if (!claim.held()) return;
+  for (const char* name : {"stage.json", set_aside_as}) fs::remove(folder / name);
 }
 
 void open_standard_descriptors() {

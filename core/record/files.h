@@ -129,6 +129,13 @@ class ResultsLock {
   int fd_ = -1;
 };
 
+/// What a stage that is done says of itself: its stage.json. While a sampling is extended for
+/// another run it has none, and what it said before still holds for whoever asked for no more: that
+/// is given where it tells of at least `count` samples and `trace` paths. Null where there is none.
+/// Throws Damaged.
+Json read_done(const fs::path& stage_folder, std::int64_t count, std::int64_t trace);
+/// Takes back that a stage is done, which lacks something that is asked for now.
+void set_aside(const fs::path& stage_folder);
 /// Takes back that a stage is done, so that the next run makes again what it lacks.
 void reopen(const fs::path& stage_folder);
 

@@ -73,9 +73,14 @@ void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
   attribute(x, "long_name", std::string("paths of the first samples, in data units"));
 }
 
+Json done_of(const View& v, const View::Source& s) {
+  const Json& sample = v.resolved["sample"];
+  return read_done(stage_folder(v.results, s.key), sample["count"], sample["trace"]);
+}
+
 /// What metrics measured along a coordinate: /arrays/NAME/{COORDINATE, value}.
-void write_measured_arrays(hid_t file, const fs::path& folder, const std::string& what) {
-  const Json done = relabelled(read_json(folder / "stage.json"), what);
+void write_measured_arrays(hid_t file, const View& v, const View::Source& s) {
+  const Json done = relabelled(done_of(v, s), s.what);
   if (!done.contains("arrays")) return;
   const Handle arrays =
       exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays");
@@ -95,7 +100,7 @@ void write_measured_arrays(hid_t file, const fs::path& folder, const std::string
 
 void write_samples(hid_t file, const View& v, const View::Source& s) {
   const fs::path folder = stage_folder(v.results, s.key);
-  if (const Json done = read_json(folder / "stage.json"); done.contains("moments"))
+  if (const Json done = done_of(v, s); done.contains("moments"))
     return write_moments(file, done["moments"]);
   write_trace(file, folder, v.resolved["sample"]["trace"]);
   const SampleChunk all = load_samples(folder / "samples", v.resolved["sample"]["count"]);
@@ -165,7 +170,7 @@ void write_summary(hid_t file, const View& v, const std::map<std::string, Stream
     }
   }
   for (const auto& s : v.sources) {
-    const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
+    const Json done = done_of(v, s);
     if (done.is_null()) continue;
     for (const char* field : {"seconds", "peak_memory", "nfe", "steps", "parameters", "count"})
       if (done.contains(field)) attribute(group, fmt::format("{}.{}", s.what, field), done[field]);
@@ -257,7 +262,7 @@ void write_current(const View& v) {
     if (s.done && !fs::exists(journal)) throw Damaged(journal, "it is gone");
     std::string from, to;  // a metric that was measured under another label
     if (s.kind == "evaluate" && s.done) {
-      const Json done = read_json(stage_folder(v.results, s.key) / "stage.json");
+      const Json done = done_of(v, s);
       from = done.value("measured_as", "");
       to = s.what.substr(std::string("evaluate ").size());
     }
@@ -284,8 +289,7 @@ void write_current(const View& v) {
     for (const auto& s : v.sources) {
       if (s.kind == "sample" && s.done) write_samples(file, v, s);
       if (s.kind == "train") write_previews(v, s);
-      if (s.kind == "evaluate" && s.done)
-        write_measured_arrays(file, stage_folder(v.results, s.key), s.what);
+      if (s.kind == "evaluate" && s.done) write_measured_arrays(file, v, s);
     }
     write_events(file, story.events);
     write_summary(file, v, story.streams);

@@ -67,6 +67,19 @@ def test_two_runs_ask_one_sampling_for_different_counts(tmp_path, counted, first
             all_end_right(bench, {first: one, second: two}, counted)
 
 
+def test_a_run_keeps_its_samples_while_another_extends_them(tmp_path, counted):
+    bench = Bench(tmp_path / "bench", **{f"count{n}": COUNTS[n] for n in (96, 192)})
+    bench.run("count96", code=0)
+    with bench.start("run", "count192.toml", faults=[Fault("write", "/samples/", "STOP", 1, 1, "/scorelab-host")]) as other:
+        other.held()
+        (bench.results / "count96" / "run.h5").unlink()
+        assert "0 to do" in bench.run("count96", code=0).err
+        assert not differ(bench, 96, counted)
+        measured = bench.run("count96", "-s", "metrics=['moments','sliced-wasserstein']", code=0)
+        assert "1 to do" in measured.err, measured
+        all_end_right(bench, {192: other}, counted)
+
+
 @pytest.mark.parametrize("rounds", [1, slow(12)])
 def test_many_runs_ask_one_sampling_for_different_counts(tmp_path, counted, rounds):
     for turn in range(rounds):
