@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cli/command.h"
+#include "cli/export.h"
 #include "cli/observations.h"
 #include "cli/results.h"
 #include "cli/where.h"
@@ -57,9 +58,7 @@ int export_weights(const Launched& l, const fs::path& folder) {
         std::cerr << fmt::format("left out: {}: its training is not done\n", l.title(r));
         continue;
       }
-      std::string name = r.folder.empty() ? l.name : l.name + "-" + r.folder;
-      std::replace(name.begin(), name.end(), '/', '-');
-      const fs::path file = folder / (name + ".safetensors");
+      const fs::path file = folder / (file_name(l, r) + ".safetensors");
       write_weights(file, record::stage_folder(l.results, s.key), which,
                     trained.value("steps", std::int64_t{0}), resolved);
       std::cout << file.string() << "\n";
@@ -69,49 +68,77 @@ int export_weights(const Launched& l, const fs::path& folder) {
   return done;
 }
 
+/// A line for each run; its columns are the keys of all.
+void print_csv(const Json& runs) {
+  std::vector<Json> lines;
+  for (const auto& r : runs) lines.push_back(flat(r));
+  // what says where a run is and what it measured, then every setting
+  std::vector<std::string> columns, settings;
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    for (const auto& [key, value] : lines[i].items()) {
+      auto& list = runs[i]["config"].contains(key) ? settings : columns;
+      if (std::find(list.begin(), list.end(), key) == list.end()) list.push_back(key);
+    }
+  std::erase_if(settings, [&](const std::string& key) {
+    return std::find(columns.begin(), columns.end(), key) != columns.end();
+  });
+  columns.insert(columns.end(), settings.begin(), settings.end());
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
+  std::cout << "\n";
+  for (const Json& line : lines) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const Json v = line.value(columns[i], Json(""));
+      std::cout << (i ? "," : "")
+                << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
+    }
+    std::cout << "\n";
+  }
+}
+
 }  // namespace
+
+std::string file_name(const Launched& l, const Launched::Replicate& r) {
+  std::string name = r.folder.empty() ? l.name : l.name + "-" + r.folder;
+  std::replace(name.begin(), name.end(), '/', '-');
+  return name;
+}
 
 void add_export(CLI::App& app, int& code) {
   auto* verb = app.add_subcommand("export",
-                                  "every run of an experiment with its place, metrics and costs, "
-                                  "as CSV or JSON on stdout; or its weights as files");
+                                  "every run of an experiment with its place, metrics, costs and "
+                                  "settings, as CSV or JSON on stdout; or its weights or samples "
+                                  "as files");
   auto name = std::make_shared<std::string>(), results = std::make_shared<std::string>("results");
-  auto weights = std::make_shared<std::string>();
+  auto weights = std::make_shared<std::string>(), images = std::make_shared<std::string>(),
+       npz = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false), csv = std::make_shared<bool>(false);
   verb->add_option("experiment", *name, "its name, or its manifest")->required();
   verb->add_option("--results", *results, "the folder for results")->capture_default_str();
-  auto* as_csv = verb->add_flag("--csv", *csv, "CSV (what it is without a flag)");
-  verb->add_flag("--json", *json, "JSON")->excludes(as_csv);
-  verb->add_option("--weights", *weights,
+  auto* what = verb->add_option_group("what", "one of these");
+  what->add_flag("--csv", *csv, "CSV (what it is without a flag)");
+  what->add_flag("--json", *json, "JSON");
+  what->add_option("--weights", *weights,
                    "a folder: writes the weights that each run samples with (sample.ema) as "
                    "safetensors, for load_state_dict(strict=True)");
+  what->add_option("--images", *images,
+                   "a folder: writes each run's samples as PNG files, a folder a run");
+  what->add_option("--npz", *npz,
+                   "a folder: writes each run's samples for NumPy, a file a run. arr_0: images as "
+                   "bytes [n, height, width, 3], as FID tools read them, other samples as they "
+                   "are; label and nfe: one a sample");
+  what->require_option(0, 1);
   verb->callback([=, &code] {
     const Launched launched = load_launched(*results, experiment_name(*name, *results));
     if (!weights->empty()) return void(code = export_weights(launched, *weights));
+    if (!images->empty()) return void(code = export_images(launched, *images));
+    if (!npz->empty()) return void(code = export_npz(launched, *npz));
     const Json runs = runs_of(launched);
     code = done;
-    if (*json) {
+    if (*json)
       std::cout << Json{{"schema", 1}, {"runs", runs}}.dump(1) << "\n";
-      return;
-    }
-    std::vector<std::string> columns;
-    for (const auto& r : runs) {
-      const Json line = flat(r);  // items() refers to it
-      for (const auto& [key, value] : line.items())
-        if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
-    }
-    for (std::size_t i = 0; i < columns.size(); ++i)
-      std::cout << (i ? "," : "") << compare::csv_quoted(columns[i]);
-    std::cout << "\n";
-    for (const auto& r : runs) {
-      const Json line = flat(r);
-      for (std::size_t i = 0; i < columns.size(); ++i) {
-        const Json v = line.value(columns[i], Json(""));
-        std::cout << (i ? "," : "")
-                  << compare::csv_quoted(v.is_string() ? v.get<std::string>() : v.dump());
-      }
-      std::cout << "\n";
-    }
+    else
+      print_csv(runs);
   });
 }
 

@@ -40,7 +40,7 @@ void add_ls(CLI::App& app, int& code) {
   verb->add_option("--results", *results, "the folder for results")->capture_default_str();
   verb->add_option("--where", *where,
                    "only runs of which this holds, such as 'mmd < 0.01 and variant = pc'; axes, "
-                   "metrics, costs, seed, state");
+                   "metrics, costs, seed, state, and settings such as train.lr");
   verb->add_flag("--json", *json, "as JSON");
   verb->callback([=, &code] {
     std::optional<Where> condition;

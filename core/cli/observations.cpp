@@ -9,6 +9,7 @@
 #include <set>
 
 #include "manifest/read.h"
+#include "params/walk.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -90,6 +91,11 @@ compare::Data observations(const Launched& l) {
 
 Json runs_of(const Launched& l) {
   const auto data = observations(l);
+  std::vector<Json> configs;
+  for (const auto& cell : l.cells) {
+    configs.push_back(schema::flat(cell.resolved));
+    for (const char* said : {"name", "question"}) configs.back().erase(said);
+  }
   Json out = Json::array();
   for (std::size_t i = 0; i < l.replicates.size(); ++i) {
     const auto& r = l.replicates[i];
@@ -106,6 +112,7 @@ Json runs_of(const Launched& l) {
       if (const auto v = data.observations[i].values.find(q.name);
           v != data.observations[i].values.end())
         run["costs"][q.name] = v->second;
+    run["config"] = configs[r.cell];
     out.push_back(std::move(run));
   }
   return out;
@@ -113,11 +120,13 @@ Json runs_of(const Launched& l) {
 
 Json flat(const Json& run) {
   Json out = Json::object();
-  for (const auto& [name, value] : run.items()) {
-    if (value.is_object())
-      for (const auto& [inner, v] : value.items()) out[inner] = v;
-    else
-      out[name] = value;
+  for (const auto& [name, value] : run.items())
+    if (!value.is_object()) out[name] = value;
+  for (const char* group : {"at", "metrics", "costs", "config"}) {
+    const auto found = run.find(group);
+    if (found == run.end()) continue;
+    for (const auto& [name, value] : found->items())
+      if (!out.contains(name)) out[name] = value;
   }
   return out;
 }

@@ -28,9 +28,10 @@ std::string tables_text(const compare::Data& data, const std::vector<compare::Ta
 std::vector<std::string> warnings(const compare::Data& data, const compare::Table& table);
 
 /// Every run of an experiment: {"experiment", "run", "seed", "state", "at", "metrics", "costs",
-/// ..}.
+/// "config", ..}. `config`: every value by its dotted name, `train.lr`.
 Json runs_of(const Launched& launched);
-/// The same object with what "at", "metrics" and "costs" hold as keys of its own.
+/// The same object with what "at", "metrics", "costs" and "config" hold as keys of its own; of two
+/// with one name the first counts, in this order.
 Json flat(const Json& run);
 
 }  // namespace scorelab::cli

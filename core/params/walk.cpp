@@ -38,4 +38,13 @@ void for_each_value(const Json& value, const std::string& name, const Leaf& leaf
   }
 }
 
+Json flat(const Json& value) {
+  Json out = Json::object();
+  for_each_value(value, "", [&](const std::string& name, const Json& leaf) {
+    const std::string suffix = ".plugin";
+    out[name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : name] = leaf;
+  });
+  return out;
+}
+
 }  // namespace scorelab::schema

@@ -19,5 +19,8 @@ void for_each_component(const Json& value, const std::function<void(const Json& 
 /// these.
 using Leaf = std::function<void(const std::string& name, const Json& value)>;
 void for_each_value(const Json& value, const std::string& name, const Leaf& leaf);
+/// The same as one flat object; a component's name is the value of its slot: {"network": "mlp",
+/// "network.width": 64}.
+Json flat(const Json& value);
 
 }  // namespace scorelab::schema

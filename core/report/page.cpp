@@ -215,14 +215,12 @@ std::string figures(const Report& r) {
   return out;
 }
 
-/// Values by their names; a component's is that of its slot.
+/// Values by their names, as text.
 std::map<std::string, std::string> flat_of(const Json& resolved) {
   std::map<std::string, std::string> out;
-  schema::for_each_value(resolved, "", [&](const std::string& name, const Json& value) {
-    const std::string suffix = ".plugin";
-    out[name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : name] =
-        value.is_string() ? value.get<std::string>() : value.dump();
-  });
+  const Json flat = schema::flat(resolved);  // items() refers to it
+  for (const auto& [name, value] : flat.items())
+    out[name] = value.is_string() ? value.get<std::string>() : value.dump();
   return out;
 }
 
