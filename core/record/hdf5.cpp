@@ -194,18 +194,18 @@ Handle write(hid_t parent, const std::string& name, const Array& array, Storage 
   return data;
 }
 
-void write(hid_t parent, const std::string& name, const std::vector<std::string>& strings) {
+Handle write(hid_t parent, const std::string& name, const std::vector<std::string>& strings) {
   const Handle type = text_type(), space = space_of({static_cast<std::int64_t>(strings.size())});
   const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "make creation properties");
   good(H5Pset_obj_track_times(creation, false), "leave times out");
-  const Handle data(
-      H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose,
-      "create " + name);
+  Handle data(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
+              H5Dclose, "create " + name);
   std::vector<const char*> pointers;
   for (const auto& s : strings) pointers.push_back(s.c_str());
   if (!pointers.empty())
     good(H5Dwrite(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "write " + name);
   note(parent, name, line_of(strings));
+  return data;
 }
 
 void attribute(hid_t object, const std::string& name, const std::string& value) {
@@ -244,8 +244,8 @@ void write_image(hid_t parent, const std::string& name, const Array& pixels) {
   note(parent, name, line_of(pixels));
 }
 
-void attach_scale(hid_t data, hid_t scale) {
-  good(H5DSattach_scale(data, scale, 0), "attach a dimension scale");
+void attach_scale(hid_t data, hid_t scale, unsigned axis) {
+  good(H5DSattach_scale(data, scale, axis), "attach a dimension scale");
 }
 void make_scale(hid_t scale, const std::string& name) {
   good(H5DSset_scale(scale, name.c_str()), "make a dimension scale");

@@ -84,7 +84,7 @@ enum class Storage {
 };
 Handle write(hid_t parent, const std::string& name, const Array& array,
              Storage storage = Storage::packed);
-void write(hid_t parent, const std::string& name, const std::vector<std::string>& strings);
+Handle write(hid_t parent, const std::string& name, const std::vector<std::string>& strings);
 Array read(hid_t parent, const std::string& name);
 /// The same, which must be of this type and have this many dimensions, each at least 1.
 Array read(hid_t parent, const std::string& name, const std::vector<Array::Type>& types,
@@ -104,8 +104,9 @@ std::string read_text(hid_t object, const std::string& name);
 /// [height, width, 3] of u8 as an image that viewers draw (HDF5 image specification 1.2).
 void write_image(hid_t parent, const std::string& name, const Array& pixels);
 
-/// Marks `scale` as the dimension scale of `data`'s first dimension.
-void attach_scale(hid_t data, hid_t scale);
+/// Names an array's dimensions: `scale`, one-dimensional, holds the coordinates of dimension `axis`
+/// of `data`. h5netcdf and xarray read it so.
+void attach_scale(hid_t data, hid_t scale, unsigned axis = 0);
 void make_scale(hid_t scale, const std::string& name);
 
 }  // namespace scorelab::record

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <sstream>
+#include <map>
+#include <numeric>
 
 #include "params/walk.h"
 #include "record/hdf5.h"
@@ -61,12 +61,46 @@ void write_moments(hid_t file, const Json& moments) {
   }
 }
 
+/// The dimensions of a group's arrays, each with its indices as coordinates.
+class Dimensions {
+ public:
+  explicit Dimensions(hid_t group) : group_(group) {}
+  void name(hid_t data, const std::vector<std::int64_t>& shape,
+            const std::vector<std::string>& names) {
+    for (std::size_t i = 0; i < shape.size() && i < names.size(); ++i) {
+      if (!scales_.contains(names[i])) {
+        if (exists(group_, names[i])) continue;  // a condition of this name
+        std::vector<std::int64_t> indices(static_cast<std::size_t>(shape[i]));
+        std::iota(indices.begin(), indices.end(), std::int64_t{0});
+        make_scale(scales_[names[i]] = write(group_, names[i], Array::of(indices)), names[i]);
+      }
+      attach_scale(data, scales_.at(names[i]), static_cast<unsigned>(i));
+    }
+  }
+
+ private:
+  hid_t group_;
+  std::map<std::string, Handle> scales_;
+};
+
+/// What the dimensions of items are called, after `first`: images of any number of channels have
+/// three.
+std::vector<std::string> dimensions_of(const Array& x, std::vector<std::string> first) {
+  const std::size_t own = x.shape.size() - first.size();
+  if (own == 1) first.emplace_back("element");
+  if (own == 3) first.insert(first.end(), {"channel", "height", "width"});
+  return first;
+}
+
 void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
   if (count == 0 || traced(folder) == 0) return;
   const Trace trace = load_trace(folder, count);
   const Handle group = create_group(
       exists(file, "arrays") ? open_group(file, "arrays") : create_group(file, "arrays"), "trace");
   const Handle t = write(group, "t", trace.t), x = write(group, "x", trace.x);
+  Dimensions dimensions(group);
+  dimensions.name(t, trace.t.shape, {"step", "path"});
+  dimensions.name(x, trace.x.shape, dimensions_of(trace.x, {"step", "path"}));
   attribute(t, "units", std::string("1"));
   attribute(t, "long_name", std::string("time of each sample, from the start to the last step"));
   attribute(x, "units", std::string("data"));
@@ -115,16 +149,25 @@ void write_samples(hid_t file, const View& v, const View::Source& s) {
   const Handle nfe = write(group, "nfe", Array::of(all.nfe));
   attribute(nfe, "units", std::string("1"));
   attribute(nfe, "long_name", std::string("network evaluations of each sample"));
+  std::map<std::string, Handle> beside_it;
   for (const auto& [name, array] : all.beside) {
-    const Handle beside = write(group, name, array);
+    const Handle& beside = beside_it[name] = write(group, name, array);
     attribute(beside, "long_name",
               name == "label" ? std::string("class that the model was told, -1 for none")
               : name == "clean"
                   ? std::string("draws of the data that guides observed, in data units")
                   : fmt::format("the condition `{}` that the model was told", name));
   }
+  Dimensions dimensions(group);
+  dimensions.name(x, all.x.shape, dimensions_of(all.x, {"sample"}));
+  dimensions.name(nfe, {all.x.shape[0]}, {"sample"});
+  for (const auto& [name, array] : all.beside)
+    dimensions.name(
+        beside_it.at(name), array.shape,
+        name == "clean" ? dimensions_of(array, {"sample"}) : std::vector<std::string>{"sample"});
   if (!is_images(all.x.shape)) return;
-  write_image(group, "grid", grid_of(all.x));
+  // HDF5 names no dimensions of an image: it has a group of its own
+  write_image(create_group(file, "pictures"), "grid", grid_of(all.x));
   write_grid(v.folder / "grid.png", all.x);
 }
 
@@ -141,10 +184,15 @@ void write_previews(const View& v, const View::Source& s) {
 
 void write_events(hid_t file, const Events& e) {
   const Handle group = create_group(file, "events");
-  write(group, "time", e.time);
-  write(group, "event", e.name);
-  write(group, "message", e.message);
-  write(group, "step", Array::of(e.step));
+  Dimensions dimensions(group);
+  const auto column = [&](const std::string& name, const auto& values) {
+    dimensions.name(write(group, name, values), {static_cast<std::int64_t>(e.time.size())},
+                    {"line"});
+  };
+  column("time", e.time);
+  column("event", e.name);
+  column("message", e.message);
+  column("step", Array::of(e.step));
 }
 
 void write_summary(hid_t file, const View& v, const std::map<std::string, Stream>& streams) {
@@ -252,6 +300,22 @@ void join(Story& story, Story one, const View::Source& s) {
   }
 }
 
+/// Where the weights are that the run samples with: the file, seen from run.h5, and the group in
+/// it.
+void write_checkpoint(hid_t file, const View& v) {
+  const auto trained = std::find_if(v.sources.begin(), v.sources.end(),
+                                    [](const auto& s) { return s.kind == "train"; });
+  if (trained == v.sources.end()) return;
+  const Json sample = v.resolved.value("sample", Json::object());
+  fs::path folder = stage_folder(v.results, trained->key);
+  if (const auto step = sample.value("step", std::int64_t{0}); step > 0)
+    folder = folder / "kept" / std::to_string(step);
+  const double ema = sample.value("ema", 0.0);
+  attribute(file, "checkpoint",
+            (folder / "checkpoint.h5").lexically_relative(v.folder).generic_string());
+  attribute(file, "weights", ema > 0 ? fmt::format("ema/{}", ema) : std::string("parameters"));
+}
+
 void write_current(const View& v) {
   make_folder(v.folder);
   remove_stale(v.folder);
@@ -281,6 +345,7 @@ void write_current(const View& v) {
     attribute(file, "experiment", v.experiment);
     attribute(file, "seed", v.seed);
     attribute(file, "train_seed", v.train_seed);
+    write_checkpoint(file, v);
     write_config(file, v);
     write_provenance(file, v);
     const Handle metrics = create_group(file, "metrics");

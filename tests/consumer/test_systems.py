@@ -42,7 +42,7 @@ class Systems:
 
     def samples(self, name):
         with h5py.File(self.results / name / "run.h5") as f:
-            return {key: f["samples"][key][()] for key in f["samples"] if key != "grid"}
+            return {key: f["samples"][key][()] for key in f["samples"]}
 
     def checkpoint(self, name):
         """The groups of the experiment's training, each as name -> array."""

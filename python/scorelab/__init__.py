@@ -1,0 +1,92 @@
+"""Reads what scorelab recorded: metrics, samples and comparisons as xarray, weights as PyTorch tensors."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import xarray
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["open", "state_dict"]
+
+Path = str | os.PathLike[str]
+
+
+def open(folder: Path) -> xarray.DataTree:  # noqa: A001: as xarray's and h5py's
+    """An experiment's folder, `results/NAME`, as a tree.
+
+    `runs/RUN/..` holds the groups of each run.h5: `metrics/train`, `samples` and so on. RUN is the run's folder in the experiment's, with
+    `-` for `/`. Its attributes are `seed`, `train_seed`, `state`, the labels on the axes as `at`, and every setting by its dotted name as
+    `config`. `comparison/METRIC` holds `values` (cell, unit), `mean`, `low` and `high` (cell), and `comparison/cells` which cell is which,
+    once `scorelab report` has written them.
+
+    Arrays are read when they are used. Raises FileNotFoundError where there is no experiment.
+    """
+    folder = pathlib.Path(folder)
+    experiment = _experiment(folder)
+    nodes: dict[str, xarray.Dataset] = {"/": xarray.Dataset(attrs={name: experiment[name] for name in ("name", "question", "manifest")})}
+    for replicate in experiment["replicates"]:
+        file = folder / replicate["folder"] / "run.h5"
+        if not file.exists():
+            continue
+        where = "runs/" + (replicate["folder"] or replicate["name"]).replace("/", "-")
+        for path, data in _groups(file).items():
+            if not path.startswith(("/config", "/provenance", "/status")):
+                nodes[where + path.rstrip("/")] = data
+        nodes[where] = xarray.Dataset(attrs=_about(file, dict(experiment["cells"][replicate["cell"]]["at"])))
+    comparison = folder / "comparison.h5"
+    if comparison.exists():
+        for path, data in _groups(comparison).items():
+            nodes[f"comparison{path.rstrip('/')}"] = data
+    return xarray.DataTree.from_dict(nodes, name=experiment["name"])
+
+
+def state_dict(run: Path, ema: float | None = None) -> dict[str, torch.Tensor]:
+    """The weights of a run, for `load_state_dict(strict=True)`.
+
+    `run`: its run.h5, or the folder of it. `ema`: the rate of an average that was kept; 0: the weights of the last step; None: those that
+    the run samples with. Raises KeyError where it was not kept, and ValueError where the run trains nothing.
+    """
+    import torch
+
+    file = pathlib.Path(run)
+    if file.is_dir():
+        file = file / "run.h5"
+    with h5py.File(file) as f:
+        if "checkpoint" not in f.attrs:
+            raise ValueError(f"{file} is of a run that trains nothing, or was written by an earlier version: scorelab show writes it again")
+        checkpoint, group = file.parent / f.attrs["checkpoint"], f.attrs["weights"]
+    with h5py.File(checkpoint) as f:
+        if ema is not None:
+            group = "parameters" if ema == 0 else f"ema/{ema:.17g}"
+            kept = {f"ema/{float(rate):.17g}": f"ema/{rate}" for rate in f.get("ema", {})}
+            if ema != 0 and group not in kept:
+                raise KeyError(f"{checkpoint} holds no average with rate {ema}; it holds {', '.join(map(str, f.get('ema', {}))) or 'none'}")
+            group = kept.get(group, group)
+        return {name: torch.from_numpy(np.asarray(value[()])) for name, value in f[group].items()}
+
+
+def _experiment(folder: pathlib.Path) -> dict[str, Any]:
+    file = folder / "experiment.json"
+    if not file.exists():
+        raise FileNotFoundError(f"{folder} is no experiment's folder: there is no experiment.json; give results/NAME")
+    return json.loads(file.read_text())
+
+
+def _groups(file: pathlib.Path) -> dict[str, xarray.Dataset]:
+    tree = xarray.open_datatree(file, engine="h5netcdf", phony_dims="sort")
+    return {path: tree[path].to_dataset(inherit=True) for path in tree.groups}
+
+
+def _about(file: pathlib.Path, at: dict[str, str]) -> dict[str, Any]:
+    with h5py.File(file) as f:
+        config = {name: value.item() if isinstance(value, np.generic) else value for name, value in f["config/flat"].attrs.items()}
+        numbers = {name: int(f.attrs[name]) for name in ("seed", "train_seed")}
+        return {"at": at, **numbers, "state": str(f["status"].attrs["state"]), "config": config}

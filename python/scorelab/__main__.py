@@ -1,0 +1,68 @@
+"""python -m scorelab tensorboard results/NAME EVENTS: metrics and pictures of every run as TensorBoard's event files."""
+
+from __future__ import annotations
+
+import argparse
+import calendar
+import json
+import pathlib
+import sys
+import time
+
+import h5py
+import numpy as np
+
+
+def tensorboard(folder: pathlib.Path, events: pathlib.Path) -> int:
+    """Writes a folder of events a run; returns how many runs there were."""
+    from tensorboardX import SummaryWriter
+
+    runs = sorted(folder.rglob("run.h5"))
+    for file in runs:
+        name = str(file.parent.relative_to(folder.parent))
+        out = events / name
+        if out.exists() and any(out.iterdir()):
+            raise FileExistsError(f"{out} is there and not empty: TensorBoard would draw its events beside these; remove it, or name another folder")
+        with h5py.File(file) as f, SummaryWriter(str(out)) as writer:
+            config = json.loads(f["config"].attrs["resolved"])
+            writer.add_text("config", f"```\n{json.dumps(config, indent=1)}\n```")
+            launched = f["provenance"].attrs["launched"]
+            begin = calendar.timegm(time.strptime(launched, "%Y-%m-%dT%H:%M:%SZ"))
+            for stream, group in f["metrics"].items():
+                step, wall = group["step"][()], group["wall"][()]
+                for column, values in group.items():
+                    if column in ("step", "wall"):
+                        continue
+                    unmeasured = values.attrs["goal"] == "none"  # NaN: such as the rate at the first step; of a loss it is news
+                    for at, value, seconds in zip(step, values[()], wall, strict=True):
+                        if unmeasured and np.isnan(value):
+                            continue
+                        writer.add_scalar(f"{stream}/{column}", value, int(at), walltime=begin + float(seconds))
+            if "pictures" in f:
+                writer.add_image("samples", np.asarray(f["pictures/grid"]), dataformats="HWC")
+        print(out)
+    return len(runs)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scorelab", description="What scorelab recorded, for other programs.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("tensorboard", help="metrics and pictures of every run as TensorBoard's event files")
+    verb.add_argument("experiment", type=pathlib.Path, help="its folder, results/NAME")
+    verb.add_argument("events", type=pathlib.Path, help="where to write; then: tensorboard --logdir EVENTS")
+    given = parser.parse_args()
+    try:
+        if tensorboard(given.experiment, given.events) == 0:
+            print(f"error: {given.experiment} holds no run.h5; give an experiment's folder, results/NAME", file=sys.stderr)
+            return 5
+    except ModuleNotFoundError as e:
+        print(f"error: {e}; pip install tensorboardX", file=sys.stderr)
+        return 4
+    except FileExistsError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
