@@ -92,6 +92,10 @@ Json checked(const std::string& check, const Json& request) {
   const std::string kind = request["component"]["kind"];
   if (check == "library") return library(request);
   if (check == "parameters") return parameters(request);
+  for (const auto& p : schema::from_json(request.at("schema")).params)
+    if (p.required && p.whens.empty())
+      throw Skipped(
+          fmt::format("`{}` has no default, and components are tried with theirs", p.name));
   using Checks = Json (*)(const std::string&, const Json&);
   static const std::map<std::string, Checks> of_kinds{
       {"dataset", check_dataset}, {"guide", check_guide},         {"initial", check_initial},

@@ -76,7 +76,9 @@ Json check_gradients(Around& a, const std::function<at::Tensor(Model&, const at:
 Json check_network(const std::string& check, const Json& request) {
   Around a(request);
   const auto schema = schema::from_json(request["schema"]);
-  if (has(schema.needs, "images")) a.spec["dataset"] = own(request, "dataset", "disks");
+  if (has(schema.needs, "images"))
+    a.spec["dataset"] =
+        own(request, "dataset", "disks", {{"labels", has(schema.gives, "classifies")}});
   if (has(schema.needs, "gaussian-law")) a.spec["dataset"] = own(request, "dataset", "gaussian");
   const auto says = [classifies = has(schema.gives, "classifies")](Model& model,
                                                                    const at::Tensor& x) {

@@ -126,7 +126,7 @@ KINDS = {kind: sorted(f.stem for f in (ROOT / "plugins" / kind).glob("*.cpp"))
          for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "spaces", "metrics", "samplers")}
 # Quick ones for every run; the others take half a minute each.
 SAMPLERS = ["ddim", "langevin"]
-NEEDS_FILES = {"cifar10", "idx", "image-folder"}
+NEEDS_FILES = {"cifar10", "idx", "image-folder", "numpy", "numpy-images"}
 
 
 def certify(what, *arguments, timeout=900):
@@ -163,7 +163,7 @@ def test_without_a_fault_it_passes():
     assert failed(certificate) == {} and certificate["certified"]
 
 
-LARGE = ["adm-unet", "song-unet"]  # 296 and 62 million parameters by default: minutes
+LARGE = ["adm-classifier", "adm-unet", "song-unet"]  # 65, 296 and 62 million parameters by default: minutes
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW) if n in LARGE else n
@@ -171,6 +171,13 @@ LARGE = ["adm-unet", "song-unet"]  # 296 and 62 million parameters by default: m
 def test_our_own(name):
     kind = next(k for k, names in KINDS.items() if name in names)[:-1]
     assert failed(certify(f"{kind}/{name}")) == {}
+
+
+def test_what_cannot_be_made_from_its_defaults_is_not_certified():
+    certificate = certify("inception-score")
+    assert not certificate["certified"]
+    said = {c["check"]: c["detail"] for c in certificate["checks"] if c["outcome"] == "skip"}
+    assert len(said) == 5 and all("`classifier` has no default" in detail for detail in said.values())
 
 
 @pytest.mark.parametrize("name", [n if n in SAMPLERS else pytest.param(n, marks=SLOW) for n in KINDS["samplers"]])

@@ -200,6 +200,21 @@ TEST(Digits, MapsFlipsAndDequantises) {
   EXPECT_THROW(dataset("digits", {{"range", {1.0, -1.0}}}), host::PluginError);
 }
 
+TEST(Disks, SayWhetherTheyAreLarge) {
+  const auto set = dataset("disks", {{"labels", true}, {"side", 32}});
+  std::vector<std::int64_t> index(200);
+  Noise noise(3, "data");
+  Condition condition;
+  const at::Tensor lit = (set->get(index, noise, condition) > 0).to(at::kDouble).sum({1, 2, 3}),
+                   large = condition.at("label") == 1;
+  EXPECT_EQ(classes_of(set->conditions()), 2);
+  EXPECT_NEAR(static_cast<double>(large.sum().item<std::int64_t>()), 100, 4 * std::sqrt(50.0));
+  // radii below and above 0.2 of the side, by about one pixel of the edge
+  const double area = 3.14159 * std::pow(0.2 * 32, 2), edge = 2 * 3.14159 * 0.2 * 32;
+  EXPECT_LT(lit.masked_select(~large).max().item<double>(), area + edge);
+  EXPECT_GT(lit.masked_select(large).min().item<double>(), area - edge);
+}
+
 TEST(Idx, HasThePublishedStatisticsOfMnistAndFashionMnist) {
   STORED(mnist, "mnist/t10k-images-idx3-ubyte.gz", "idx", {{"set", "mnist"}, {"split", "test"}});
   EXPECT_EQ(mnist->size(), 10000);

@@ -78,6 +78,25 @@ TEST(Frechet, OfExactMomentsIsThatOfTheirStandardDeviations) {  // papers.md, O1
   EXPECT_NEAR(got["covariance"], 1 + 0.04, 1e-12);
 }
 
+TEST(Kid, IsTheUnbiasedEstimateByItsFormula) {
+  const int n = 12, m = 9, features = 3;
+  const at::Tensor x = normal(n, features, 1), y = normal(m, features, 2) + 0.5;
+  const auto kernel = [](const at::Tensor& a, const at::Tensor& b) {
+    return std::pow(a.dot(b).item<double>() / features + 1, 3);
+  };
+  double of_x = 0, of_y = 0, between = 0;
+  for (int i = 0; i < n; ++i) {
+    for (int j = 0; j < n; ++j)
+      if (i != j) of_x += kernel(x[i], x[j]) / (n * (n - 1));
+    for (int j = 0; j < m; ++j) between += kernel(x[i], y[j]) / (n * m);
+  }
+  for (int i = 0; i < m; ++i)
+    for (int j = 0; j < m; ++j)
+      if (i != j) of_y += kernel(y[i], y[j]) / (m * (m - 1));
+  EXPECT_NEAR(measure("kid", Json::object(), x, y)[""], of_x + of_y - 2 * between, 1e-12);
+  EXPECT_THROW(measure("kid", Json::object(), x.narrow(0, 0, 1), y), Error);
+}
+
 TEST(EnergyDistance, IsTheUnbiasedEstimateByItsFormula) {
   const int n = 20;
   const at::Tensor x = normal(n, 2, 1), y = normal(n, 2, 2) + 0.5;
@@ -98,9 +117,20 @@ TEST(PrecisionRecall, OfPointsOnALineByHand) {
   auto got = measure("precision-recall", {{"k", 1}}, samples, data);
   EXPECT_NEAR(got["precision"], 3 / 4., 1e-12);  // 30 is 21 from 9
   EXPECT_NEAR(got["recall"], 1, 1e-12);          // 2 lies within 10's ball of 9
+  // 0.5 lies in the balls of 0 and 1; 1 in those of 0, 1 and 2; 10 in that of 9
+  EXPECT_NEAR(got["density"], 6 / 4., 1e-12);
+  EXPECT_NEAR(got["coverage"], 1, 1e-12);
   got = measure("precision-recall", {{"k", 1}}, points({0.5, 1}), points({0, 9}));
   EXPECT_NEAR(got["precision"], 1, 1e-12);
   EXPECT_NEAR(got["recall"], 1 / 2., 1e-12);  // 0 is half away from 0.5; 9 is far
+  EXPECT_NEAR(got["density"], 2, 1e-12);      // both balls reach 9 far
+  got =
+      measure("precision-recall", {{"k", 2}}, points({0.1, 0.2, 0.3, 0.4}), points({0, 1, 2, 50}));
+  EXPECT_NEAR(got["precision"], 1, 1e-12);
+  EXPECT_NEAR(got["density"], (3 + 3 + 3 + 3) / (2. * 4), 1e-12);  // in the balls of 0, 1 and 2
+  EXPECT_NEAR(got["coverage"], 3 / 4., 1e-12);
+  got = measure("precision-recall", {{"k", 1}}, points({0.1, 0.2, 30, 31}), points({0, 1, 20, 21}));
+  EXPECT_NEAR(got["coverage"], 2 / 4., 1e-12);  // of 0 and 1
   EXPECT_THROW(measure("precision-recall", {{"k", 2}}, points({0.5, 1}), points({0, 9})), Error);
 }
 

@@ -1,0 +1,124 @@
+"""Data of one's own, as NumPy stores them. Every item is the same, so that the distance of the samples' mean to the data's tells what was read."""
+
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from lab import Lab
+
+MANIFEST = """\
+name      = "own"
+dataset   = {{ {dataset} }}
+scheduler = "vp"
+network   = {{ plugin = "mlp", width = 8, depth = 1 }}
+objective = "denoising-score-matching"
+train     = {{ steps = 2, batch = 4 }}
+sampler   = {{ plugin = "ddim", steps = 2 }}
+sample    = {{ count = 64 }}
+metrics   = ["frechet"]
+"""
+ITEM = np.arange(27).reshape(3, 3, 3)
+
+
+def items(n=20, item=ITEM, dtype="f4"):
+    return np.stack([item] * n).astype(dtype)
+
+
+def reads(folder, dataset, item):
+    """Runs with this data set, and compares what it read with `item`, [C, H, W] or [D]."""
+    lab = Lab(folder, MANIFEST.format(dataset=dataset))
+    lab.run()
+    with h5py.File(lab.h5()) as f:
+        x = f["samples/x"][()].astype("f8")
+        assert x.shape[1:] == item.shape
+        np.testing.assert_allclose(f["metrics/metrics/frechet.mean"][-1], ((x.mean(0) - item) ** 2).sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i4", "u1"])
+def test_numbers_of_every_kind(tmp_path, dtype):
+    np.save(tmp_path / "x.npy", items(dtype=dtype))
+    reads(tmp_path, 'plugin = "numpy", file = "x.npy"', ITEM)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_archives(tmp_path, save):
+    save(tmp_path / "x.npz", other=np.zeros(3), x=items(item=ITEM[0, 0]), kinds=np.arange(20) % 4)
+    reads(tmp_path, 'plugin = "numpy", file = "x.npz", array = "x", classes = 4, labels = "kinds"', ITEM[0, 0])
+
+
+@pytest.mark.parametrize("axes, layout", [((0, 1, 2, 3), "NCHW"), ((0, 2, 3, 1), "auto")])
+def test_images_of_bytes(tmp_path, axes, layout):
+    np.save(tmp_path / "x.npy", np.ascontiguousarray(items(dtype="u1").transpose(axes)))
+    np.save(tmp_path / "y.npy", np.arange(20) % 2)
+    reads(tmp_path, f'plugin = "numpy-images", file = "x.npy", classes = 2, labels_file = "y.npy", layout = "{layout}"', ITEM / 255)
+
+
+def test_grey_images(tmp_path):
+    np.save(tmp_path / "x.npy", items(item=ITEM[1], dtype="u1"))
+    reads(tmp_path, 'plugin = "numpy-images", file = "x.npy", limit = 7', ITEM[1:2] / 255)
+
+
+def bad_files(folder):
+    x = items(item=ITEM[0, 0])
+    np.save(folder / "fortran.npy", np.asfortranarray(x))
+    np.save(folder / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(folder / "big.npy", x.astype(">f4"))
+    np.save(folder / "scalar.npy", np.float32(3))
+    np.save(folder / "empty.npy", np.zeros((0, 3), "f4"))
+    np.save(folder / "nan.npy", np.where(x == 1, np.nan, x))
+    np.save(folder / "x.npy", x)
+    np.savez(folder / "x.npz", x=x, y=np.full(20, 7), z=np.zeros(19, "i8"), w=np.zeros(20))
+    whole = (folder / "x.npy").read_bytes()
+    (folder / "short.npy").write_bytes(whole[:-1])
+    (folder / "long.npy").write_bytes(whole + b"\0")
+    (folder / "huge.npy").write_bytes(whole.replace(b"(20, 3), }" + b" " * 30, b"(4611686018427, 4611686018427), }".ljust(40)))
+    (folder / "head.npy").write_bytes(whole[:40])
+    (folder / "text.npy").write_text("1 2 3\n")
+    archive = (folder / "x.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(archive[: len(archive) // 2])
+    at = archive.index(x.tobytes())
+    (folder / "flipped.npz").write_bytes(archive[:at] + b"\x55" + archive[at + 1 :])
+    with zipfile.ZipFile(folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("x.npy", whole[:128].replace(b"(20, 3)", b"(99, 9)") + bytes(10_000_000))
+
+
+BAD = {
+    'file = "fortran.npy"': "ascontiguousarray",
+    'file = "object.npy"': "its values are |O",
+    'file = "big.npy"': "its values are >f4",
+    'file = "scalar.npy"': "holds no items",
+    'file = "empty.npy"': "holds no items",
+    'file = "nan.npy"': "no finite numbers",
+    'file = "short.npy"': "239 bytes of values are there",
+    'file = "long.npy"': "241 bytes of values are there",
+    'file = "head.npy"': "is not there",
+    'file = "huge.npy"': "240 bytes of values are there",
+    'file = "text.npy"': "does not begin with",
+    'file = "x.npy", array = "x"': "no archive",
+    'file = "x.npz"': "say which",
+    'file = "x.npz", array = "q"': "it holds x, y, z, w",
+    'file = "x.npz", array = "x", classes = 3, labels = "y"': "expected 0 to 2",
+    'file = "x.npz", array = "x", classes = 3, labels = "z"': "expected 20 whole numbers",
+    'file = "x.npz", array = "x", classes = 3, labels = "w"': "expected 20 whole numbers",
+    'file = "cut.npz", array = "x"': "cannot be opened as an archive",
+    'file = "flipped.npz", array = "x"': "damaged",
+    'file = "bomb.npz"': "does not hold the array that its header describes",
+    'file = "none.npy"': "none.npy",
+}
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    lab = Lab(tmp_path, MANIFEST.format(dataset='plugin = "numpy", file = "x.npy"'))
+    bad_files(tmp_path)
+    for dataset, says in BAD.items():
+        (tmp_path / "m.toml").write_text(MANIFEST.format(dataset=f'plugin = "numpy", {dataset}'))
+        done = lab.run(code=1 if "nan" in dataset else 2)
+        assert says in done.stderr, f"{dataset}\n{done.stderr}"
+        assert "internal" not in done.stderr and "std::" not in done.stderr
+
+
+def test_numbers_are_no_images_of_bytes(tmp_path):
+    np.save(tmp_path / "x.npy", items())
+    lab = Lab(tmp_path, MANIFEST.format(dataset='plugin = "numpy-images", file = "x.npy"'))
+    assert "images of bytes are uint8" in lab.run(code=2).stderr
