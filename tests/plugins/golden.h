@@ -13,22 +13,28 @@ namespace scorelab::test {
 inline std::shared_ptr<Network> prepared(const std::string& name, const Json& params,
                                          std::vector<std::int64_t> shape, std::int64_t parts = 1,
                                          at::TensorOptions options = at::kDouble,
-                                         const DataSet* data = nullptr) {
+                                         const DataSet* data = nullptr,
+                                         const Scheduler* scheduler = nullptr) {
   const Json config = plugin("network", name, params);
   auto network = host::make_as<Network>(config);
   host::check_all(config);
   host::prepare(network, config,
-                {.options = options, .shape = std::move(shape), .data = data, .parts = parts});
+                {.scheduler = scheduler,
+                 .options = options,
+                 .shape = std::move(shape),
+                 .data = data,
+                 .parts = parts});
   return network;
 }
 
 /// How many numbers it trains; on the meta device, where they take no memory.
 inline std::int64_t parameters_of(const std::string& name, const Json& params,
                                   std::vector<std::int64_t> shape, std::int64_t parts = 1,
-                                  const DataSet* data = nullptr) {
+                                  const DataSet* data = nullptr,
+                                  const Scheduler* scheduler = nullptr) {
   std::int64_t out = 0;
   const auto network = prepared(name, params, std::move(shape), parts,
-                                at::TensorOptions(at::kMeta).dtype(at::kFloat), data);
+                                at::TensorOptions(at::kMeta).dtype(at::kFloat), data, scheduler);
   for (const auto& [key, p] : network->parameters())
     if (p.requires_grad()) out += p.numel();
   return out;

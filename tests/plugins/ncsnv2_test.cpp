@@ -38,6 +38,55 @@ TEST(Ncsnv2, HasTheParametersOfThePaper) {
   EXPECT_EQ(count("ffhq256", 256), 94132611);
 }
 
+std::shared_ptr<Scheduler> ladder(std::int64_t levels) {
+  const Json config =
+      plugin("scheduler", "ncsn-ladder", {{"L", levels}, {"sigma_max", 1.0}, {"sigma_min", 0.01}});
+  auto out = host::make_as<Scheduler>(config);
+  host::prepare(out, config, {});
+  return out;
+}
+
+// Levels from the noisiest on: the golden numbers are of the levels 0 and 3 of 5.
+TEST(Ncsnv2, WithLevelsIsThePapersFirst) {
+  const auto q = ladder(5);
+  const auto network = prepared("ncsnv2", {{"channels", 8}, {"centre", true}, {"levels", true}},
+                                {1, 8, 8}, 1, at::kDouble, nullptr, q.get());
+  EXPECT_EQ(set_by_rule(*network), std::pair(std::size_t{173}, std::int64_t{129945}));
+  const Condition none;
+  const at::Tensor time = at::tensor({std::log(1.0), std::log(std::pow(10, -1.5))}, at::kDouble);
+  expect_golden(
+      [&](const at::Tensor& x) {
+        return network->forward({x, time, at::ones_like(time), at::ones_like(time), none, nullptr});
+      },
+      1,
+      {18.930668553, 3.84749423456, .128136320899, -.0145533269392, -.2462370305, 2.83505530044});
+}
+
+TEST(Ncsnv2, WithLevelsHasTheParametersOfThePapersFirst) {
+  const auto q = ladder(10);
+  const auto count = [&](const char* preset, std::int64_t channels) {
+    return parameters_of("ncsnv2", preset_of("ncsnv2", preset), {channels, 32, 32}, 1, nullptr,
+                         q.get());
+  };
+  EXPECT_EQ(count("ncsn-cifar10", 3), 30117635);
+  EXPECT_EQ(count("ncsn-mnist", 1), 7638657);
+}
+
+TEST(Ncsnv2, WithLevelsBeginsWithFactorsNearOneAndShiftsOfZero) {
+  const auto q = ladder(10);
+  const auto network = prepared("ncsnv2", {{"channels", 8}, {"levels", true}}, {1, 8, 8}, 1,
+                                at::kDouble, nullptr, q.get());
+  for (auto& [name, p] : network->parameters()) {
+    if (name != "normalizer.embed.weight") continue;
+    Noise noise(1, name);
+    network->initialise(name, p, noise);
+    const at::Tensor factors = p.narrow(1, 0, 16);
+    EXPECT_NEAR(factors.mean().item<double>(), 1, 0.01);
+    EXPECT_NEAR(factors.std().item<double>(), 0.02, 0.005);
+    EXPECT_EQ(p.narrow(1, 16, 8).abs().max().item<double>(), 0);
+  }
+}
+
 TEST(Ncsnv2, CanBeDifferentiatedTwice) {
   const auto network = made({{"channels", 4}, {"stages", 5}}, {1, 8, 8});
   for (auto& [name, p] : network->parameters()) {
