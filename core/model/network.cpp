@@ -12,6 +12,7 @@ namespace scorelab {
 Network::~Network() = default;
 Guide::~Guide() = default;
 NamedTensors Network::parameters() { return {}; }
+void Network::constrain() {}
 Classified Network::classify(const Input&) { throw Error("it is no classifier"); }
 std::vector<ConditionType> Network::conditions() const { return {}; }
 std::optional<Quantity> Network::states() const { return {}; }
@@ -19,7 +20,9 @@ std::optional<Quantity> Network::states() const { return {}; }
 void Network::initialise(const std::string&, at::Tensor& parameter, Noise& noise) {
   const c10::NoGradGuard guard;
   if (parameter.dim() < 2) return;  // 1 for the weights of a norm, 0 for biases: as they were made
-  const double bound = 1 / std::sqrt(static_cast<double>(parameter.numel() / parameter.size(0)));
+  const double fan_in =
+      static_cast<double>(parameter.numel()) / static_cast<double>(parameter.size(0));
+  const double bound = 1 / std::sqrt(fan_in);
   parameter.copy_((noise.uniform(parameter.unsqueeze(0)).squeeze(0) * 2 - 1) * bound);
 }
 

@@ -280,6 +280,10 @@ at::Tensor Trainer::gradient(Learner& learner, const std::string& stream, std::i
 }
 
 void Trainer::learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts) {
+  {
+    const c10::AutoGradMode no_grad(false);
+    (learner.own ? *learner.own->network() : *model_->network).constrain();
+  }
   const at::Tensor loss = gradient(learner, stream, n, Aim::training, counts);
   at::Tensor& gradients = learner.arena.gradients;
   const at::Tensor norm = gradients.norm().to(at::kDouble);

@@ -220,6 +220,39 @@ TEST(Trainer, FixedParametersStayAsTheyBegan) {
   EXPECT_FALSE(at::equal(before[2], after[2]));
 }
 
+/// A network whose first parameter must lie on the unit circle.
+class OnACircle final : public Network {
+ public:
+  OnACircle() { point_.requires_grad_(true); }
+  at::Tensor forward(const Input& in) override {
+    norms.push_back(point_.norm().item<double>());
+    return in.x * point_;
+  }
+  NamedTensors parameters() override { return {{"point", point_}}; }
+  void initialise(const std::string&, at::Tensor&, Noise&) override {}
+  void constrain() override { point_.div_(point_.norm()); }
+  std::vector<double> norms;
+
+ private:
+  at::Tensor point_ = row({3.0, 4.0});
+};
+
+TEST(Trainer, WeightsAreConstrainedBeforeEachStep) {
+  const auto network = std::make_shared<OnACircle>();
+  const World world =
+      test::world(plugin("scheduler", "vp"), network, {2}, at::kDouble, {.predict = "x0"});
+  const std::atomic<bool> stop{false};
+  Trainer trainer(world.parts, *world.context, std::make_shared<Normal>(),
+                  std::make_shared<Squared>(), options(4), {0.9}, 5, at::TensorOptions(at::kDouble),
+                  stop);
+  Heard heard;
+  trainer.run(heard);
+  ASSERT_GE(network->norms.size(), 4u);
+  for (const double norm : network->norms) EXPECT_NEAR(norm, 1, 1e-12);
+  // what is stored is as the last step left it
+  EXPECT_GT(std::abs(network->parameters()[0].second.norm().item<double>() - 1), 1e-9);
+}
+
 TEST(Trainer, EvaluationsOfAnAverageLeaveTheWeights) {
   TrainOptions o = options(6), without = o;
   o.evaluate_every = 2;

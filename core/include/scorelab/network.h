@@ -50,6 +50,10 @@ class Network : public Component {
   /// Sets one parameter's first value; by default PyTorch's: uniform in +-1/sqrt(fan-in) for
   /// matrices and kernels; 1 for the weights and 0 for the biases of a norm or a linear map.
   virtual void initialise(const std::string& name, at::Tensor& parameter, Noise& noise);
+  /// Called at the beginning of each training step, without gradients: brings the parameters back
+  /// to where they must lie, such as rows of norm 1. By default it does nothing. Weights that are
+  /// stored are as the last step left them.
+  virtual void constrain();
   /// The conditions it takes besides x and t, from prepare on; by default none. With any it gives
   /// "conditional". In unconditional evaluations it receives their nulls.
   virtual std::vector<ConditionType> conditions() const;
