@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <functional>
 #include <iostream>
@@ -84,7 +85,12 @@ void write_npz(const fs::path& file, const Sampled& run) {
     const auto& [name, array] = first.beside[i];
     arrays.push_back({name, array.type, with_first(array.shape, run.count),
                       [&run, i](const record::NpzArray::Put& put) {
-                        for_each_chunk(run, [&](const auto& c) { put(c.beside.at(i).second); });
+                        for_each_chunk(run, [&](const auto& c) {
+                          if (i >= c.beside.size())
+                            throw record::Damaged(
+                                run.folder, "its files hold different arrays beside the samples");
+                          put(c.beside[i].second);
+                        });
                       }});
   }
   arrays.push_back(
@@ -92,6 +98,15 @@ void write_npz(const fs::path& file, const Sampled& run) {
          for_each_chunk(run, [&](const auto& c) { put(record::Array::of(c.nfe)); });
        }});
   record::save_npz(file, arrays);
+}
+
+void write_pictures(const fs::path& folder, const Sampled& run) {
+  std::int64_t written = 0;
+  for_each_chunk(run, [&](const record::SampleChunk& chunk) {
+    const record::Array bytes = record::bytes_of(chunk.x, chunk.x.shape[1]);
+    for (std::int64_t i = 0; i < bytes.shape[0]; ++i)
+      record::write_png(folder / fmt::format("{:06}.png", written++), bytes, i);
+  });
 }
 
 }  // namespace
@@ -103,22 +118,28 @@ int export_images(const Launched& l, const fs::path& folder) {
     if (fs::exists(out) && !fs::is_empty(out))
       throw Error(fmt::format("{} is there and not empty: remove it, or name another folder",
                               out.string()));
-    record::make_folder(out);
-    std::int64_t written = 0;
-    for_each_chunk(run, [&](const record::SampleChunk& chunk) {
-      if (!record::is_images(chunk.x.shape))
-        throw Error(fmt::format(
-            "the samples of `{}` are no images with 1 or 3 channels; --npz writes them as numbers",
-            l.name));
-      const record::Array bytes = record::bytes_of(chunk.x, chunk.x.shape[1]);
-      for (std::int64_t i = 0; i < bytes.shape[0]; ++i)
-        record::write_png(out / fmt::format("{:06}.png", written++), bytes, i);
-    });
+    if (!record::is_images(record::load_chunk(run.folder, 0).x.shape))
+      throw Error(fmt::format(
+          "the samples of `{}` are no images with 1 or 3 channels; --npz writes them as numbers",
+          l.name));
+    // under another name until all of them are there: half of them would be taken for all
+    const fs::path begun = folder / fmt::format(".{}.{}.tmp", run.name, getpid());
+    record::make_folder(begun);
+    try {
+      write_pictures(begun, run);
+      fs::rename(begun, out);
+    } catch (...) {
+      std::error_code none;
+      fs::remove_all(begun, none);
+      throw;
+    }
     std::cout << out.string() << "\n";
   });
 }
 
 int export_npz(const Launched& l, const fs::path& folder) {
+  record::make_folder(folder);
+  record::remove_stale(folder);
   return for_each_sampled(l, [&](const Sampled& run) {
     const fs::path file = folder / (run.name + ".npz");
     write_npz(file, run);

@@ -218,6 +218,18 @@ void refresh(const Launched& l, const Launched::Replicate& r, const std::string&
     const fs::path folder = record::stage_folder(l.results, s.key);
     v.sources.push_back({s.kind, s.key, s.what, s.label, stored(l, s, "spec.json"), is_done(l, s)});
   }
+  const bool there = std::any_of(r.stages.begin(), r.stages.end(), [&](const auto& s) {
+    return fs::exists(record::stage_folder(l.results, s.key));
+  });
+  if (!there && fs::exists(v.folder / "run.h5")) {  // a copy without what it was assembled from
+    static std::set<fs::path> told;
+    if (told.insert(l.results).second)
+      std::cerr << fmt::format(
+          "warning: {} is not there, or lacks these stages: run.h5 stays as it is, and only it has "
+          "the results; copy that folder too\n",
+          (l.results / ".stages").string());
+    return;
+  }
   if (!record::is_current(v)) record::write_view(v);
 }
 

@@ -130,6 +130,14 @@ int Runner::run() {
 std::vector<std::string> Runner::hand_over_all() {
   std::vector<std::string> keys;
   std::string unused;
+  for (std::size_t k = 0; k < todo_.size(); ++k) {  // grows: what they need may be taken back
+    const plan::Stage& s = plan_.stages[todo_[k]];
+    if (plan::is_done(launched_.results, s, unused)) continue;
+    for (const auto parent : s.after)
+      if (std::find(todo_.begin(), todo_.end(), parent) == todo_.end() &&
+          !plan::is_done(launched_.results, plan_.stages[parent], unused))
+        todo_.push_back(parent);
+  }
   for (const auto i : todo_) {
     const plan::Stage& s = plan_.stages[i];
     if (failed_.contains(s.key) || blocked(s) || plan::is_done(launched_.results, s, unused))

@@ -198,10 +198,13 @@ bool has_what_it_needs(const fs::path& parent, const Json& spec) try {
   return true;
 }
 
-/// Where a stage stands for this host: to be begun, done, failed, or waiting for one before it.
-enum class Stand { ready, done, failed, waits };
+/// Where a stage stands for this host: to be begun, done, failed, waiting for one before it, or
+/// after one that was done when it was planned, was taken back by another run, and that nobody
+/// makes.
+enum class Stand { ready, done, failed, waits, lacks };
 
-Stand stand_of(const fs::path& results, const std::string& key, std::set<std::string>& hopeless) {
+Stand stand_of(const fs::path& results, const std::string& key, const std::set<std::string>& mine,
+               std::set<std::string>& hopeless) {
   const fs::path folder = record::stage_folder(results, key);
   if (fs::exists(folder / "stage.json")) return Stand::done;
   if (hopeless.contains(key) || fs::exists(folder / "failure.json")) {
@@ -221,7 +224,8 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
       hopeless.insert(key);
       return Stand::failed;
     }
-    return Stand::waits;
+    if (mine.contains(parent) || record::is_claimed(stage)) return Stand::waits;
+    if (!has_what_it_needs(stage, spec)) return Stand::lacks;  // nor was it done meanwhile
   }
   return Stand::ready;
 }
@@ -230,6 +234,7 @@ Stand stand_of(const fs::path& results, const std::string& key, std::set<std::st
 
 int work(const fs::path& results, const std::vector<std::string>& keys, std::size_t host,
          std::size_t hosts, std::size_t max_failures, std::atomic<bool>& stop) {
+  const std::set<std::string> mine(keys.begin(), keys.end());
   std::set<std::string> over, hopeless;  // done or failed; failed, or after one that has
   share_cores(host, hosts);
   std::size_t failed = 0;
@@ -238,9 +243,10 @@ int work(const fs::path& results, const std::vector<std::string>& keys, std::siz
     for (const auto& key : keys) {
       if (stop.load()) return 75;
       if (over.contains(key)) continue;
-      const Stand stand = stand_of(results, key, hopeless);
+      const Stand stand = stand_of(results, key, mine, hopeless);
       if (stand == Stand::done || stand == Stand::failed) over.insert(key);
       waits = waits || stand == Stand::waits;
+      lacks = lacks || stand == Stand::lacks;
       if (stand != Stand::ready) continue;
       int code = 1;
       try {

@@ -275,10 +275,9 @@ class Checker {
       return Json();
     }
     const schema::Schema s = with_options_of_kind(entry->stamp.kind, own);
-    auto read =
-        reader_.read(node.kind == Kind::table ? &node : nullptr, s, owner,
-                     fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
-                     slot_reader(), true);
+    auto read = reader_.read(
+        &node, s, owner, fmt::format("scorelab list {}/{}", entry->stamp.kind, entry->stamp.name),
+        slot_reader(), true);
     const std::string id = entry->built_in
                                ? fmt::format("{}@{}", entry->stamp.name, entry->stamp.version)
                                : fmt::format("{}#{}", entry->stamp.name, entry->stamp.source);

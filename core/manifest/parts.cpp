@@ -124,7 +124,9 @@ class Matcher {
               "a classifier is trained by an objective for classifiers, such as \"cross-entropy\"");
     for (const auto& p : parts_)
       for (const auto& param : p.schema.params) {
-        if (param.type != "model" || !p.component["params"].contains(param.name)) continue;
+        if (param.type != "model" || !p.component["params"].contains(param.name) ||
+            p.component["params"][param.name].is_null())  // it is missing, which was said
+          continue;
         const auto model = e_.models.find(p.component["params"][param.name].get<std::string>());
         if (model == e_.models.end() || model->second->classifies == (param.slot == "classifies"))
           continue;

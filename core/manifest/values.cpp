@@ -200,7 +200,11 @@ TableReader::Value TableReader::parameter(const Node* table, const schema::Param
   Value out{initial, {}};
   if (p.name == "preset" && given && left_out_preset(*table, p, owner)) return out;
   if (p.type == "model") {
-    if (given) out.value = slot(*given, "model", p.name);
+    if (given)
+      out.value = slot(*given, "model", p.name);
+    else if (p.required && table)
+      problem(table->at, fmt::format("{} needs `{}`", owner, p.name),
+              "expected a model of [models]", {p.doc});
     if (out.value != p.initial) out.key = Json{{model_mark, out.value}};
     return out;
   }

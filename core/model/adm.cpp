@@ -119,7 +119,8 @@ void Encoder::params(Params& p) {
       .range(4, 4096);
   p("multipliers", multipliers, "of the channels, one a resolution; each next one is half as wide")
       .range(1, 64);
-  p("blocks", blocks, "residual blocks a resolution on the way down; one more on the way up")
+  p("blocks", blocks,
+    "residual blocks a resolution on the way down; a U-Net has one more on the way up")
       .range(1, 16);
   p("attention", attention_at,
     "resolutions (pixels a side) with self-attention, beside the middle; those that do not occur "

@@ -8,11 +8,14 @@
 #include <unistd.h>
 #include <zip.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
-#include <regex>
+#include <optional>
 
 namespace scorelab {
 namespace {
@@ -28,6 +31,99 @@ struct Header {
 
 constexpr std::size_t longest_header = 1 << 16;
 
+/// What a header says: a dictionary as Python writes it, in any order, with or without last commas.
+class Literal {
+ public:
+  explicit Literal(std::string text) : text_(std::move(text)) {}
+  Header header() {
+    std::string type;
+    std::optional<Header> shape;
+    bool fortran = true;
+    take("{");
+    while (!next("}")) {
+      const std::string key = quoted();
+      take(":");
+      if (key == "descr") {
+        type = quoted();
+      } else if (key == "fortran_order") {
+        fortran = !next("False");
+        if (fortran) take("True");
+      } else if (key == "shape") {
+        shape = Header{at::kByte, numbers(), 0};
+      } else {
+        fail();
+      }
+      if (!next(",")) {
+        take("}");
+        break;
+      }
+    }
+    if (type.empty() || !shape) fail();
+    static const std::map<std::string, at::ScalarType> types{
+        {"|b1", at::kBool},  {"|u1", at::kByte},  {"|i1", at::kChar},
+        {"<i2", at::kShort}, {"<i4", at::kInt},   {"<i8", at::kLong},
+        {"<f2", at::kHalf},  {"<f4", at::kFloat}, {"<f8", at::kDouble}};
+    const auto known = types.find(type);
+    if (known == types.end())
+      throw Error(
+          fmt::format("its values are {}; expected one of |b1, |u1, |i1, <i2, <i4, <i8, "
+                      "<f2, <f4, <f8, as arrays of numbers in this machine's order have",
+                      type.substr(0, 20)));
+    if (fortran) throw Error("it is in Fortran's order; numpy.ascontiguousarray changes that");
+    shape->type = known->second;
+    return *shape;
+  }
+
+ private:
+  [[noreturn]] void fail() const {
+    throw Error("its header is not that of one array of numbers: " + text_.substr(0, 100));
+  }
+  void space() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+  }
+  bool next(const std::string& token) {
+    space();
+    if (text_.compare(at_, token.size(), token) != 0) return false;
+    at_ += token.size();
+    return true;
+  }
+  void take(const std::string& token) {
+    if (!next(token)) fail();
+  }
+  std::string quoted() {
+    space();
+    const char mark = at_ < text_.size() ? text_[at_] : ' ';
+    const auto end = text_.find(mark, at_ + 1);
+    if ((mark != '\'' && mark != '"') || end == text_.npos) fail();
+    const std::string out = text_.substr(at_ + 1, end - at_ - 1);
+    at_ = end + 1;
+    return out;
+  }
+  /// (3, 4); NumPy of Python 2 wrote (3L, 4L)
+  std::vector<std::int64_t> numbers() {
+    std::vector<std::int64_t> out;
+    take("(");
+    while (!next(")")) {
+      space();
+      std::int64_t value = 0;
+      const auto [end, error] =
+          std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+      if (error != std::errc() || value < 0 || out.size() == 64) fail();
+      out.push_back(value);
+      at_ = static_cast<std::size_t>(end - text_.data());
+      next("L");
+      if (!next(",")) {
+        take(")");
+        break;
+      }
+    }
+    return out;
+  }
+
+  std::string text_;
+  std::size_t at_ = 0;
+};
+
 /// `head`: the first bytes of a .npy file; `file`: what a message names.
 Header header_of(const std::string& file, const std::string& head) {
   const auto wrong = [&](const std::string& why) {
@@ -38,42 +134,27 @@ Header header_of(const std::string& file, const std::string& head) {
   const auto byte = [&](std::size_t i) {
     return static_cast<std::size_t>(static_cast<unsigned char>(head[i]));
   };
+  if (byte(6) < 1 || byte(6) > 3)
+    throw wrong(fmt::format("it is of version {}; expected 1 to 3", byte(6)));
   const bool first_version = byte(6) == 1;
   const std::size_t begins = first_version ? 10 : 12;
   std::size_t length = byte(8) | byte(9) << 8;
   if (!first_version) length |= byte(10) << 16 | byte(11) << 24;
   if (length > longest_header - begins || begins + length > head.size())
     throw wrong(fmt::format("its header of {} bytes is not there", length));
-  const std::string text = head.substr(begins, length);
-  static const std::regex form(
-      R"(\{'descr': '([^']*)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \}\s*)");
-  std::smatch parts;
-  if (!std::regex_match(text, parts, form))
-    throw wrong("its header is not that of one array of numbers: " + text.substr(0, 100));
-  static const std::map<std::string, at::ScalarType> types{
-      {"|u1", at::kByte}, {"|i1", at::kChar}, {"<i2", at::kShort}, {"<i4", at::kInt},
-      {"<i8", at::kLong}, {"<f2", at::kHalf}, {"<f4", at::kFloat}, {"<f8", at::kDouble}};
-  const auto type = types.find(parts[1]);
-  if (type == types.end())
-    throw wrong(
-        fmt::format("its values are {}; expected one of |u1, |i1, <i2, <i4, <i8, <f2, <f4, "
-                    "<f8, as arrays of numbers in this machine's order have",
-                    parts[1].str()));
-  if (parts[2] == "True")
-    throw wrong("it is in Fortran's order; numpy.ascontiguousarray changes that");
-  Header out{type->second, {}, begins + length};
-  const std::string shape = parts[3];
-  static const std::regex number("[0-9]+");
-  for (std::sregex_iterator i(shape.begin(), shape.end(), number), end; i != end; ++i) {
-    if (i->str().size() > 15) throw wrong("its shape is (" + shape + ")");
-    out.shape.push_back(std::stoll(i->str()));
+  try {
+    Header out = Literal(head.substr(begins, length)).header();
+    out.offset = begins + length;
+    return out;
+  } catch (const Error& e) {
+    throw wrong(e.what());
   }
-  return out;
 }
 
 /// The bytes that the values take; more than `there` where they are more.
 std::uint64_t size_of(const Header& header, std::uint64_t there) {
   std::uint64_t bytes = at::elementSize(header.type);
+  if (std::find(header.shape.begin(), header.shape.end(), 0) != header.shape.end()) return 0;
   for (const std::int64_t n : header.shape) {
     const auto size = static_cast<std::uint64_t>(n);
     bytes = size != 0 && bytes > there / size ? there + 1 : bytes * size;
@@ -93,7 +174,7 @@ at::Tensor mapped(const fs::path& file) {
   const Header header = header_of(file.string(), read_head(file, longest_header));
   const std::uint64_t size = fs::file_size(file);
   expect_size(file.string(), header, size < header.offset ? 0 : size - header.offset);
-  if (size == header.offset) return at::empty(header.shape, header.type);
+  if (size == header.offset) return at::empty({0}, header.type);  // whatever its other axes say
   const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   void* at = fd < 0 ? MAP_FAILED : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int why = errno;
@@ -157,6 +238,7 @@ class Archive {
     const Header header = header_of(where, head);
     const std::uint64_t values = known.size - header.offset, have = head.size() - header.offset;
     expect_size(where, header, values);
+    if (values == 0) return at::empty({0}, header.type);  // whatever its other axes say
     at::Tensor out = at::empty(header.shape, header.type);
     auto* to = static_cast<char*>(out.data_ptr());
     if (have > 0) std::memcpy(to, head.data() + header.offset, have);
@@ -174,8 +256,11 @@ class Archive {
 }  // namespace
 
 at::Tensor read_numpy(const fs::path& file, const std::string& name) {
-  const std::string head = read_head(file, 6);
-  if (!head.starts_with("PK")) {
+  char head[2] = {};
+  std::ifstream(file, std::ios::binary).read(head, 2);
+  if (head[0] == '\x1f' && head[1] == '\x8b')
+    throw Error(file.string() + " is packed with gzip: unpack it first");
+  if (head[0] != 'P' || head[1] != 'K') {
     if (!name.empty())
       throw Error(
           fmt::format("{} is no archive (.npz): it has one array, without a name, and `{}` "
@@ -208,8 +293,8 @@ void NumpyArrays::params(Params& p) {
 at::Tensor NumpyArrays::items() const {
   at::Tensor out = read_numpy(file_, array_);
   if (out.dim() < 2 || out.numel() == 0)
-    throw Error(
-        c10::str(file_, " holds no items: its shape is ", out.sizes(), "; expected [items, ..]"));
+    throw Error(c10::str(file_, " holds no items: its shape is ", out.sizes(),
+                         "; expected [items, ..], such as x.reshape(-1, 1) of plain numbers"));
   return out;
 }
 

@@ -78,7 +78,8 @@ void estimate(Plan& plan, const fs::path& results) {
   for (Stage& s : plan.stages) {
     if (!s.done) continue;
     const Json done = record_of(results, s.key, "stage.json");
-    s.seconds = done.contains("seconds") ? number_of(done["seconds"]) : -1;
+    if (!done.contains("seconds")) continue;  // it is being extended
+    s.seconds = number_of(done["seconds"]);
     for (const auto& name : {names(s), s.kind}) {
       rates[name].first += s.seconds;
       rates[name].second += units(s);

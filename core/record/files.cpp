@@ -324,6 +324,7 @@ void set_aside(const fs::path& folder) {
   bool holds = false;  // a training that is made again holds nothing until it ends
   try {
     const Json done = read_json(folder / "stage.json");
+    if (done.is_null()) return;  // taken back before, by a run that did not end
     holds = done.contains("moments") || (done.contains("trace") && fs::exists(folder / "samples"));
   } catch (const Damaged&) {  // nor does this
   }

@@ -40,6 +40,20 @@ std::string header_of(const NpzArray& a) {
 class Part {
  public:
   Part(const fs::path& file, const NpzArray& a) : file_(file) {
+    try {
+      write(a);
+    } catch (...) {
+      remove();
+      throw;
+    }
+  }
+  ~Part() { remove(); }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+  const fs::path& file() const { return file_; }
+
+ private:
+  void write(const NpzArray& a) const {
     std::ofstream out(file_, std::ios::binary | std::ios::trunc);
     const std::string header = header_of(a);
     out.write(header.data(), static_cast<std::streamsize>(header.size()));
@@ -56,15 +70,11 @@ class Part {
     if (!out) throw io_error("write", file_, errno);
     if (missing > 0) throw Error("internal: less than the array `" + a.name + "` holds");
   }
-  ~Part() {
+  void remove() const {
     std::error_code none;
     fs::remove(file_, none);
   }
-  Part(const Part&) = delete;
-  Part& operator=(const Part&) = delete;
-  const fs::path& file() const { return file_; }
 
- private:
   fs::path file_;
 };
 
@@ -73,8 +83,10 @@ class Part {
 void save_npz(const fs::path& file, const std::vector<NpzArray>& arrays) {
   replace_whole(file, [&](const fs::path& temporary) {
     std::vector<std::unique_ptr<Part>> parts;
+    // beside it, under names that remove_stale knows: they end in the process and .tmp
     for (const auto& a : arrays)
-      parts.push_back(std::make_unique<Part>(temporary.string() + "." + a.name + ".npy.tmp", a));
+      parts.push_back(std::make_unique<Part>(
+          file.parent_path() / ("." + a.name + temporary.filename().string()), a));
     int code = 0;
     zip_t* opened = zip_open(temporary.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code);
     if (!opened) throw io_error("make", file, errno);

@@ -108,8 +108,9 @@ void write_trace(hid_t file, const fs::path& folder, std::int64_t count) {
 }
 
 Json done_of(const View& v, const View::Source& s) {
-  const Json& sample = v.resolved["sample"];
-  return read_done(stage_folder(v.results, s.key), sample["count"], sample["trace"]);
+  const Json sample = v.resolved.value("sample", Json::object());  // none without a sampler
+  return read_done(stage_folder(v.results, s.key), sample.value("count", std::int64_t{0}),
+                   sample.value("trace", std::int64_t{0}));
 }
 
 /// What metrics measured along a coordinate: /arrays/NAME/{COORDINATE, value}.
@@ -313,6 +314,10 @@ void write_checkpoint(hid_t file, const View& v) {
   const double ema = sample.value("ema", 0.0);
   attribute(file, "checkpoint",
             (folder / "checkpoint.h5").lexically_relative(v.folder).generic_string());
+  attribute(file, "checkpoint_step",
+            folder.parent_path().filename() == "kept"
+                ? sample["step"].get<std::int64_t>()
+                : v.resolved["train"]["steps"].get<std::int64_t>());
   attribute(file, "weights", ema > 0 ? fmt::format("ema/{}", ema) : std::string("parameters"));
 }
 

@@ -33,6 +33,10 @@ class NumpyImages final : public Images {
     if (layout == "NHWC") bytes = bytes.permute({0, 3, 1, 2});
     store(bytes, arrays_.labels(bytes.size(0)), 255);
   }
+  std::vector<ConditionType> conditions() const override {
+    if (arrays_.classes() == 0) return {};
+    return {class_label(arrays_.classes())};
+  }
 
  private:
   NumpyArrays arrays_;

@@ -3,23 +3,28 @@
 #include <scorelab/numpy.h>
 #include <scorelab/plugin.h>
 
+#include <algorithm>
+
 namespace {
 using namespace scorelab;
 
-/// Numbers of your own as NumPy stores them: [N, D] points, or [N, C, H, W] images or latents of
-/// any scale. They are data units as they are; images of bytes are `numpy-images`.
+/// Numbers of your own as NumPy stores them: [N, D] points, or images or latents of any
+/// scale. They are data units as they are; images of bytes are `numpy-images`.
 class Numpy final : public DataSet {
  public:
   void params(Params& p) override {
     arrays_.params(p);
-    p("layout", layout_, "values: [N, ..]; images: [N, C, H, W], for networks that convolve")
-        .one_of({"values", "images"});
-    p.gives("images").when("layout", {"images"});
+    p("layout", layout_,
+      "the order of the axes: values, [N, ..]; or that of images, for networks that convolve")
+        .one_of({"values", "NCHW", "NHWC"});
+    p.gives("images").when("layout", {"NCHW", "NHWC"});
   }
   void prepare(const Setting&) override {
     items_ = arrays_.items();
-    if (layout_ == "images" && items_.dim() != 4)
-      throw Error(c10::str("its shape is ", items_.sizes(), "; images are [N, C, H, W]"));
+    if (layout_ != "values" && items_.dim() != 4)
+      throw Error(c10::str("its shape is ", items_.sizes(), "; images are ", layout_));
+    expect_finite();
+    if (layout_ == "NHWC") items_ = items_.permute({0, 3, 1, 2});
     const std::vector<std::int64_t> labels = arrays_.labels(size());
     if (!labels.empty()) labels_ = at::tensor(labels, at::kLong);
   }
@@ -30,7 +35,6 @@ class Numpy final : public DataSet {
     const at::Tensor rows = at::tensor(index, at::kLong);
     if (labels_.defined()) condition["label"] = labels_.index_select(0, rows);
     const at::Tensor x = items_.index_select(0, rows);
-    if (!x.isfinite().all().item<bool>()) throw Error("it has values that are no finite numbers");
     return x.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   }
   std::vector<ConditionType> conditions() const override {
@@ -39,6 +43,20 @@ class Numpy final : public DataSet {
   }
 
  private:
+  /// Some at a time: they need not fit into memory.
+  void expect_finite() const {
+    constexpr std::int64_t most = 1 << 22;
+    const std::int64_t rows = std::max<std::int64_t>(1, most * size() / items_.numel());
+    for (std::int64_t first = 0; first < size(); first += rows) {
+      const at::Tensor some = items_.narrow(0, first, std::min(rows, size() - first));
+      const at::Tensor finite = some.isfinite().flatten(1).all(1);
+      if (finite.all().item<bool>()) continue;
+      const std::int64_t item = first + finite.to(at::kByte).argmin().item<std::int64_t>();
+      throw Error("item " + std::to_string(item) +
+                  " (from 0) has a value that is no finite number");
+    }
+  }
+
   NumpyArrays arrays_;
   std::string layout_ = "values";
   at::Tensor items_, labels_;

@@ -34,7 +34,7 @@ class PrecisionRecall final : public Metric {
             {"recall", share(counts(y, x, radii(x)) > 0), "1", "max",
              "share of the data that samples look like"},
             {"density", share(of_samples) / static_cast<double>(k_), "1", "max",
-             "data's balls that a sample lies in, over k: 1 for the data themselves"},
+             "data's balls that a sample lies in, over k: about 1 for new draws of the data"},
             {"coverage", covered(y, x, balls), "1", "max",
              "share of the data with a sample in their ball"}};
   }

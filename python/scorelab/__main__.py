@@ -8,9 +8,13 @@ import json
 import pathlib
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 
 def tensorboard(folder: pathlib.Path, events: pathlib.Path) -> int:
@@ -18,30 +22,36 @@ def tensorboard(folder: pathlib.Path, events: pathlib.Path) -> int:
     from tensorboardX import SummaryWriter
 
     runs = sorted(folder.rglob("run.h5"))
-    for file in runs:
-        name = str(file.parent.relative_to(folder.parent))
-        out = events / name
+    targets = [events / file.parent.relative_to(folder.parent) for file in runs]
+    for out in targets:
         if out.exists() and any(out.iterdir()):
             raise FileExistsError(f"{out} is there and not empty: TensorBoard would draw its events beside these; remove it, or name another folder")
-        with h5py.File(file) as f, SummaryWriter(str(out)) as writer:
-            config = json.loads(f["config"].attrs["resolved"])
-            writer.add_text("config", f"```\n{json.dumps(config, indent=1)}\n```")
-            launched = f["provenance"].attrs["launched"]
-            begin = calendar.timegm(time.strptime(launched, "%Y-%m-%dT%H:%M:%SZ"))
-            for stream, group in f["metrics"].items():
-                step, wall = group["step"][()], group["wall"][()]
-                for column, values in group.items():
-                    if column in ("step", "wall"):
-                        continue
-                    unmeasured = values.attrs["goal"] == "none"  # NaN: such as the rate at the first step; of a loss it is news
-                    for at, value, seconds in zip(step, values[()], wall, strict=True):
-                        if unmeasured and np.isnan(value):
-                            continue
-                        writer.add_scalar(f"{stream}/{column}", value, int(at), walltime=begin + float(seconds))
-            if "pictures" in f:
-                writer.add_image("samples", np.asarray(f["pictures/grid"]), dataformats="HWC")
+    for file, out in zip(runs, targets, strict=True):
+        try:
+            f = h5py.File(file)
+        except OSError as e:
+            raise OSError(f"{file} cannot be read: {e}") from e
+        with f, SummaryWriter(str(out)) as writer:
+            _write(writer, f)
         print(out)
     return len(runs)
+
+
+def _write(writer: SummaryWriter, f: h5py.File) -> None:
+    config = json.loads(f["config"].attrs["resolved"])
+    writer.add_text("config", f"```\n{json.dumps(config, indent=1)}\n```")
+    begin = calendar.timegm(time.strptime(f["provenance"].attrs["launched"], "%Y-%m-%dT%H:%M:%SZ"))
+    for stream, group in f["metrics"].items():
+        step, wall = group["step"][()], group["wall"][()]
+        for column, values in group.items():
+            if column in ("step", "wall"):
+                continue
+            unmeasured = values.attrs["goal"] == "none"  # NaN: such as the rate at the first step; of a loss it is news
+            for at, value, seconds in zip(step, values[()], wall, strict=True):
+                if not (unmeasured and np.isnan(value)):
+                    writer.add_scalar(f"{stream}/{column}", value, int(at), walltime=begin + float(seconds))
+    if "pictures" in f:
+        writer.add_image("samples", np.asarray(f["pictures/grid"]), dataformats="HWC")
 
 
 def main() -> int:
@@ -58,7 +68,7 @@ def main() -> int:
     except ModuleNotFoundError as e:
         print(f"error: {e}; pip install tensorboardX", file=sys.stderr)
         return 4
-    except FileExistsError as e:
+    except OSError as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0

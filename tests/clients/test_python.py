@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -93,6 +94,44 @@ def test_weights_are_those_that_it_samples_with(lab):
     assert any(not torch.equal(value, last[name]) for name, value in averaged.items())
     with pytest.raises(KeyError, match="it holds 0.9"):
         scorelab.state_dict(run, ema=0.5)
+
+
+def test_weights_of_a_training_that_has_not_ended(lab, tmp_path):
+    copy = lab.copy(tmp_path / "copy")
+    run = copy.results / "read/steps=4/s0"
+    with h5py.File(run / "run.h5") as f:
+        checkpoint = run / f.attrs["checkpoint"]
+    with h5py.File(checkpoint, "r+") as f:
+        f.attrs["step"] = 20
+    with pytest.raises(ValueError, match="step 20 of 30"):
+        scorelab.state_dict(run)
+    assert scorelab.state_dict(run, partial=True).keys() == Mlp(2, 24, 2, 16).state_dict().keys()
+    checkpoint.unlink()
+    with pytest.raises(FileNotFoundError, match=".stages"):
+        scorelab.state_dict(run)
+    with pytest.raises(FileNotFoundError, match="one run's folder"):
+        scorelab.state_dict(copy.results / "read")
+
+
+def test_a_damaged_run_is_left_out(lab, tmp_path):
+    copy = lab.copy(tmp_path / "copy")
+    file = copy.results / "read/steps=4/s0/run.h5"
+    file.write_bytes(file.read_bytes()[:3000])
+    with pytest.warns(UserWarning, match="run.h5 cannot be read"):
+        tree = scorelab.open(copy.results / "read")
+    assert len(tree["runs"].children) == 3
+    done = python(copy, "tensorboard", "results/read", tmp_path / "events")
+    assert done.returncode == 1 and "run.h5 cannot be read" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_copy_without_its_stages_keeps_its_samples(lab, tmp_path):
+    copy = lab.copy(tmp_path / "copy")
+    file = copy.results / "read/steps=4/s0/run.h5"
+    before = file.read_bytes()
+    shutil.rmtree(copy.results / ".stages")
+    assert ".stages" in copy.show().stderr
+    assert file.read_bytes() == before
+    assert scorelab.open(copy.results / "read")["runs/steps=4-s0/samples/x"].shape == (20, 2)
 
 
 def test_no_experiment(tmp_path):

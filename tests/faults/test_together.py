@@ -77,7 +77,10 @@ def test_a_run_keeps_its_samples_while_another_extends_them(tmp_path, counted):
         assert not differ(bench, 96, counted)
         measured = bench.run("count96", "-s", "metrics=['moments','sliced-wasserstein']", code=0)
         assert "1 to do" in measured.err, measured
-        all_end_right(bench, {192: other}, counted)
+    with bench.start("run", "count192.toml", faults=[Fault("write", "/samples/", "STOP", 1, 1, "/scorelab-host")]) as again:
+        again.held()  # the other was killed: what it set aside still is
+        assert "0 to do" in bench.run("count96", code=0).err
+        all_end_right(bench, {192: again}, counted)
 
 
 @pytest.mark.parametrize("rounds", [1, slow(12)])

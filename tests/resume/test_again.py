@@ -8,6 +8,16 @@ import pytest
 from lab import MANIFEST, Lab, checkpoint, events, outcome, rows, same, until
 
 
+TRAINS = """\
+name      = "trains"
+dataset   = { plugin = "gaussian-mixture", modes = 4 }
+scheduler = "vp"
+network   = { plugin = "mlp", width = 8, depth = 1 }
+objective = "denoising-score-matching"
+train     = { steps = 20, batch = 8, log_every = 10 }
+"""
+
+
 def samples(lab):
     with h5py.File(lab.h5()) as f:
         return f["samples/x"][()]
@@ -20,6 +30,14 @@ def test_a_finished_run_starts_nothing(tmp_path, whole):
     done = lab.run()
     assert lab.stage_files() == before
     assert "0 to do" in done.stderr
+
+
+def test_a_training_without_a_sampler_has_a_view(tmp_path):
+    lab = Lab(tmp_path / "lab", TRAINS)
+    lab.run()
+    with h5py.File(lab.h5()) as f:
+        assert f["status"].attrs["state"] == "done" and len(f["metrics/train/loss"]) == 2
+        assert "samples" not in f and f.attrs["checkpoint_step"] == 20
 
 
 def test_two_runs_at_once_do_each_stage_once(tmp_path, reference):
