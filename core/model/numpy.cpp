@@ -253,14 +253,19 @@ class Archive {
   std::unique_ptr<zip_t, void (*)(zip_t*)> zip_;
 };
 
-}  // namespace
-
-at::Tensor read_numpy(const fs::path& file, const std::string& name) {
+/// By its first bytes as they lie on the disk. Throws Error where it is packed otherwise.
+bool is_archive(const fs::path& file) {
   char head[2] = {};
   std::ifstream(file, std::ios::binary).read(head, 2);
   if (head[0] == '\x1f' && head[1] == '\x8b')
     throw Error(file.string() + " is packed with gzip: unpack it first");
-  if (head[0] != 'P' || head[1] != 'K') {
+  return head[0] == 'P' && head[1] == 'K';
+}
+
+}  // namespace
+
+at::Tensor read_numpy(const fs::path& file, const std::string& name) {
+  if (!is_archive(file)) {
     if (!name.empty())
       throw Error(
           fmt::format("{} is no archive (.npz): it has one array, without a name, and `{}` "
@@ -301,8 +306,7 @@ at::Tensor NumpyArrays::items() const {
 std::vector<std::int64_t> NumpyArrays::labels(std::int64_t count) const {
   if (classes_ == 0) return {};
   const fs::path file = labels_file_.empty() ? file_ : labels_file_;
-  const bool archive = read_head(file, 2) == "PK";
-  const at::Tensor found = read_numpy(file, archive ? labels_ : "");
+  const at::Tensor found = read_numpy(file, is_archive(file) ? labels_ : "");
   if (found.dim() != 1 || found.size(0) != count || !at::isIntegralType(found.scalar_type(), false))
     throw Error(c10::str(file.string(), " holds no labels of these items: ", found.scalar_type(),
                          " of shape ", found.sizes(), "; expected ", count, " whole numbers"));

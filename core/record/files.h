@@ -134,7 +134,8 @@ class ResultsLock {
 /// is given where it tells of at least `count` samples and `trace` paths. Null where there is none.
 /// Throws Damaged.
 Json read_done(const fs::path& stage_folder, std::int64_t count, std::int64_t trace);
-/// Takes back that a stage is done, which lacks something that is asked for now.
+/// A stage lacks something that is asked for now, and is done no longer: removes its stage.json.
+/// What a sampling said in it stays for read_done.
 void set_aside(const fs::path& stage_folder);
 /// Takes back that a stage is done, so that the next run makes again what it lacks.
 void reopen(const fs::path& stage_folder);

@@ -20,6 +20,11 @@ at::Tensor normalised(const at::Tensor& x, at::IntArrayRef dims) {
   return x / (1e-4 + norm / std::sqrt(count));
 }
 
+/// A matrix or kernel whose rows, one an output, have size 1.
+at::Tensor of_unit_rows(const at::Tensor& weight) {
+  return normalised(weight.flatten(1), {1}).view(weight.sizes());
+}
+
 /// SiLU that keeps the size of what is N(0, 1).
 at::Tensor activated(const at::Tensor& x) { return at::silu(x) / 0.596; }
 
@@ -53,14 +58,12 @@ struct Map {
                      kernel > 0 ? std::vector{out, in, kernel, kernel} : std::vector{out, in})) {}
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& gain = {}) const {
     const double fan_in = static_cast<double>(weight.numel()) / static_cast<double>(weight.size(0));
-    at::Tensor w = unit() / std::sqrt(fan_in);
+    at::Tensor w = of_unit_rows(weight) / std::sqrt(fan_in);
     if (gain.defined()) w = w * gain;
     if (w.dim() == 2) return x.matmul(w.t());
     const std::int64_t pad = w.size(2) / 2;
     return at::conv2d(x, w, {}, {1, 1}, {pad, pad});
   }
-  /// Each row of size 1.
-  at::Tensor unit() const { return normalised(weight.flatten(1), {1}).view(weight.sizes()); }
   at::Tensor weight;
 };
 
@@ -188,7 +191,7 @@ class Edm2UNet final : public Network {
   }
   void constrain() override {
     for (auto& [name, p] : parameters_)
-      if (p.dim() > 1) p.copy_(normalised(p.flatten(1), {1}).view(p.sizes()));
+      if (p.dim() > 1) p.copy_(of_unit_rows(p));
   }
 
   at::Tensor forward(const Input& in) override {
