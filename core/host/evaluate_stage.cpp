@@ -9,10 +9,10 @@
 
 #include "evaluate/evaluation.h"
 #include "host/stage.h"
+#include "model/stored_array.h"
 #include "params/number.h"
 #include "record/files.h"
 #include "record/samples.h"
-#include "setup/arrays.h"
 #include "setup/experiment.h"
 #include "setup/weights.h"
 

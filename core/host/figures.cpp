@@ -5,9 +5,9 @@
 
 #include "evaluate/evaluation.h"
 #include "host/stage.h"
+#include "model/stored_array.h"
 #include "record/files.h"
 #include "record/samples.h"
-#include "setup/arrays.h"
 #include "setup/weights.h"
 
 namespace scorelab::host {

@@ -9,9 +9,9 @@
 #include <numeric>
 
 #include "host/stage.h"
+#include "model/stored_array.h"
 #include "record/files.h"
 #include "record/samples.h"
-#include "setup/arrays.h"
 #include "setup/experiment.h"
 #include "setup/weights.h"
 

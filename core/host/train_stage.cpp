@@ -9,11 +9,11 @@
 #include <set>
 
 #include "host/stage.h"
+#include "model/stored_array.h"
 #include "record/checkpoint.h"
 #include "record/files.h"
 #include "record/journal.h"
 #include "record/samples.h"
-#include "setup/arrays.h"
 #include "setup/device.h"
 #include "setup/experiment.h"
 #include "setup/weights.h"

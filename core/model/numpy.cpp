@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <scorelab/dataset.h>
-#include <scorelab/numpy.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zip.h>
@@ -16,6 +15,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+
+#include "model/array_files.h"
 
 namespace scorelab {
 namespace {
@@ -253,7 +254,8 @@ class Archive {
   std::unique_ptr<zip_t, void (*)(zip_t*)> zip_;
 };
 
-/// By its first bytes as they lie on the disk. Throws Error where it is packed otherwise.
+}  // namespace
+
 bool is_archive(const fs::path& file) {
   char head[2] = {};
   std::ifstream(file, std::ios::binary).read(head, 2);
@@ -261,8 +263,6 @@ bool is_archive(const fs::path& file) {
     throw Error(file.string() + " is packed with gzip: unpack it first");
   return head[0] == 'P' && head[1] == 'K';
 }
-
-}  // namespace
 
 at::Tensor read_numpy(const fs::path& file, const std::string& name) {
   if (!is_archive(file)) {
@@ -280,42 +280,6 @@ at::Tensor read_numpy(const fs::path& file, const std::string& name) {
     throw Error(fmt::format("{} holds {} arrays{}{}; say which: `array`", file.string(),
                             names.size(), names.empty() ? "" : ": ", fmt::join(names, ", ")));
   return archive.array(names[0]);
-}
-
-void NumpyArrays::params(Params& p) {
-  p("file", file_, "a .npy or .npz file").file().required();
-  p("array", array_, "which array of an archive (.npz); empty: its only one");
-  p("classes", classes_, "number of classes; 0: items have no labels").range(0, 1e6);
-  p("labels", labels_, "the array of an archive with the class of each item, 0 and up")
-      .above("classes", 0);
-  p("labels_file", labels_file_, "the file with the labels, where it is not `file`")
-      .file()
-      .above("classes", 0);
-  p.gives("items");
-  p.gives("labels").above("classes", 0);
-}
-
-at::Tensor NumpyArrays::items() const {
-  at::Tensor out = read_numpy(file_, array_);
-  if (out.dim() < 2 || out.numel() == 0)
-    throw Error(c10::str(file_, " holds no items: its shape is ", out.sizes(),
-                         "; expected [items, ..], such as x.reshape(-1, 1) of plain numbers"));
-  return out;
-}
-
-std::vector<std::int64_t> NumpyArrays::labels(std::int64_t count) const {
-  if (classes_ == 0) return {};
-  const fs::path file = labels_file_.empty() ? file_ : labels_file_;
-  const at::Tensor found = read_numpy(file, is_archive(file) ? labels_ : "");
-  if (found.dim() != 1 || found.size(0) != count || !at::isIntegralType(found.scalar_type(), false))
-    throw Error(c10::str(file.string(), " holds no labels of these items: ", found.scalar_type(),
-                         " of shape ", found.sizes(), "; expected ", count, " whole numbers"));
-  const at::Tensor all = found.to(at::kLong).contiguous();
-  const std::int64_t low = all.min().item<std::int64_t>(), high = all.max().item<std::int64_t>();
-  if (low < 0 || high >= classes_)
-    throw Error(fmt::format("{} has labels from {} to {}; expected 0 to {} with `classes = {}`",
-                            file.string(), low, high, classes_ - 1, classes_));
-  return {all.const_data_ptr<std::int64_t>(), all.const_data_ptr<std::int64_t>() + count};
 }
 
 }  // namespace scorelab

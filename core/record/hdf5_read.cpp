@@ -126,8 +126,10 @@ Array read_data(hid_t parent, hid_t data, const std::string& name) {
   if ((what != H5T_FLOAT && what != H5T_INTEGER) || size == 0 || size > 8)
     refuse(parent, fmt::format("`{}` holds no numbers", name));
   Array out;
-  out.type = what == H5T_FLOAT ? (size <= 4 ? Array::Type::f32 : Array::Type::f64)
-                               : (size == 1 ? Array::Type::u8 : Array::Type::i64);
+  out.type =
+      what == H5T_FLOAT
+          ? (size <= 4 ? Array::Type::f32 : Array::Type::f64)
+          : (size == 1 && H5Tget_sign(type) == H5T_SGN_NONE ? Array::Type::u8 : Array::Type::i64);
   Extent extent = extent_of(parent, data, name, Array::size_of(out.type));
   out.shape = std::move(extent.shape);
   out.bytes.resize(extent.count * Array::size_of(out.type));

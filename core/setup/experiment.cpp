@@ -12,7 +12,7 @@
 #include "model/condition.h"
 #include "model/holdout.h"
 #include "model/space.h"
-#include "setup/arrays.h"
+#include "model/stored_array.h"
 #include "setup/device.h"
 #include "setup/generator.h"
 #include "setup/weights.h"

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <map>
 
+#include "model/stored_array.h"
 #include "record/checkpoint.h"
 #include "record/files.h"
 #include "record/safetensors.h"
-#include "setup/arrays.h"
 
 namespace scorelab::host {
 

@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
+#include <scorelab/arrays.h>
 #include <scorelab/dataset.h>
-#include <scorelab/numpy.h>
 #include <scorelab/plugin.h>
 
 #include <algorithm>
@@ -8,15 +8,17 @@
 namespace {
 using namespace scorelab;
 
-/// Numbers of your own as NumPy stores them: [N, D] points, or images or latents of any
-/// scale. They are data units as they are; images of bytes are `numpy-images`.
-class Numpy final : public DataSet {
+/// Numbers of your own from a file: [N, D] points, or images or latents of any scale. They are data
+/// units as they are; images of bytes are `image-array`.
+class Array final : public DataSet {
  public:
   void params(Params& p) override {
     arrays_.params(p);
     p("layout", layout_,
       "the order of the axes: values, [N, ..]; or that of images, for networks that convolve")
         .one_of({"values", "NCHW", "NHWC"});
+    p("limit", limit_, "so many of the items, evenly spread over all; 0: all of them")
+        .range(0, 1e9);
     p.gives("images").when("layout", {"NCHW", "NHWC"});
   }
   void prepare(const Setting&) override {
@@ -25,14 +27,17 @@ class Numpy final : public DataSet {
       throw Error(c10::str("its shape is ", items_.sizes(), "; images are ", layout_));
     expect_finite();
     if (layout_ == "NHWC") items_ = items_.permute({0, 3, 1, 2});
-    const std::vector<std::int64_t> labels = arrays_.labels(size());
+    const std::vector<std::int64_t> labels = arrays_.labels(items_.size(0));
     if (!labels.empty()) labels_ = at::tensor(labels, at::kLong);
   }
-  std::int64_t size() const override { return items_.size(0); }
+  std::int64_t size() const override {
+    return limit_ > 0 ? std::min(limit_, items_.size(0)) : items_.size(0);
+  }
   std::vector<std::int64_t> shape() const override { return items_.sizes().slice(1).vec(); }
   at::Tensor get(const std::vector<std::int64_t>& index, Noise&,
                  Condition& condition) const override {
-    const at::Tensor rows = at::tensor(index, at::kLong);
+    at::Tensor rows = at::tensor(index, at::kLong);
+    if (size() < items_.size(0)) rows = at::div(rows * items_.size(0), size(), "floor");
     if (labels_.defined()) condition["label"] = labels_.index_select(0, rows);
     const at::Tensor x = items_.index_select(0, rows);
     return x.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
@@ -46,9 +51,10 @@ class Numpy final : public DataSet {
   /// Some at a time: they need not fit into memory.
   void expect_finite() const {
     constexpr std::int64_t most = 1 << 22;
-    const std::int64_t rows = std::max<std::int64_t>(1, most * size() / items_.numel());
-    for (std::int64_t first = 0; first < size(); first += rows) {
-      const at::Tensor some = items_.narrow(0, first, std::min(rows, size() - first));
+    const std::int64_t all = items_.size(0),
+                       rows = std::max<std::int64_t>(1, most * all / items_.numel());
+    for (std::int64_t first = 0; first < all; first += rows) {
+      const at::Tensor some = items_.narrow(0, first, std::min(rows, all - first));
       const at::Tensor finite = some.isfinite().flatten(1).all(1);
       if (finite.all().item<bool>()) continue;
       const std::int64_t item = first + finite.to(at::kByte).argmin().item<std::int64_t>();
@@ -57,9 +63,11 @@ class Numpy final : public DataSet {
     }
   }
 
-  NumpyArrays arrays_;
+  Arrays arrays_;
   std::string layout_ = "values";
+  std::int64_t limit_ = 0;
   at::Tensor items_, labels_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Numpy, dataset, "numpy", "1.0.0", "numbers of your own, from a .npy or .npz file")
+SCORELAB_PLUGIN(Array, dataset, "array", "1.0.0",
+                "numbers of your own, from a NumPy, HDF5 or CSV file")

@@ -6,9 +6,9 @@
 #include <iterator>
 #include <utility>
 
-#include "setup/arrays.h"
+#include "model/stored_array.h"
 
-namespace scorelab::host {
+namespace scorelab {
 
 namespace {
 
@@ -50,4 +50,4 @@ at::Tensor to_tensor(const record::Array& array) {
   return out;
 }
 
-}  // namespace scorelab::host
+}  // namespace scorelab

@@ -3,7 +3,7 @@
 
 #include "record/hdf5.h"
 
-namespace scorelab::host {
+namespace scorelab {
 
 /// Between tensors and stored arrays; on the way back, to the CPU.
 record::Array to_array(const at::Tensor& tensor);
@@ -11,4 +11,4 @@ record::Array to_array(const at::Tensor& tensor);
 void copy_into(record::Array& array, const at::Tensor& tensor);
 at::Tensor to_tensor(const record::Array& array);
 
-}  // namespace scorelab::host
+}  // namespace scorelab

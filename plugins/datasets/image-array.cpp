@@ -1,13 +1,13 @@
 #include <ATen/ATen.h>
+#include <scorelab/arrays.h>
 #include <scorelab/dataset.h>
-#include <scorelab/numpy.h>
 #include <scorelab/plugin.h>
 
 namespace {
 using namespace scorelab;
 
-/// Images of bytes as NumPy stores them: [N, H, W], [N, H, W, C] or [N, C, H, W] of uint8.
-class NumpyImages final : public Images {
+/// Images of bytes from a file: [N, H, W], [N, H, W, C] or [N, C, H, W] of uint8.
+class ImageArray final : public Images {
  public:
   void params(Params& p) override {
     Images::params(p);
@@ -21,7 +21,7 @@ class NumpyImages final : public Images {
     at::Tensor bytes = arrays_.items();
     if (bytes.scalar_type() != at::kByte)
       throw Error(c10::str("its values are ", bytes.scalar_type(),
-                           "; images of bytes are uint8, and `numpy` takes other numbers"));
+                           "; images of bytes are uint8, and `array` takes other numbers"));
     std::string layout = layout_;
     if (layout == "auto") {
       const bool last = bytes.dim() == 4 && (bytes.size(3) == 1 || bytes.size(3) == 3);
@@ -39,9 +39,9 @@ class NumpyImages final : public Images {
   }
 
  private:
-  NumpyArrays arrays_;
+  Arrays arrays_;
   std::string layout_ = "auto";
 };
 }  // namespace
-SCORELAB_PLUGIN(NumpyImages, dataset, "numpy-images", "1.0.0",
-                "images of your own, from a .npy or .npz file of bytes")
+SCORELAB_PLUGIN(ImageArray, dataset, "image-array", "1.0.0",
+                "images of your own, from a NumPy or HDF5 file of bytes")
