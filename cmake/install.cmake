@@ -26,8 +26,11 @@ foreach(file ${templates})
   get_filename_component(name ${file} NAME)
   configure_file(${file} ${CMAKE_BINARY_DIR}/share/scorelab/template/${name} COPYONLY)
 endforeach()
-# The digits that scikit-learn ships, found beside the programs in the build tree and in the installed one.
+# The digits that scikit-learn ships, and the weights of efficientnet-lite0, found beside the programs in the build tree and in the installed one.
 if(SCORELAB_DIGITS)
   configure_file(${SCORELAB_DIGITS} ${CMAKE_BINARY_DIR}/share/scorelab/data/digits/digits.csv.gz COPYONLY)
-  install(DIRECTORY ${CMAKE_BINARY_DIR}/share/scorelab/data DESTINATION share/scorelab)
 endif()
+if(EXISTS "${SCORELAB_EFFICIENTNET}")
+  configure_file(${SCORELAB_EFFICIENTNET} ${CMAKE_BINARY_DIR}/share/scorelab/data/efficientnet-lite0/efficientnet-lite0.safetensors COPYONLY)
+endif()
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/scorelab/data DESTINATION share/scorelab OPTIONAL)

@@ -92,6 +92,12 @@ at::Tensor FeatureSpace::operator()(const Items& items) const {
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
+std::int64_t FeatureSpace::dimensions(const std::vector<std::int64_t>& shape) const {
+  std::vector<std::int64_t> one{1};
+  one.insert(one.end(), shape.begin(), shape.end());
+  return (*this)(at::zeros(one, at::kDouble)).size(1);
+}
+
 RunningMoments FeatureSpace::moments(const Items& items) const {
   RunningMoments out;
   items.in_batches([&](const at::Tensor& batch) { out.add((*this)(batch)); });

@@ -2,6 +2,9 @@
 #include <scorelab/metric.h>
 #include <scorelab/plugin.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace {
 using namespace scorelab;
 
@@ -19,9 +22,7 @@ class Frechet final : public Metric {
   void prepare(const Setting& setting) override { space_.prepare(setting); }
   /// A covariance of fewer samples than dimensions is singular.
   std::int64_t needs_samples(const std::vector<std::int64_t>& shape) const override {
-    std::int64_t dimensions = 1;
-    for (const auto d : shape) dimensions *= d;
-    return space_.learned() ? 2 : dimensions + 1;
+    return space_.dimensions(shape) + 1;
   }
   std::vector<Measurement> measure(const Measured& m) const override {
     if (m.moments) {  // independent elements on both sides
@@ -30,9 +31,17 @@ class Frechet final : public Metric {
           off.square().sum(),
           (m.moments->variance.flatten().sqrt() - m.law->variances[0].sqrt()).square().sum());
     }
-    const Pair own = empirical(m.samples), data = m.law && !space_.learned()
-                                                      ? Pair{m.law->mean(), m.law->covariance()}
-                                                      : empirical(m.reference);
+    const bool known = m.law && !space_.learned();
+    Pair own, data;
+    const std::int64_t most = std::max(m.samples.size(), m.reference.size());
+    if (!known && (space_.learned() ? most <= few : most <= space_.dimensions(m.samples.shape()))) {
+      const at::Tensor x = space_(m.samples), y = space_(m.reference);
+      if (most <= x.size(1)) return of_few(x, y);
+      own = empirical(x), data = empirical(y);
+    } else {
+      own = empirical(m.samples);
+      data = known ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference);
+    }
     const auto [values, axes] = at::linalg_eigh(own.second);
     const at::Tensor root = (axes * values.clamp_min(0).sqrt()).matmul(axes.t());
     const at::Tensor cross =
@@ -43,9 +52,29 @@ class Frechet final : public Metric {
 
  private:
   using Pair = std::pair<at::Tensor, at::Tensor>;
+  /// So many rows of features are kept; networks with more features are not known.
+  static constexpr std::int64_t few = 8192;
+  static Pair empirical(const at::Tensor& x) {
+    RunningMoments found;
+    found.add(x);
+    return {found.mean(), found.covariance()};
+  }
   Pair empirical(const Items& items) const {
     const RunningMoments found = space_.moments(items);
     return {found.mean(), found.covariance()};
+  }
+  /// Of no more rows than dimensions, [n, F] and [m, F], where the covariances are singular: with
+  /// A and B the rows about their means over sqrt(n - 1) and sqrt(m - 1), the covariances are A^T A
+  /// and B^T B, and the trace of the root of their product is the sum of A B^T's singular values.
+  std::vector<Measurement> of_few(const at::Tensor& x, const at::Tensor& y) const {
+    const auto centred = [](const at::Tensor& v) {
+      if (v.size(0) < 2) throw Error("a covariance takes two samples at least");
+      return (v - v.mean(0)) / std::sqrt(static_cast<double>(v.size(0) - 1));
+    };
+    const at::Tensor a = centred(x), b = centred(y);
+    return said(
+        (x.mean(0) - y.mean(0)).square().sum(),
+        a.square().sum() + b.square().sum() - 2 * at::linalg_svdvals(a.matmul(b.t())).sum());
   }
   std::vector<Measurement> said(const at::Tensor& mean, const at::Tensor& covariance) const {
     const double of_mean = mean.item<double>(), of_covariance = covariance.item<double>();
@@ -58,5 +87,5 @@ class Frechet final : public Metric {
   FeatureSpace space_;
 };
 }  // namespace
-SCORELAB_PLUGIN(Frechet, metric, "frechet", "1.0.0",
+SCORELAB_PLUGIN(Frechet, metric, "frechet", "1.1.0",
                 "Frechet distance to the data, of values or of a classifier's features")

@@ -90,8 +90,8 @@ struct Measured {
   const Paths* paths = nullptr;  ///< for a metric that needs "trace"
 };
 
-/// Where distances are measured: the values themselves, or the features of a classifier that the
-/// manifest trains. A shared group: `space_.params(p)`.
+/// Where distances are measured: the values themselves, or the features of a classifier in the
+/// manifest's [models]. A shared group: `space_.params(p)`.
 class FeatureSpace {
  public:
   void params(Params& p);
@@ -100,6 +100,8 @@ class FeatureSpace {
   at::Tensor operator()(const at::Tensor& x) const;
   /// The same of all items, made batch by batch.
   at::Tensor operator()(const Items& items) const;
+  /// F, of items of this shape.
+  std::int64_t dimensions(const std::vector<std::int64_t>& shape) const;
   /// Mean and covariance of all items' features.
   RunningMoments moments(const Items& items) const;
   bool learned() const { return static_cast<bool>(features_); }
@@ -130,8 +132,7 @@ class Metric : public Component {
   ~Metric() override;
   /// Called once, without gradients. What it is handed lives until it returns.
   virtual std::vector<Measurement> measure(const Measured& measured) const = 0;
-  /// Fewer samples than this, of items of `shape`, say little: `check` warns. Asked of an object
-  /// that was not prepared.
+  /// Fewer samples than this, of items of `shape`, say little: `check` warns.
   virtual std::int64_t needs_samples(const std::vector<std::int64_t>& shape) const;
 };
 
