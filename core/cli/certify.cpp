@@ -10,6 +10,7 @@
 
 #include "certify/checks.h"
 #include "cli/command.h"
+#include "cli/defaults.h"
 #include "cli/hosts.h"
 #include "cli/terminal.h"
 #include "record/files.h"
@@ -19,26 +20,6 @@ namespace scorelab::cli {
 namespace {
 
 constexpr std::chrono::minutes patience{5};
-
-/// A plugin with its default parameters, and those of the components in its slots.
-Json defaults_of(const catalog::Entry& entry, catalog::Catalog& catalog) {
-  const auto& described = catalog.describe(entry);
-  if (!described.error.empty())
-    throw Error(fmt::format("{}: {}", entry.file.string(), described.error));
-  const auto& schema = described.as_sampler ? *described.as_sampler : described.schema;
-  Json params = Json::object();
-  for (const auto& p : schema.params) {
-    params[p.name] = p.initial;
-    if (p.type != "slot") continue;
-    const auto* inner = catalog.find({p.slot}, p.initial.get<std::string>());
-    params[p.name] = inner ? defaults_of(*inner, catalog) : Json();
-  }
-  return {{"plugin", entry.stamp.name},
-          {"kind", entry.stamp.kind},
-          {"version", entry.stamp.version},
-          {"file", fs::absolute(entry.file).string()},
-          {"params", params}};
-}
 
 /// A file, `kind/name` or a name.
 const catalog::Entry& entry_of(const std::string& what, const catalog::Catalog& catalog) {

@@ -56,6 +56,7 @@ struct Loaded {
   /// of a cell, by its coordinates in words
   std::map<std::string, std::vector<std::string>> left_out;
   std::vector<std::string> warnings;  ///< what works and may still mislead
+  Json networks = Json::array();      ///< what they weigh: ask_plugins
   /// "step `langevin`" -> its file and the manifest's line
   std::map<std::string, std::string> plugins;
 };

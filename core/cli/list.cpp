@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/hosts.h"
+#include "cli/network.h"
 #include "cli/terminal.h"
 #include "params/tables.h"
 
@@ -172,7 +174,38 @@ std::string entry_line(const catalog::Entry& e) {
                      e.mismatch.empty() ? "" : "  [" + e.mismatch + "]");
 }
 
-int list(const std::string& what, const std::vector<std::string>& folders, bool json, bool md) {
+/// What stands on the command line.
+struct ListArguments {
+  std::string what, preset;
+  std::vector<std::string> folders;
+  std::vector<std::int64_t> shape;
+  bool json = false, markdown = false;
+};
+
+/// The layers of a network.
+int layers(const ListArguments& a, const std::vector<const catalog::Entry*>& entries,
+           catalog::Catalog& catalog) {
+  if (entries.size() != 1 || entries.front()->stamp.kind != "network") {
+    std::cerr
+        << "error: --preset and --shape show the layers of one network, such as scorelab list "
+           "network/ddpm-unet --preset cifar10\n";
+    return usage;
+  }
+  try {
+    std::cout << layers_text(*entries.front(), a.preset,
+                             a.shape.empty() ? std::vector<std::int64_t>{3, 32, 32} : a.shape,
+                             catalog);
+    return done;
+  } catch (const HostUnavailable&) {
+    throw;
+  } catch (const Error& e) {
+    std::cerr << "error: " << e.what() << "\n";
+    return usage;
+  }
+}
+
+int list(const ListArguments& a) {
+  const auto& [what, preset, folders, shape, json, md] = a;
   auto catalog = open_catalog({folders.begin(), folders.end()});
   for (const auto& [table, schema] : tables)
     if (what.substr(0, what.find('/')) == table) {
@@ -191,6 +224,7 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
         near.empty() ? "" : fmt::format("did you mean {}/{}? ", asked->kind, near), asked->kind);
     return empty;
   }
+  if (!preset.empty() || !shape.empty()) return layers(a, entries, catalog);
   const bool in_detail = json || md || !asked->name.empty();
   if (in_detail) catalog.learn(entries);
   Json out = Json::array();
@@ -228,15 +262,19 @@ int list(const std::string& what, const std::vector<std::string>& folders, bool 
 void add_list(CLI::App& app, int& code) {
   auto* verb =
       app.add_subcommand("list", "the plugins, or the parameters of one: list sampler/pf-ode");
-  auto what = std::make_shared<std::string>();
-  auto folders = std::make_shared<std::vector<std::string>>();
-  auto json = std::make_shared<bool>(false), md = std::make_shared<bool>(false);
-  verb->add_option("what", *what,
+  auto a = std::make_shared<ListArguments>();
+  verb->add_option("what", a->what,
                    "KIND, NAME, KIND/NAME, or a table of a manifest: output, train, sample, run");
-  verb->add_option("--plugins", *folders, "a further folder of plugins")->allow_extra_args(false);
-  verb->add_flag("--json", *json, "with all parameters, as JSON");
-  verb->add_flag("--markdown", *md, "with all parameters, as Markdown: docs/reference.md");
-  verb->callback([=, &code] { code = list(*what, *folders, *json, *md); });
+  verb->add_option("--plugins", a->folders, "a further folder of plugins")->allow_extra_args(false);
+  verb->add_option("--preset", a->preset, "the layers of a network, with one of its presets");
+  verb->add_option("--shape", a->shape,
+                   "the layers of a network for samples of this shape; 3,32,32 where only --preset "
+                   "is given")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_flag("--json", a->json, "with all parameters, as JSON");
+  verb->add_flag("--markdown", a->markdown, "with all parameters, as Markdown: docs/reference.md");
+  verb->callback([=, &code] { code = list(*a); });
 }
 
 }  // namespace scorelab::cli

@@ -253,7 +253,7 @@ int load_tree(const manifest::Node& root, const std::vector<manifest::Node>& ove
   manifest::learn_schemas(experiments, catalog);
   const auto doubts = check_cells(cells, catalog, findings, out);
   check_comparison(out, findings);
-  ask_plugins(doubts, out.cells, catalog, findings);
+  out.networks = ask_plugins(doubts, out.cells, catalog, findings);
   problems = findings.all();
   std::stable_sort(problems.begin(), problems.end(),
                    [](const manifest::Diagnostic& a, const manifest::Diagnostic& b) {

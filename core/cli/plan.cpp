@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "cli/network.h"
 #include "cli/planning.h"
 #include "cli/terminal.h"
 
@@ -133,6 +134,7 @@ Json plan_json(const plan::Plan& plan, const Loaded& loaded) {
           {"replicates", replicates},
           {"searches", searches},
           {"pending", plan.pending},
+          {"networks", loaded.networks},
           {"left_out", left}};
 }
 
@@ -141,6 +143,8 @@ Json plan_json(const plan::Plan& plan, const Loaded& loaded) {
 void Selection::add(CLI::App& verb) {
   verb.add_option("--only", only, "some cells: variants and axis values, such as \"pc|em, S=10\"");
   verb.add_option("--seeds", seeds, "some seeds: 0..3, or 0,2");
+  verb.add_option("--until", until, "no stages beyond: train, or sample")
+      ->check(CLI::IsMember({"train", "sample"}));
 }
 
 std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selection,
@@ -160,6 +164,12 @@ std::vector<std::size_t> select(const plan::Plan& plan, const Selection& selecti
       out.insert(r.stages.begin(), r.stages.end());
   for (const auto& s : plan.searches)
     if (fits(s.at)) out.insert(s.stages.begin(), s.stages.end());
+  const bool without_samples = selection.until == "train";
+  if (!selection.until.empty())
+    std::erase_if(out, [&](std::size_t i) {
+      const std::string& kind = plan.stages[i].kind;
+      return kind == "evaluate" || (without_samples && kind == "sample");
+    });
   return {out.begin(), out.end()};
 }
 
@@ -267,7 +277,7 @@ void add_plan(CLI::App& app, int& code) {
     if (*json)
       std::cout << plan_json(plan, loaded).dump(1) << "\n";
     else
-      std::cout << plan_text(plan, loaded, STDOUT_FILENO, *all);
+      std::cout << plan_text(plan, loaded, STDOUT_FILENO, *all) << networks_text(loaded.networks);
   });
 }
 

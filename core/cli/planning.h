@@ -6,9 +6,9 @@
 
 namespace scorelab::cli {
 
-/// Which part of a plan: `--only "pc, S=10|20"` and `--seeds 0..3`.
+/// Which part of a plan: `--only "pc, S=10|20"`, `--seeds 0..3`, `--until train`.
 struct Selection {
-  std::string only, seeds;
+  std::string only, seeds, until;
   void add(CLI::App& verb);
 };
 

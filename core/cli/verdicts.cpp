@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "cli/hosts.h"
@@ -119,29 +120,51 @@ void report_doubts(const Doubts& doubts, const Verdicts& verdicts, manifest::Fin
   }
 }
 
-/// An experiment as a host sets it up; null where that needs the weights of a model.
-Json spec_of(const manifest::Experiment& e) {
-  if (!e.models.empty() || e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null())
-    return {};
+/// Whether a component, or one in its slots, names one of these models.
+bool names_one(const Json& component, const manifest::Experiment& e) {
+  if (component.is_string()) return e.models.contains(component.get<std::string>());
+  return component.is_structured() &&
+         std::any_of(component.begin(), component.end(),
+                     [&](const Json& inner) { return names_one(inner, e); });
+}
+
+/// What every stage needs of an experiment, or of a model.
+Json parts_of(const manifest::Experiment& e) {
   Json spec{{"run", e.run},
             {"dataset", e.dataset},
             {"scheduler", e.scheduler},
             {"network", e.network},
             {"output", e.output},
-            {"guides", e.guides},
+            {"guides", Json::array()},
             {"seed", 0}};
   if (!e.space.is_null()) spec["space"] = e.space;
   if (!e.holdout.is_null()) spec["holdout"] = e.holdout;
+  return spec;
+}
+
+/// An experiment as a host sets it up; null where that needs the weights of a model.
+Json spec_of(const manifest::Experiment& e) {
+  if (e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null() ||
+      names_one(e.guides, e) || names_one(e.sampler, e) || names_one(e.sample, e))
+    return {};
+  Json spec = parts_of(e);
+  spec["guides"] = e.guides;
   if (e.sampler.is_null()) return spec;
   spec["sampler"] = e.sampler;
   spec["sample"] = e.sample;
   spec["metrics"] = e.metrics;
+  for (const auto& [name, model] : e.models) {
+    if (!names_one(e.metrics, e)) break;
+    spec["models"][name] = parts_of(*model);
+    spec["models"][name]["sample"] = model->sample;
+    spec["models"][name]["trained"] = "";
+  }
   if (const std::string noise = e.sample["noise"]; !noise.empty())
     spec["files"][noise] = e.files.at(noise);
   return spec;
 }
 
-std::string key_of(const Json& spec) { return "whole:" + sha256(without_files(spec).dump()); }
+std::string key_of(const Json& spec) { return "set-up:" + sha256(without_files(spec).dump()); }
 
 /// Asks whether a process has levels enough, a network can halve the images, a file holds what it
 /// should: only the parts themselves can say. They are set up once for each combination, the first
@@ -164,7 +187,7 @@ std::vector<std::string> want_wholes(const std::vector<plan::CellPlan>& cells, V
 
 void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<Doubts>& doubts,
                    const std::vector<std::string>& keys, const Verdicts& verdicts,
-                   manifest::Findings& findings) {
+                   manifest::Findings& findings, Json& networks) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const Json verdict = verdicts.of(keys[i]);
     if (!verdict.is_object()) continue;
@@ -181,6 +204,9 @@ void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<D
         const std::string who = w.value("plugin", "");
         findings.warning({place_of(who), fmt::format("{}: {}", who, w.value("why", "")), "", {}});
       }
+      if (verdict["network"].is_object() &&
+          std::find(networks.begin(), networks.end(), verdict["network"]) == networks.end())
+        networks.push_back(verdict["network"]);
       continue;
     }
     const std::string who = verdict.value("plugin", "");
@@ -197,11 +223,12 @@ void report_wholes(const std::vector<plan::CellPlan>& cells, const std::vector<D
 
 }  // namespace
 
-void ask_plugins(const std::vector<Doubts>& of_cells, const std::vector<plan::CellPlan>& cells,
+Json ask_plugins(const std::vector<Doubts>& of_cells, const std::vector<plan::CellPlan>& cells,
                  catalog::Catalog& catalog, manifest::Findings& findings) {
+  Json networks = Json::array();
   Doubts doubts;
   for (const auto& own : of_cells) doubts.insert(doubts.end(), own.begin(), own.end());
-  if (doubts.empty()) return;
+  if (doubts.empty()) return networks;
   Verdicts verdicts(catalog);
   std::vector<std::string> lines, keys(cells.size());
   int code = 0;
@@ -214,10 +241,15 @@ void ask_plugins(const std::vector<Doubts>& of_cells, const std::vector<plan::Ce
   // what crashed in the parts together is for the stage that meets it, which names the plugin
   if (!verdicts.ask(lines, code)) {
     want(false);
-    if (!verdicts.ask(lines, code)) return report_crash(doubts, lines, code, findings);
+    if (!verdicts.ask(lines, code)) {
+      report_crash(doubts, lines, code, findings);
+      return networks;
+    }
   }
   report_doubts(doubts, verdicts, findings);
-  if (sound && findings.all().empty()) report_wholes(cells, of_cells, keys, verdicts, findings);
+  if (sound && findings.all().empty())
+    report_wholes(cells, of_cells, keys, verdicts, findings, networks);
+  return networks;
 }
 
 }  // namespace scorelab::cli

@@ -5,6 +5,7 @@
 #include <scorelab/metric.h>
 
 #include "model/step_sampler.h"
+#include "setup/cost.h"
 #include "setup/device.h"
 #include "setup/experiment.h"
 #include "setup/load.h"
@@ -43,8 +44,9 @@ Json describe(const std::string& file) {
 
 namespace {
 
-/// What works and may still mislead: [{"plugin", "why"}].
-Json worth_a_warning(const Json& spec, const Setup& setup) {
+/// What works and may still mislead: [{"plugin", "why"}]. `judges`: with the models that metrics
+/// name.
+Json worth_a_warning(const Json& spec, const Setup& setup, const Setup& judges) {
   Json out = Json::array();
   const Scheduler& q = *setup.scheduler;
   const double alpha = q.alpha(q.t_max()).one(), sigma = q.sigma(q.t_max()).one();
@@ -60,7 +62,9 @@ Json worth_a_warning(const Json& spec, const Setup& setup) {
   const Json metrics = spec.value("metrics", Json::object());  // items() refers to it
   for (const auto& [label, config] : metrics.items()) {
     if (config["of"] == "model" || spec["sample"]["moments"] == "exact") continue;
-    const auto needed = make_as<Metric>(config)->needs_samples(setup.data->shape());
+    const auto metric = make_as<Metric>(config);
+    prepare(metric, config, judges.setting(), judges.models);
+    const auto needed = metric->needs_samples(setup.data->shape());
     if (spec["sample"]["count"] < needed)
       out.push_back(
           {{"plugin", title(config)},
@@ -72,23 +76,62 @@ Json worth_a_warning(const Json& spec, const Setup& setup) {
   return out;
 }
 
+Json to_json(const Cost& cost) {
+  Json out{{"parameters", cost.parameters}};
+  if (cost.multiply_adds) out["multiply_adds"] = *cost.multiply_adds;
+  return out;
+}
+
+/// {"name", "parameters", "multiply_adds"} of the network; null of one that trains nothing.
+Json weight_of(const Json& spec, const Setup& setup) {
+  const Cost cost = cost_of(make_as<Network>(spec.at("network")), spec["network"], setup.setting());
+  if (cost.parameters == 0) return {};
+  Json out = to_json(cost);
+  out["name"] = spec["network"]["plugin"];
+  return out;
+}
+
+/// A data set of no items, for networks that ask it for its classes.
+class NoItems final : public DataSet {
+ public:
+  explicit NoItems(std::vector<std::int64_t> shape) : shape_(std::move(shape)) {}
+  std::int64_t size() const override { return 0; }
+  std::vector<std::int64_t> shape() const override { return shape_; }
+  at::Tensor get(const std::vector<std::int64_t>&, Noise&, Condition&) const override {
+    throw Error("there are no items");
+  }
+  std::vector<ConditionType> conditions() const override { return {class_label(1000)}; }
+
+ private:
+  std::vector<std::int64_t> shape_;
+};
+
 /// Sets an experiment up as a stage would, without weights: whether its parts go together only they
-/// can say. {"plugin", "why"}, {"warnings"}, or "".
-Json set_up(const Json& spec) {
+/// can say. {"plugin", "why"}, or {"warnings", "network"}. Of its `models` only metrics may ask.
+Json set_up(const Json& whole) {
   const std::atomic<bool> never{false};
   try {
-    const at::Device device = resolve_device(spec.at("run").at("device"));
-    set_precision(spec.at("run").at("precision"), device);
+    const at::Device device = resolve_device(whole.at("run").at("device"));
+    set_precision(whole.at("run").at("precision"), device);
+    Json spec = whole;  // metrics ask their models about data: those need not fit the network
+    spec.erase("models");
     const Setup setup(spec, at::kCPU, true);
-    if (!spec.contains("sampler")) return "";
+    Json out{{"warnings", Json::array()}, {"network", weight_of(spec, setup)}};
+    if (!spec.contains("sampler")) return out;
     const Json& sampler = spec["sampler"];
     const Sampling sampling = setup.sampling(sampler, spec.at("sample"), spec, never);
     const Json& params = sampler.at("params");
     // its steps are not known yet
     const bool budget = params.contains("nfe") && params["nfe"].is_number() && params["nfe"] > 0;
     if (!budget) call(title(sampler), [&] { sampling.sampler->start(*setup.scheduler); });
-    const Json warnings = worth_a_warning(spec, setup);
-    return warnings.empty() ? Json("") : Json{{"warnings", warnings}};
+    if (!whole.contains("models")) {
+      out["warnings"] = worth_a_warning(spec, setup, setup);
+      return out;
+    }
+    spec["models"] = whole["models"];
+    for (auto& model : spec["models"]) model["run"]["chunk"] = 1;  // they are asked for one item
+    out["warnings"] = worth_a_warning(spec, setup, Setup(spec, at::kCPU, false));
+    return out;
   } catch (const DeviceUnavailable& e) {
     return {{"plugin", ""}, {"why", e.what()}, {"unavailable", true}};
   } catch (const PluginError& e) {
@@ -119,6 +162,25 @@ Json verdicts(const Json& components) {
     out.push_back(verdict);
   }
   return out;
+}
+
+Json layers(const Json& request) {
+  try {
+    const NoItems data(request.at("shape"));
+    const auto scheduler = make_as<Scheduler>(request.at("scheduler"));
+    prepare(scheduler, request["scheduler"], {.shape = data.shape(), .data = &data});
+    const auto network = make_as<Network>(request.at("network"));
+    const Cost cost = cost_of(network, request["network"],
+                              {.scheduler = scheduler.get(), .shape = data.shape(), .data = &data});
+    Json out{{"layers", Json::array()}, {"cost", to_json(cost)}};
+    for (const auto& [name, parameter] : network->parameters())
+      out["layers"].push_back({{"name", name},
+                               {"shape", parameter.sizes().vec()},
+                               {"trains", parameter.requires_grad()}});
+    return out;
+  } catch (const std::exception& e) {
+    return {{"error", e.what()}};
+  }
 }
 
 }  // namespace scorelab::host

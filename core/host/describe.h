@@ -9,4 +9,9 @@ Json describe(const std::string& file);
 /// For each component: "" or what its own check() says.
 Json verdicts(const Json& components);
 
+/// {"network", "scheduler", "shape"}: the tensors of a network for samples of this shape, and what
+/// it weighs: {"layers": [{"name", "shape", "trains"}], "cost": {"parameters", "multiply_adds"}};
+/// or {"error"}.
+Json layers(const Json& request);
+
 }  // namespace scorelab::host

@@ -22,6 +22,7 @@
 /// scorelab-host: run by scorelab, not by people. Each answers in JSON, a line each.
 ///   describe FILE..   each plugin file
 ///   check             stdin: components, and whole experiments; their verdicts
+///   layers            stdin: {"network", "scheduler", "shape"}; its tensors, and what it weighs
 ///   data              stdin: {"spec", "count", "seed"}; draws of the data set, for figures
 ///   field             stdin: {"results", "key", "t", "points"}; a model's score there, and the
 ///                     exact one
@@ -100,6 +101,9 @@ int main(int argc, char** argv) {
     code = 0;
   } else if (verb == "check") {
     say(scorelab::host::verdicts(Json::parse(std::cin)));
+    code = 0;
+  } else if (verb == "layers") {
+    say(scorelab::host::layers(Json::parse(std::cin)));
     code = 0;
   } else if (verb == "data") {
     say(scorelab::host::draw_data_points(Json::parse(std::cin)));
