@@ -205,7 +205,7 @@ def test_a_start_as_a_word_and_as_a_table(tmp_path, written):
 def test_a_uniform_start_of_images_is_in_data_units(tmp_path):
     """Digits in [0, 1] for a model in [-1, 1]: NCSN's start, stored in data units."""
     manifest = MANIFEST.replace('{ plugin = "gaussian", dim = 3, mean = [0.7, -1.2, 0.0], std = [0.5, 1.0, 2.0] }', '{ plugin = "digits", range = [-1.0, 1.0] }').replace(
-        '"exact-gaussian"', '{ plugin = "unet", channels = 4, multipliers = [1], blocks = 1, groups = 2 }\nobjective = "ddpm"\ntrain = { steps = 1, batch = 2 }')
+        '"exact-gaussian"', '{ plugin = "ddpm-unet", channels = 4, multipliers = [1], blocks = 1, groups = 2 }\nobjective = "ddpm"\ntrain = { steps = 1, batch = 2 }')
     lab = Lab(tmp_path / "lab", manifest)
     lab.run(*settings("sampler.steps=2", "sample.count=9", "sample.initial=uniform", "sample.trace=9"))
     np.testing.assert_allclose(read(lab, "arrays/trace/x")[0], Noise(SEED, "sample/initial").uniform(9, 1, 8, 8), rtol=0, atol=1e-14)

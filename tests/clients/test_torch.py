@@ -7,7 +7,6 @@ import torch
 from lab import Lab
 from mlp_torch import Mlp
 from philox import Noise, key_of, philox
-from unet_torch import UNet
 
 torch.set_num_threads(1)
 
@@ -104,22 +103,6 @@ def test_each_activation(tmp_path, activation):
     with torch.no_grad():
         mine = pf_ode_euler(network, torch.from_numpy(Noise(5, "sample/initial").normal(20, 2)), 3).numpy()
     assert np.abs(mine - stored(lab)).max() < 1e-10
-
-
-def test_a_unet_on_images(tmp_path):
-    """Initial noise of 64 numbers a sample, data units [0, 1] from the model's [-1, 1], attention at 4 x 4."""
-    manifest = MANIFEST.replace('{ plugin = "gaussian-mixture", modes = 4 }', '{ plugin = "digits", range = [-1.0, 1.0] }').replace(
-        '{ plugin = "mlp", width = 24, depth = 2, time_features = 16 }', '{ plugin = "unet", channels = 8, multipliers = [1, 2], blocks = 2, groups = 4, attention = [4] }')
-    lab = Lab(tmp_path / "lab", manifest)
-    lab.run("-s", "train.steps=4", "-s", "train.batch=8", "-s", "train.evaluate_every=0", "-s", "sample.count=20", "-s", "metrics=[\"moments\"]")
-    network = UNet(1, 8, channels=8, multipliers=(1, 2), blocks=2, groups=4, attention=(4,)).double()
-    for group in ("parameters", "ema/0.9"):
-        load(network, lab.stages()["train"] / "checkpoint.h5", group)
-    with torch.no_grad():
-        mine = pf_ode_euler(network, torch.from_numpy(Noise(5, "sample/initial").normal(20, 1, 8, 8)), 3).numpy()
-    theirs = stored(lab)
-    assert theirs.shape == (20, 1, 8, 8)
-    assert np.abs((mine + 1) / 2 - theirs).max() < 1e-10
 
 
 # Training itself.

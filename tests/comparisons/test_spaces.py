@@ -68,7 +68,7 @@ def test_what_needs_the_data_s_own_space_is_refused(lab):
         said = lab.wrong(text)
         assert "does not go with space `pca`" in said and key in said, said
 
-    refused("unet", IN_COMPONENTS.replace('{ plugin = "mlp", width = 8, depth = 1 }', '"unet"'))
+    refused("ddpm-unet", IN_COMPONENTS.replace('{ plugin = "mlp", width = 8, depth = 1 }', '"ddpm-unet"'))
     refused("nll-ode", IN_COMPONENTS.replace('["moments"]', '["nll-ode"]'))
     refused("uniform", IN_COMPONENTS.replace("trace = 4", 'initial = "uniform"'))
     assert "an item has 64 elements" in lab.wrong(IN_COMPONENTS.replace("rank = 6", "rank = 65"))

@@ -40,7 +40,7 @@ STILL = TRAINED.replace("train     = { steps = 20, batch = 8 }", "train     = { 
 
 @pytest.mark.parametrize("of, network, change", [
     ("gaussian-mixture", '{ plugin = "mlp", width = 8, depth = 1, classes = 8 }', ("drop_condition = 0.0", "drop_condition = 0.9")),
-    ("digits", '{ plugin = "unet", channels = 8, dropout = 0.0 }', ("dropout = 0.0", "dropout = 0.5"))])
+    ("digits", '{ plugin = "ddpm-unet", channels = 8, groups = 4, dropout = 0.0 }', ("dropout = 0.0", "dropout = 0.5"))])
 def test_an_evaluation_drops_nothing(lab, of, network, change):
     """With a learning rate of next to nothing the weights stay, and so does the evaluated loss, whatever training drops."""
     text = STILL.replace('{ plugin = "gaussian", dim = 2, std = [0.5] }', f'"{of}"').replace('{ plugin = "mlp", width = 8, depth = 1 }', network)

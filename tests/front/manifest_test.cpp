@@ -63,7 +63,7 @@ TEST_F(Manifests, OverridesAreTomlOrElseText) {
   };
   EXPECT_EQ(read("sampler.steps=10"), Json::parse(R"({"sampler": {"steps": 10}})"));
   EXPECT_EQ(read("a=[1, 2.5]"), Json::parse(R"({"a": [1, 2.5]})"));
-  EXPECT_EQ(read("network=unet"), Json::parse(R"({"network": "unet"})"));
+  EXPECT_EQ(read("network=mlp"), Json::parse(R"({"network": "mlp"})"));
   EXPECT_THAT(problems, IsEmpty());
   EXPECT_FALSE(read_override("no sign of it", sources_, problems));
   EXPECT_EQ(problems.size(), 1u);

@@ -199,12 +199,13 @@ TEST_F(DataFiles, WhatAsksForLabelsSaysThatThereAreNone) {
   const Json classifier = plugin("network", "mlp-classifier");
   EXPECT_THROW(host::prepare(host::make_as<Network>(classifier), classifier, setting),
                host::PluginError);
-  for (const char* name : {"mlp", "unet"}) {
-    const Json conditional = plugin("network", name, {{"classes", 3}});
+  for (const Json& conditional :
+       {plugin("network", "mlp", {{"classes", 3}}),
+        plugin("network", "ddpm-unet", {{"classes", 3}, {"multipliers", {1}}})}) {
     const auto network = host::make_as<Network>(conditional);
     host::prepare(network, conditional, setting);
-    ASSERT_EQ(network->conditions().size(), 1u) << name;
-    EXPECT_THROW(expect_given(data->conditions(), network->conditions()[0], true), Error) << name;
+    ASSERT_EQ(network->conditions().size(), 1u);
+    EXPECT_THROW(expect_given(data->conditions(), network->conditions()[0], true), Error);
   }
 }
 

@@ -21,7 +21,8 @@ World of(const Json& config, const std::vector<std::int64_t>& shape, bool bf16) 
 
 const std::vector<std::pair<Json, std::vector<std::int64_t>>> networks{
     {plugin("network", "mlp", {{"width", 64}, {"depth", 3}}), {5}},
-    {plugin("network", "unet", {{"channels", 8}, {"groups", 2}, {"attention", {4}}}), {1, 8, 8}}};
+    {plugin("network", "ddpm-unet", {{"channels", 8}, {"groups", 2}, {"attention", {4}}}),
+     {1, 8, 8}}};
 
 at::Tensor some_x(const std::vector<std::int64_t>& shape) {
   std::vector<std::int64_t> sizes{6};

@@ -25,7 +25,7 @@ inline Json plugin(const std::string& kind, const std::string& name, Json params
   Json out;
   out["plugin"] = name;
   out["kind"] = kind;
-  out["file"] = std::string(SCORELAB_TEST_PLUGINS) + "/" + name + ".so";
+  out["file"] = SCORELAB_TEST_PLUGINS "/" + name + ".so";
   out["params"] = std::move(params);
   return out;
 }
