@@ -79,7 +79,7 @@ Json timed(StageRun& run, const Metric& metric, const Setup& setup, const Subjec
 Json measure_model(StageRun& run) {
   const c10::AutoGradMode no_grad(false);
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true,
-                    run.results);
+                    run.results, &run.stop);
   const Json& params = run.spec["metric"]["params"];
   if (!run.spec["trained"].get<std::string>().empty()) {
     SampleOptions weights;
@@ -117,7 +117,7 @@ Json measure_samples(StageRun& run) {
   const bool networks = run.spec.contains("models");  // those that the metric names
   const Setup setup(run.spec,
                     networks ? at::Device(run.resolved["device"].get<std::string>()) : at::kCPU,
-                    false, run.results);
+                    false, run.results, &run.stop);
   auto metric = make_as<Metric>(run.spec["metric"]);
   prepare(metric, run.spec["metric"], setup.setting(), setup.models);
   const std::int64_t count = run.spec["sample"]["count"];

@@ -81,7 +81,7 @@ void draw_chunk(StageRun& run, Sampling& sampling, const std::string& owner, std
 
 Json run_sample(StageRun& run) {
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true,
-                    run.results);
+                    run.results, &run.stop);
   const Json& sample = run.spec["sample"];
   const auto options = read_table<SampleOptions>(sample);
   if (!run.spec["trained"].get<std::string>().empty())

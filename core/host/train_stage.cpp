@@ -289,7 +289,7 @@ void set_first_weights(StageRun& run, const Setup& setup, const TrainOptions& op
 
 Json run_train(StageRun& run) {
   const Setup setup(run.spec, at::Device(run.resolved["device"].get<std::string>()), true,
-                    run.results);
+                    run.results, &run.stop);
   auto objective = make_as<Objective>(run.spec["objective"]);
   prepare(objective, run.spec["objective"], setup.setting(), setup.models);
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();

@@ -14,9 +14,7 @@ at::Tensor read_numpy(const std::filesystem::path& file, const std::string& name
 
 at::Tensor read_hdf5(const std::filesystem::path& file, const std::string& name);
 
-/// Numbers in text, a row a line, separated by commas, semicolons, tabs or blanks. A first line
-/// that is no row of numbers names the columns; empty lines, and those that begin with #, are
-/// passed over.
+/// A .csv or .tsv file, which gzip may have packed: record::parse_table says what it looks like.
 struct Table {
   std::vector<std::string> names;  ///< none where the file names no columns
   at::Tensor values;               ///< [rows, columns], float64

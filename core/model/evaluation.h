@@ -57,8 +57,11 @@ struct Model::Context {
   /// networks multiply in bfloat16, but for exact ones: run.precision
   bool bf16 = false;
   const std::atomic<bool>* stop = nullptr;  ///< set: evaluations throw Stopped
-  CallPlugin call = nullptr;                ///< null: plugins' code runs unnamed
-  std::int64_t max_nfe = 0;                 ///< evaluations of a row; 0: unlimited
+  void expect_no_stop() const {
+    if (stop && stop->load(std::memory_order_relaxed)) throw Stopped();
+  }
+  CallPlugin call = nullptr;  ///< null: plugins' code runs unnamed
+  std::int64_t max_nfe = 0;   ///< evaluations of a row; 0: unlimited
   // What is evaluated.
   std::vector<Guiding> guides;  ///< in order; each stands before the one before it
   Condition condition;          ///< a row for each sample of the call

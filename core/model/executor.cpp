@@ -146,6 +146,7 @@ at::Tensor Executor::forward(const at::Tensor& x, const Times& t, const PerRow& 
   if (chunk == 0 || rows == chunk) return forward_chunk(x, t, condition);
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+    context_.expect_no_stop();
     const std::int64_t n = std::min(chunk, rows - begin);
     if (!slice(active, begin, n, n).any()) {
       auto shape = x.sizes().vec();
@@ -168,6 +169,7 @@ Classified Executor::classify(const at::Tensor& x, const Times& t, bool conditio
   std::vector<at::Tensor> logits, features;
   in_the_networks_name([&] {
     for (std::int64_t begin = 0; begin < rows; begin += size) {
+      context_.expect_no_stop();
       const std::int64_t n = std::min(size, rows - begin);
       const at::Tensor in = slice(x, begin, n, size);
       const Condition own = slice(condition, begin, n, size);

@@ -21,10 +21,6 @@ void count(std::vector<std::int64_t>& list, std::int64_t rows, const PerRow& act
 
 bool all_active(const PerRow& active) { return active.shared() && active.one() != 0; }
 
-void expect_no_stop(const std::atomic<bool>* stop) {
-  if (stop && stop->load(std::memory_order_relaxed)) throw Stopped();
-}
-
 }  // namespace
 
 Model::Model(std::shared_ptr<const Parts> parts, std::shared_ptr<Context> context, PerRow active,
@@ -78,7 +74,7 @@ Quantity Model::stated() const {
 }
 
 Prediction Model::evaluate(const at::Tensor& x, const Times& asked) const {
-  expect_no_stop(context_->stop);
+  context_->expect_no_stop();
   const Scheduler& q = *parts_->scheduler;
   // inactive rows may be at t = 0
   const Times t = all_active(active_) ? asked : where(active_, asked, q.t_max());
@@ -136,7 +132,7 @@ const at::Tensor& GuideRun::clean() {
 CallMemory& GuideRun::own_memory() { return call_.memory; }
 
 Classified Model::classify(const at::Tensor& x, const Times& t) {
-  expect_no_stop(context_->stop);
+  context_->expect_no_stop();
   count(context_->counts.evaluations, x.size(0), active_);
   return Executor(*parts_, *context_).classify(x, t, conditioned_);
 }

@@ -52,15 +52,16 @@ void expect_same_space(const std::string& name, const Json& own_spec, const Spac
 /// A frozen model of the manifest: its own network, scheduler, output and space, with the weights
 /// of its training.
 std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup,
-                                  const std::filesystem::path& results) {
+                                  const std::filesystem::path& results,
+                                  const std::atomic<bool>* stop) {
   static const std::atomic<bool> never{false};
   if (!spec.at("trained").get<std::string>().empty())
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")),
                  [](const std::string&) {});
   for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
   return std::make_shared<Model>(
-      setup.model(spec), std::make_shared<Model::Context>(
-                             setup.context(never, read_table<RunOptions>(spec.at("run")).chunk)));
+      setup.model(spec), std::make_shared<Model::Context>(setup.context(
+                             stop ? *stop : never, read_table<RunOptions>(spec.at("run")).chunk)));
 }
 
 /// LibTorch works on one thread for as long as it lives.
@@ -90,7 +91,7 @@ at::Tensor recorded_noise(const SampleOptions& sample, const std::vector<std::in
 }  // namespace
 
 Setup::Setup(const Json& spec, at::Device device, bool with_network,
-             const std::filesystem::path& results) {
+             const std::filesystem::path& results, const std::atomic<bool>* stop) {
   const KeepGenerator keep(device);
   const auto run = read_table<RunOptions>(spec.at("run"));
   tensors = at::TensorOptions()
@@ -106,7 +107,7 @@ Setup::Setup(const Json& spec, at::Device device, bool with_network,
                  .law = law ? &*law : nullptr,
                  .data = data.get(),
                  .space = space.get()});
-  load_models(spec, with_network, results);
+  load_models(spec, with_network, results, stop);
   if (with_network) make_network(spec);
 }
 
@@ -147,14 +148,15 @@ void Setup::make_space(const Json& spec) {
   if (law) law = law->mapped(map->scale, map->shift);
 }
 
-void Setup::load_models(const Json& spec, bool with_network, const std::filesystem::path& results) {
+void Setup::load_models(const Json& spec, bool with_network, const std::filesystem::path& results,
+                        const std::atomic<bool>* stop) {
   if (!spec.contains("models")) return;
   for (const auto& [name, model] : spec["models"].items()) {
     const Setup own(model, tensors.device(), true);
     // A metric of samples asks models about data, which they encode themselves; all others ask
     // them about values of the experiment's model.
     if (with_network) expect_same_space(name, model, *own.space, spec, *space);
-    models[name] = load_model(model, own, results);
+    models[name] = load_model(model, own, results, stop);
     expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
     join_conditions(own.network->conditions(), fmt::format("model `{}`", name));
   }

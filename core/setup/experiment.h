@@ -29,9 +29,10 @@ Options read_table(const Json& values) {
 /// The parts of an experiment that every stage needs, made from a stage's spec and prepared on one
 /// device.
 struct Setup {
-  /// `results`: where the weights of the models lie that the spec names.
+  /// `results`: where the weights of the models lie that the spec names. `stop`, which must outlive
+  /// them: set, their evaluations throw Stopped.
   Setup(const Json& spec, at::Device device, bool with_network,
-        const std::filesystem::path& results = {});
+        const std::filesystem::path& results = {}, const std::atomic<bool>* stop = nullptr);
 
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<DataSet> data;      ///< what trainings see
@@ -81,7 +82,8 @@ struct Setup {
  private:
   void make_data(const Json& spec);
   void make_space(const Json& spec);
-  void load_models(const Json& spec, bool with_network, const std::filesystem::path& results);
+  void load_models(const Json& spec, bool with_network, const std::filesystem::path& results,
+                   const std::atomic<bool>* stop);
   void make_network(const Json& spec);
   void join_conditions(const std::vector<ConditionType>& more, const std::string& who);
 };

@@ -2,29 +2,36 @@
 #include <scorelab/dataset.h>
 #include <scorelab/plugin.h>
 
-#include <cmath>
+#include <vector>
 
 namespace {
 using namespace scorelab;
 
-/// A ring in the plane. Every number that it draws comes from the Noise that it is handed.
-class Template final : public DataSet {
+/// Images of one white bar each: class 0 lies, class 1 stands. An `Images` stores bytes, and has
+/// the parameters range, flip, dequantise and limit. Data that are no images, or that are drawn
+/// afresh, derive from DataSet, which asks for size, shape and get.
+class Template final : public Images {
  public:
   void params(Params& p) override {
-    p("radius", radius_, "of the ring").range(0.01, 100);
-    p("noise", noise_, "standard deviation around it").range(0, 10);
+    Images::params(p);
+    p.gives("labels");
+    p("side", side_, "pixels a side").range(2, 1024);
+    // of your own: p("file", file_, "the images").file().required(), which read_bytes reads
   }
-  std::int64_t size() const override { return 0; }  // drawn afresh for ever
-  std::vector<std::int64_t> shape() const override { return {2}; }
-  at::Tensor get(const std::vector<std::int64_t>& index, Noise& noise, Condition&) const override {
-    const auto n = static_cast<std::int64_t>(index.size());
-    const at::Tensor angle = 2 * M_PI * noise.uniform(at::empty({n, 1}, at::kDouble));
-    return radius_ * at::cat({angle.cos(), angle.sin()}, 1) +
-           noise_ * noise.normal(at::empty({n, 2}, at::kDouble));
+  /// Called once, before anything else is asked for: reads and checks what is stored.
+  void prepare(const Setting&) override {
+    at::Tensor bytes = at::zeros({2 * side_, 1, side_, side_}, at::kByte);
+    std::vector<std::int64_t> labels;
+    for (std::int64_t i = 0; i < side_; ++i) {
+      bytes[2 * i].select(1, i).fill_(255);
+      bytes[2 * i + 1].select(2, i).fill_(255);
+      labels.insert(labels.end(), {0, 1});
+    }
+    store(bytes, labels, 255);
   }
 
  private:
-  double radius_ = 1, noise_ = 0.05;
+  std::int64_t side_ = 8;
 };
 }  // namespace
-SCORELAB_PLUGIN(Template, dataset, "template", "0.1.0", "a ring; write what it is")
+SCORELAB_PLUGIN(Template, dataset, "template", "0.1.0", "bars; write what it is")

@@ -1,10 +1,12 @@
 """Networks that judge images beside those of torch-fidelity and efficientnet-lite-pytorch, with the same weights: distances of their features to 1e-7, in float64."""
+import signal
+
 import h5py
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-from lab import Lab
+from lab import Lab, until
 from safetensors.torch import save_file
 
 torch.set_num_threads(2)
@@ -193,3 +195,25 @@ def test_a_claim_on_few_samples_is_warned_of(tmp_path):
     torch.jit.script(Judge()).save(tmp_path / "judge.pt")
     lab = Lab(tmp_path, MANIFEST.format(network='plugin = "torchscript", file = "judge.pt"', n=3, precision="float32"))
     assert "it needs 6 samples at least" in lab.run().stderr
+
+
+class Slow(torch.nn.Module):
+    def forward(self, x):
+        print("looking")
+        m = torch.eye(200)
+        for _ in range(100):
+            m = m @ m
+        return x[:, :, 0, :4].float().mean(1) + m[0, 0]
+
+
+def test_a_judge_that_takes_long_stops_when_it_is_asked_to(tmp_path):
+    np.save(tmp_path / "x.npy", images())
+    torch.jit.script(Slow()).save(tmp_path / "judge.pt")
+    many = 2000
+    lab = Lab(tmp_path, MANIFEST.format(network='plugin = "torchscript", file = "judge.pt"', n=many, precision="float32").replace(f"chunk = {many}", "chunk = 1"))
+    live = lab.start()
+    looks = lambda: live.stderr().count("looking")
+    until(lambda: live.ended() or looks() > 20, what="a judge at work")  # one look is check's
+    live.process.send_signal(signal.SIGTERM)
+    assert live.wait() == 75, live.stderr()[-2000:]
+    assert looks() < many
