@@ -185,6 +185,10 @@ struct ListArguments {
 /// The layers of a network.
 int layers(const ListArguments& a, const std::vector<const catalog::Entry*>& entries,
            catalog::Catalog& catalog) {
+  if (a.json || a.markdown) {
+    std::cerr << "error: layers are not shown as --json or --markdown\n";
+    return usage;
+  }
   if (entries.size() != 1 || entries.front()->stamp.kind != "network") {
     std::cerr
         << "error: --preset and --shape show the layers of one network, such as scorelab list "

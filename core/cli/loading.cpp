@@ -145,6 +145,30 @@ std::vector<fs::path> trusted_folders(const manifest::Node& root, const Loaded& 
   return out;
 }
 
+/// Files that are programs must lie in folders that the user trusts.
+void check_programs(const Doubts& doubts, catalog::Catalog& catalog, bool trust,
+                    manifest::Findings& findings) {
+  for (const auto& d : doubts) {
+    if (!d.component.contains("files") || d.component["files"].empty()) continue;
+    const auto* entry =
+        catalog.find({d.component["kind"].get<std::string>()}, schema::text(d.component));
+    if (!entry) continue;
+    const auto& gives = catalog.describe(*entry).schema.gives;
+    if (std::none_of(gives.begin(), gives.end(), [](const auto& g) { return g.name == "program"; }))
+      continue;
+    for (const auto& [file, hash] : d.component["files"].items()) {
+      const fs::path folder = fs::absolute(file).parent_path();
+      if (trust) catalog::trust(folder);
+      if (!catalog::is_trusted(folder))
+        findings.problem({d.at,
+                          "this would run a program from a folder that you have not trusted yet",
+                          "add --trust to this command to run it, now and from now on",
+                          {fmt::format("file: {}", fs::weakly_canonical(file).string())},
+                          true});
+    }
+  }
+}
+
 /// The cells' experiments, into `out`, and for each what its plugins are to be asked.
 std::vector<Doubts> check_cells(const std::vector<manifest::Cell>& cells, catalog::Catalog& catalog,
                                 manifest::Findings& findings, Loaded& out) {
@@ -156,6 +180,7 @@ std::vector<Doubts> check_cells(const std::vector<manifest::Cell>& cells, catalo
                               schema::text(d.component))] =
           fmt::format("{}, {}", d.component["file"].get<std::string>(),
                       d.at.source >= 0 ? out.sources.place(d.at) : "a default");
+    check_programs(checked.doubts, catalog, out.trust, findings);
     doubts.push_back(std::move(checked.doubts));
     if (!checked.left_out.empty())
       out.left_out[manifest::text(cell.at)] = std::move(checked.left_out);

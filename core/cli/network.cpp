@@ -89,6 +89,10 @@ std::string networks_text(const Json& networks) {
 std::string layers_text(const catalog::Entry& entry, const std::string& preset,
                         const std::vector<std::int64_t>& shape, catalog::Catalog& catalog) {
   Json network = defaults_of(entry, catalog);
+  for (const auto& [name, value] : network["params"].items())
+    if (value.is_null())
+      throw Error(
+          fmt::format("network `{}` needs `{}`, which a manifest gives", entry.stamp.name, name));
   apply_preset(network, preset, catalog.describe(entry).schema);
   const auto* scheduler = catalog.find({"scheduler"}, "ddpm-linear");
   Json question{{"network", network}, {"shape", shape}};
@@ -96,9 +100,11 @@ std::string layers_text(const catalog::Entry& entry, const std::string& preset,
   int code = 0;
   const auto lines = ask_host({"layers"}, question.dump(), code);
   const Json answer = lines.empty() ? Json() : Json::parse(lines.back(), nullptr, false);
-  if (!answer.is_object() || answer.contains("error"))
-    throw Error(answer.is_object() ? answer["error"].get<std::string>()
-                                   : fmt::format("the host ended with code {}", code));
+  if (!answer.is_object() || !answer.contains("layers"))
+    throw Error(answer.is_object() && answer.contains("error")
+                    ? answer["error"].get<std::string>()
+                    : fmt::format("network `{}` ended its process with exit code {}",
+                                  entry.stamp.name, code));
   return fmt::format("network {}{} for samples [{}]\n{}  {}\n", entry.stamp.name,
                      preset.empty() ? "" : ", preset " + preset + ",", fmt::join(shape, ", "),
                      rows_of(answer.at("layers")), cost_text(answer.at("cost")));

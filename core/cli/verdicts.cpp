@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "cli/hosts.h"
 #include "params/sha256.h"
@@ -120,12 +121,13 @@ void report_doubts(const Doubts& doubts, const Verdicts& verdicts, manifest::Fin
   }
 }
 
-/// Whether a component, or one in its slots, names one of these models.
-bool names_one(const Json& component, const manifest::Experiment& e) {
-  if (component.is_string()) return e.models.contains(component.get<std::string>());
-  return component.is_structured() &&
-         std::any_of(component.begin(), component.end(),
-                     [&](const Json& inner) { return names_one(inner, e); });
+/// The models that a component, or one in its slots, names; also those whose name is the text of
+/// another parameter.
+void names_in(const Json& component, const manifest::Experiment& e, std::set<std::string>& out) {
+  if (component.is_string() && e.models.contains(component.get<std::string>()))
+    out.insert(component.get<std::string>());
+  if (component.is_structured())
+    for (const auto& inner : component) names_in(inner, e, out);
 }
 
 /// What every stage needs of an experiment, or of a model.
@@ -142,21 +144,24 @@ Json parts_of(const manifest::Experiment& e) {
   return spec;
 }
 
-/// An experiment as a host sets it up; null where that needs the weights of a model.
+/// An experiment as a host sets it up; null where its guides, sampler or start need the weights of
+/// a model.
 Json spec_of(const manifest::Experiment& e) {
-  if (e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null() ||
-      names_one(e.guides, e) || names_one(e.sampler, e) || names_one(e.sample, e))
-    return {};
+  if (e.dataset.is_null() || e.scheduler.is_null() || e.network.is_null()) return {};
+  std::set<std::string> needed, judges;
+  for (const Json* part : {&e.guides, &e.sampler, &e.sample}) names_in(*part, e, needed);
+  if (!needed.empty()) return {};
   Json spec = parts_of(e);
   spec["guides"] = e.guides;
   if (e.sampler.is_null()) return spec;
   spec["sampler"] = e.sampler;
   spec["sample"] = e.sample;
   spec["metrics"] = e.metrics;
-  for (const auto& [name, model] : e.models) {
-    if (!names_one(e.metrics, e)) break;
-    spec["models"][name] = parts_of(*model);
-    spec["models"][name]["sample"] = model->sample;
+  names_in(e.metrics, e, judges);
+  for (const auto& name : judges) {
+    const manifest::Experiment& model = *e.models.at(name);
+    spec["models"][name] = parts_of(model);
+    spec["models"][name]["sample"] = model.sample;
     spec["models"][name]["trained"] = "";
   }
   if (const std::string noise = e.sample["noise"]; !noise.empty())

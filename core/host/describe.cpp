@@ -4,6 +4,7 @@
 #include <scorelab/error.h>
 #include <scorelab/metric.h>
 
+#include "model/space.h"
 #include "model/step_sampler.h"
 #include "setup/cost.h"
 #include "setup/device.h"
@@ -82,13 +83,16 @@ Json to_json(const Cost& cost) {
   return out;
 }
 
-/// {"name", "parameters", "multiply_adds"} of the network; null of one that trains nothing.
-Json weight_of(const Json& spec, const Setup& setup) {
+/// {"name", "parameters", "multiply_adds"} of the network; null of one that trains nothing, or that
+/// cannot be prepared without memory.
+Json weight_of(const Json& spec, const Setup& setup) try {
   const Cost cost = cost_of(make_as<Network>(spec.at("network")), spec["network"], setup.setting());
   if (cost.parameters == 0) return {};
   Json out = to_json(cost);
   out["name"] = spec["network"]["plugin"];
   return out;
+} catch (const std::exception&) {
+  return {};  // it works with numbers alone, which is no fault
 }
 
 /// A data set of no items, for networks that ask it for its classes.
@@ -107,7 +111,8 @@ class NoItems final : public DataSet {
 };
 
 /// Sets an experiment up as a stage would, without weights: whether its parts go together only they
-/// can say. {"plugin", "why"}, or {"warnings", "network"}. Of its `models` only metrics may ask.
+/// can say. {"plugin", "why"}, or {"warnings", "network"}. Only metrics may name its
+/// `models`.
 Json set_up(const Json& whole) {
   const std::atomic<bool> never{false};
   try {
@@ -170,8 +175,10 @@ Json layers(const Json& request) {
     const auto scheduler = make_as<Scheduler>(request.at("scheduler"));
     prepare(scheduler, request["scheduler"], {.shape = data.shape(), .data = &data});
     const auto network = make_as<Network>(request.at("network"));
-    const Cost cost = cost_of(network, request["network"],
-                              {.scheduler = scheduler.get(), .shape = data.shape(), .data = &data});
+    const DataRange space(data);
+    const Cost cost = cost_of(
+        network, request["network"],
+        {.scheduler = scheduler.get(), .shape = data.shape(), .data = &data, .space = &space});
     Json out{{"layers", Json::array()}, {"cost", to_json(cost)}};
     for (const auto& [name, parameter] : network->parameters())
       out["layers"].push_back({{"name", name},

@@ -16,10 +16,20 @@ bool is_hdf5(const fs::path& file) {
   return file.extension() == ".h5" || file.extension() == ".hdf5";
 }
 
+/// A damaged file of the user's is an error of whoever reads it.
+template <class F>
+auto or_error(F&& read) {
+  try {
+    return read();
+  } catch (const record::Damaged& e) {
+    throw Error(e.what());
+  }
+}
+
 }  // namespace
 
 at::Tensor read_array(const fs::path& file, const std::string& name) {
-  if (is_hdf5(file)) return read_hdf5(file, name);
+  if (is_hdf5(file)) return or_error([&] { return read_hdf5(file, name); });
   if (!is_table(file)) return read_numpy(file, name);
   const Table table = read_table(file);
   if (name.empty()) return table.values;
@@ -27,14 +37,18 @@ at::Tensor read_array(const fs::path& file, const std::string& name) {
 }
 
 std::vector<std::pair<std::string, at::Tensor>> read_safetensors(const fs::path& file) {
-  record::Safetensors stored(file);
-  std::vector<std::pair<std::string, at::Tensor>> out;
-  for (const auto& name : stored.names()) out.emplace_back(name, to_tensor(stored.read(name)));
-  return out;
+  return or_error([&] {
+    record::Safetensors stored(file);
+    std::vector<std::pair<std::string, at::Tensor>> out;
+    for (const auto& name : stored.names()) out.emplace_back(name, to_tensor(stored.read(name)));
+    return out;
+  });
 }
 
 void Arrays::params(Params& p) {
-  p("file", file_, "a .npy, .npz, .h5 or .csv file (.csv.gz, .tsv)").file().required();
+  p("file", file_, "a .npy, .npz, .h5 or .hdf5 file, or a table of numbers: .csv, .tsv, .csv.gz")
+      .file()
+      .required();
   p("array", array_,
     "which array of a .npz or .h5 file, such as train/x; empty: its only one, or all of a table");
   p("classes", classes_, "number of classes; 0: items have no labels").range(0, 1e6);
@@ -68,8 +82,15 @@ at::Tensor Arrays::items() const {
 std::vector<std::int64_t> Arrays::labels(std::int64_t count) const {
   if (classes_ == 0) return {};
   const fs::path file = labels_file_.empty() ? file_ : labels_file_;
-  const bool named = is_table(file) || is_hdf5(file) || is_archive(file);
-  const at::Tensor found = read_array(file, named ? labels_ : "");
+  at::Tensor found;
+  if (is_table(file)) {
+    const Table table = read_table(file);
+    // a file of labels alone need not name its column
+    const bool alone = table.names.empty() && table.values.size(1) == 1 && !labels_file_.empty();
+    found = table.values.select(1, alone ? 0 : column_of(table, file, labels_));
+  } else {
+    found = read_array(file, is_hdf5(file) || is_archive(file) ? labels_ : "");
+  }
   // a table's numbers are floats
   const bool whole = at::isIntegralType(found.scalar_type(), false) ||
                      (is_table(file) && found.equal(found.trunc()));

@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <scorelab/arrays.h>
 #include <scorelab/draft/frozen.h>
 #include <scorelab/error.h>
@@ -50,8 +51,29 @@ at::Tensor Pixels::operator()(const at::Tensor& x) const {
   return (data * 255).round().clamp(0, 255).expand({-1, 3, -1, -1});
 }
 
+namespace {
+
+/// While it lives, products are not rounded: what judges see does not depend on run.precision.
+class Unrounded {
+ public:
+  explicit Unrounded(at::DeviceType device)
+      : device_(device), enabled_(at::autocast::is_autocast_enabled(device)) {
+    at::autocast::set_autocast_enabled(device, false);
+  }
+  ~Unrounded() { at::autocast::set_autocast_enabled(device_, enabled_); }
+  Unrounded(const Unrounded&) = delete;
+  Unrounded& operator=(const Unrounded&) = delete;
+
+ private:
+  at::DeviceType device_;
+  bool enabled_;
+};
+
+}  // namespace
+
 Classified in_parts(const at::Tensor& x, const std::function<Classified(const at::Tensor&)>& f) {
   constexpr std::int64_t most = 32;
+  const Unrounded exact(x.device().type());
   std::vector<at::Tensor> logits, features;
   for (std::int64_t first = 0; first < x.size(0); first += most) {
     Classified part = f(x.narrow(0, first, std::min(most, x.size(0) - first)));

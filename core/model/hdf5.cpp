@@ -34,15 +34,14 @@ at::Tensor read_hdf5(const std::filesystem::path& file, const std::string& name)
   std::vector<std::string> all;
   list(h5, "", all);
   const std::string wanted = name.starts_with('/') ? name.substr(1) : name;
-  const auto named = [&] {
-    return all.empty() ? std::string("no array") : fmt::format("{}", fmt::join(all, ", "));
-  };
+  if (all.empty()) throw Error(file.string() + " holds no arrays");
   if (wanted.empty() && all.size() != 1)
     throw Error(fmt::format("{} holds {} arrays: {}; say which: `array`", file.string(), all.size(),
-                            named()));
+                            fmt::join(all, ", ")));
   if (wanted.empty()) return at_path(h5, all[0]);
   if (std::find(all.begin(), all.end(), wanted) == all.end())
-    throw Error(fmt::format("{} holds no array `{}`; it holds {}", file.string(), wanted, named()));
+    throw Error(fmt::format("{} holds no array `{}`; it holds {}", file.string(), wanted,
+                            fmt::join(all, ", ")));
   return at_path(h5, wanted);
 }
 

@@ -3,7 +3,10 @@
 #include <fmt/ranges.h>
 #include <scorelab/dataset.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <memory>
 
 #include "model/array_files.h"
 #include "record/table.h"
@@ -18,13 +21,17 @@ bool is_table(const fs::path& file) {
 }
 
 Table read_table(const fs::path& file) {
-  record::Table read = record::parse_table(read_bytes(file), file.string());
-  const auto columns = static_cast<std::int64_t>(read.columns),
-             count = static_cast<std::int64_t>(read.values.size());
-  Table out{.names = std::move(read.names),
-            .values = at::empty({columns == 0 ? 0 : count / columns, columns}, at::kDouble)};
-  std::copy(read.values.begin(), read.values.end(), out.values.mutable_data_ptr<double>());
-  return out;
+  // two characters may become a number of eight bytes
+  const auto memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                      static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto read = std::make_shared<record::Table>(
+      record::parse_table(read_bytes(file, memory / 16), file.string()));
+  const auto columns = static_cast<std::int64_t>(read->columns),
+             count = static_cast<std::int64_t>(read->values.size());
+  if (count == 0) return {read->names, at::empty({0, columns}, at::kDouble)};
+  const at::Tensor values = at::from_blob(
+      read->values.data(), {count / columns, columns}, [read](void*) {}, at::kDouble);
+  return {read->names, values};
 }
 
 std::int64_t column_of(const Table& table, const fs::path& file, const std::string& name) {

@@ -38,7 +38,7 @@ void split(std::string_view line, char separator, std::vector<std::string_view>&
 
 /// Whether a field is a number, in full.
 bool parse(std::string_view field, double& value) {
-  if (field.starts_with('+')) field.remove_prefix(1);
+  if (field.starts_with('+') && !field.starts_with("+-")) field.remove_prefix(1);
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
   return error == std::errc() && end == field.data() + field.size();
 }
@@ -58,6 +58,7 @@ char separator_of(std::string_view line) {
 }  // namespace
 
 Table parse_table(std::string_view text, const std::string& file) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte-order mark
   Table out;
   std::vector<std::string_view> fields;
   std::size_t number = 0;

@@ -13,9 +13,9 @@ struct Cost {
   std::optional<double> multiply_adds;
 };
 
-/// Found without memory and without arithmetic: on LibTorch's meta device, whose tensors are shapes
-/// alone, where it leaves the network prepared. `config`: what that was made of; `setting`: as it
-/// would be prepared with. Throws PluginError as prepare does.
+/// Computed on LibTorch's meta device, without allocating memory or doing arithmetic; the network
+/// is left prepared there. `config`: what it was made of; `setting`: as it would be prepared with.
+/// Throws PluginError as prepare does.
 Cost cost_of(const std::shared_ptr<Network>& network, const Json& config, Setting setting);
 
 }  // namespace scorelab::host

@@ -52,7 +52,7 @@ class Frechet final : public Metric {
 
  private:
   using Pair = std::pair<at::Tensor, at::Tensor>;
-  /// So many rows of features are kept; networks with more features are not known.
+  /// So many rows of features are kept; no known network has more features.
   static constexpr std::int64_t few = 8192;
   static Pair empirical(const at::Tensor& x) {
     RunningMoments found;

@@ -47,6 +47,7 @@ class EfficientNetLite0 final : public Network {
   void params(Params& p) override {
     p.reads(file);
     p.needs("images", "it looks at images");
+    p.needs("bounds", "it looks at grey levels from 0 to 1");
     p.gives("classifies");
   }
   void prepare(const Setting& setting) override {

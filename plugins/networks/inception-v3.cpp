@@ -52,6 +52,7 @@ class InceptionV3 final : public Network {
       "antialiasing")
         .one_of({"tensorflow", "pytorch-fid", "clean-fid"});
     p.needs("images", "it looks at images");
+    p.needs("bounds", "it looks at grey levels from 0 to 1");
     p.gives("classifies");
   }
   void prepare(const Setting& setting) override {
@@ -132,9 +133,10 @@ class InceptionV3 final : public Network {
   at::Tensor sized(const at::Tensor& bytes) const {
     if (input_ == "pytorch-fid")
       return 2 * at::upsample_bilinear2d(bytes / 255, {299, 299}, false) - 1;
-    const at::Tensor x = input_ == "clean-fid"
-                             ? at::_upsample_bicubic2d_aa(bytes.contiguous(), {299, 299}, false)
-                             : resize_as_tensorflow(bytes);
+    const at::Tensor x =
+        input_ == "clean-fid"
+            ? at::_upsample_bicubic2d_aa(bytes.contiguous(), {299, 299}, false).clamp(0, 255)
+            : resize_as_tensorflow(bytes);
     return (x - 128) / 128;
   }
   at::Tensor conv(const std::string& name, const at::Tensor& x, std::int64_t stride = 1,

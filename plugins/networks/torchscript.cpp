@@ -23,7 +23,9 @@ class TorchScript final : public Network {
     p("flag", flag_,
       "a keyword argument that is set to true, such as return_features; empty: none");
     p.needs("images", "it looks at images");
+    p.needs("bounds", "it looks at grey levels from 0 to 1");
     p.gives("classifies");
+    p.gives("program");
   }
   void prepare(const Setting& setting) override {
     pixels_.prepare(setting);

@@ -126,7 +126,7 @@ KINDS = {kind: sorted(f.stem for f in (ROOT / "plugins" / kind).glob("*.cpp"))
          for kind in ("schedulers", "networks", "objectives", "guides", "initials", "datasets", "spaces", "metrics", "samplers")}
 # Quick ones for every run; the others take half a minute each.
 SAMPLERS = ["ddim", "langevin"]
-NEEDS_FILES = {"cifar10", "idx", "image-folder", "numpy", "numpy-images"}
+NEEDS_FILES = {"cifar10", "idx", "image-folder", "array", "image-array", "inception-v3", "torchscript"}
 
 
 def certify(what, *arguments, timeout=900):

@@ -59,6 +59,10 @@ def expect(got, own, data, logits, rel=1e-7):
     p /= p.sum(1, keepdims=True)
     scores = [np.exp((part * np.log(part / part.mean(0))).sum(1).mean()) for part in np.split(p, 2)]
     assert got["fd"] == pytest.approx(fd, rel=rel)
+    if own.shape[1] < 10:  # the definition: the trace of the root of the covariances' product
+        c, d = np.cov(own.T), np.cov(data.T)
+        root = np.sqrt(np.linalg.eigvals(c @ d).real.clip(0)).sum()
+        assert fd == pytest.approx(((own.mean(0) - data.mean(0)) ** 2).sum() + np.trace(c + d) - 2 * root, rel=1e-5)
     assert got["kid"] == pytest.approx(kid, abs=rel * k(own, own).max())  # of which it is a difference
     assert got["is"] - 1 == pytest.approx(np.mean(scores) - 1, rel=1e3 * rel)  # near 1, with weights of noise
 
@@ -119,7 +123,7 @@ def test_inception(tmp_path, monkeypatch, inception, input):
         if input == "pytorch-fid":
             sized = 128 * (2 * torch.nn.functional.interpolate(torch.from_numpy(bytes).double() / 255, (299, 299), mode="bilinear", align_corners=False) - 1) + 128
         elif input == "clean-fid":
-            sized = by_pillow(bytes, 299)
+            sized = by_pillow(bytes, 299).clip(0, 255)
         if input != "tensorflow":
             monkeypatch.setattr(peer, "interpolate_bilinear_2d_like_tensorflow1x", lambda *_, **__: sized.float())
         module(torch.from_numpy(bytes))
@@ -152,17 +156,17 @@ def test_efficientnet(tmp_path, channels):
 class Judge(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.map = torch.nn.Linear(3 * H * W, 5).double()
+        self.map = torch.nn.Linear(3 * H * W, 5)
 
     def forward(self, x, half: bool = False):
-        out = self.map(x.flatten(1).double() / 100)
+        out = self.map(x.flatten(1).to(self.map.weight.dtype) / 100)
         return out / 2 if half else out
 
 
 @pytest.mark.parametrize("input, scale", [("uint8", 1), ("bytes", 1), ("floats", 255)])
 def test_torchscript(tmp_path, input, scale):
     torch.manual_seed(0)
-    module = Judge()
+    module = Judge().double()
     torch.jit.script(module).save(tmp_path / "judge.pt")
     x = images()
     got, samples = judged(tmp_path, f'plugin = "torchscript", file = "judge.pt", input = "{input}", flag = "half"', x)
@@ -217,3 +221,23 @@ def test_a_judge_that_takes_long_stops_when_it_is_asked_to(tmp_path):
     live.process.send_signal(signal.SIGTERM)
     assert live.wait() == 75, live.stderr()[-2000:]
     assert looks() < many
+
+
+def test_bfloat16_does_not_reach_a_judge(tmp_path):
+    torch.manual_seed(0)
+    torch.jit.script(Judge()).save(tmp_path / "judge.pt")
+    x = images()
+    got, samples = judged(tmp_path, 'plugin = "torchscript", file = "judge.pt"', x, "bf16")
+    module = torch.jit.load(tmp_path / "judge.pt")
+    own, data = (module(torch.from_numpy(v)) for v in (samples, x))
+    expect(got, own, data, own, 1e-4)
+
+
+def test_an_untrusted_program_is_not_run(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", images())
+    torch.jit.script(Judge()).save(tmp_path / "judge.pt")
+    monkeypatch.setenv("SCORELAB_TRUST", "/nowhere")
+    lab = Lab(tmp_path, MANIFEST.format(network='plugin = "torchscript", file = "judge.pt"', n=N, precision="float32"))
+    said = lab.run(code=4).stderr
+    assert "a program from a folder that you have not trusted yet" in said and "--trust" in said and "judge.pt" in said
+    lab.run("--trust")

@@ -37,7 +37,6 @@ TEST(Cost, IsWhatThePaperSaysOfDit) {
   }
 }
 
-/// One for each weight of a convolution and each of its pixels.
 TEST(Cost, IsFoundOfEveryNetwork) {
   for (const char* name :
        {"adm-unet", "ddpm-unet", "dit", "edm2-unet", "mlp", "ncsnv2", "song-unet"}) {

@@ -14,9 +14,8 @@ namespace scorelab {
 ///   .npy          NumPy's array, which is mapped and need not fit into memory; it has no name
 ///   .npz          NumPy's archive
 ///   .h5, .hdf5    HDF5; the name is a path, such as "train/x"
-///   .csv, .tsv    a table in text, which gzip may have packed: a name is that of a column, [N],
-///   and
-///                 no name all columns, [N, D], in float64
+///   .csv, .tsv    a table in text, which gzip may have packed, in float64: a name is that of a
+///                 column, [N]; no name takes all columns, [N, D]
 /// An empty name takes the only array of an archive or of an HDF5 file. The result is on the CPU,
 /// contiguous and not to be written. Files may come from strangers: nothing is unpickled, no link
 /// out of the file is followed, and sizes are checked before memory is taken. Throws Error.

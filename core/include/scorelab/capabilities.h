@@ -34,6 +34,7 @@ inline constexpr CapabilityName capability_names[] = {
     {"conditional", "network", "it takes a condition for each sample: class labels, .."},
     {"variance", "network", "it may predict a step's variance beside its mean"},
     {"classifies", "network", "it names classes, and predicts nothing else"},
+    {"program", "", "a file that it reads is a program: its folder must be trusted"},
     {"learned-variance", "output", "the manifest asks for a predicted variance"},
     {"batch-loss", "objective", "its loss is one number for a batch and couples its samples"},
     {"teaches-variance", "objective", "its loss trains a predicted variance"},

@@ -52,7 +52,7 @@ class Pixels {
   Affine to_model_;
 };
 
-/// f of all x, at most 32 images at a time: f makes them large.
+/// f of all x, at most 32 images at a time, as f makes them large; never in bfloat16.
 Classified in_parts(const at::Tensor& x, const std::function<Classified(const at::Tensor&)>& f);
 
 }  // namespace scorelab::frozen
