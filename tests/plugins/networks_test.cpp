@@ -13,7 +13,7 @@ struct Case {
 
 std::vector<Case> trained() {
   const auto unet = [](Json extra) {
-    Json params{{"channels", 4}, {"groups", 2}};
+    Json params{{"channels", 4}, {"groups", 2}, {"multipliers", {1, 2}}};
     params.update(extra);
     return plugin("network", "ddpm-unet", params);
   };
