@@ -209,14 +209,18 @@ int run_loaded(const Loaded& loaded, const RunArguments& a) {
   if (refresh_all(launched) > 0 && code == done) code = failed;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::string& until = a.selection.until;  // then there is nothing yet to claim
   if (a.json)
     std::cout << summary_json(launched).dump(1) << "\n";
+  else if (code == done && !until.empty())
+    std::cout << fmt::format("{}: done up to `{}`; without --until the same command goes on\n",
+                             plan.name, until);
   else if (code == done || (code == failed && !loaded.comparison.single()))
     std::cout << summary(launched, seconds);
   else if (code == stopped || code == interrupted)
     std::cerr << fmt::format("{} stopped; the same command goes on from the last checkpoint\n",
                              plan.name);
-  if (code != done || launched.comparison["claims"].empty()) return code;
+  if (code != done || !until.empty() || launched.comparison["claims"].empty()) return code;
   const auto verdicts = compare::judge(observations(launched));
   return std::any_of(verdicts.begin(), verdicts.end(),
                      [](const auto& v) { return v.outcome == compare::Outcome::fail; })

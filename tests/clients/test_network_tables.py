@@ -14,7 +14,13 @@ objective = "ddpm"
 train     = { steps = 1, batch = 2 }
 sampler   = { plugin = "ddim", steps = 2 }
 sample    = { count = 2 }
-metrics   = ["moments"]
+metrics   = ["moments", "frechet"]
+[variants]
+a = {}
+[claims.near]
+says   = "it is near"
+holds  = "frechet < 1e9"
+decide = "value"
 """
 
 
@@ -67,7 +73,7 @@ def test_what_a_plan_says(tmp_path):
 @pytest.mark.parametrize("until, kinds", [("train", {"train"}), ("sample", {"train", "sample"})])
 def test_a_run_may_end_earlier(tmp_path, until, kinds):
     lab = Lab(tmp_path, MANIFEST)
-    scorelab("run", "m.toml", "--until", until, cwd=tmp_path)
+    assert f"done up to `{until}`" in scorelab("run", "m.toml", "--until", until, cwd=tmp_path).stdout
     stages = json.loads(scorelab("plan", "m.toml", "--json", cwd=tmp_path).stdout)["stages"]
     assert {s["kind"] for s in stages if s["done"]} == kinds
     scorelab("run", "m.toml", cwd=tmp_path)
