@@ -59,7 +59,7 @@ def stand_ins(tmp_path_factory):
     for i in range(1000):
         (folder / "imagenet64" / f"{i:03}").mkdir(parents=True)
         (folder / "imagenet64" / f"{i:03}" / "0.png").symlink_to(folder / "one.png")
-    there = os.environ.get("SCORELAB_DATA", "data:../shared/data")
+    there = os.environ.get("SCORELAB_DATA", "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCORELAB_DATA", f"{there}:{folder}")
         yield
