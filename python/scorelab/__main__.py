@@ -1,4 +1,4 @@
-"""python -m scorelab tensorboard results/NAME EVENTS: metrics and pictures of every run as TensorBoard's event files."""
+"""What scorelab recorded, for other programs; weights from their layouts and to them. `python -m scorelab --help` tells the verbs."""
 
 from __future__ import annotations
 
@@ -54,21 +54,48 @@ def _write(writer: SummaryWriter, f: h5py.File) -> None:
         writer.add_image("samples", np.asarray(f["pictures/grid"]), dataformats="HWC")
 
 
+def convert(verb: str, source: pathlib.Path, target: pathlib.Path, grid: int) -> None:
+    """Weights of a DiT, from a safetensors file into another that must not be there."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file, save_file
+
+    from .layouts import dit_from_diffusers, dit_to_diffusers
+
+    if target.exists():
+        raise FileExistsError(f"{target} is there; remove it, or name another file")
+    try:
+        tensors = load_file(source)
+    except (SafetensorError, KeyError, TypeError) as e:  # the last two: of a type that NumPy has not
+        raise ValueError(f"{source} cannot be read: {e}; it must be a safetensors file of float16, float32 or float64") from e
+    out = dit_from_diffusers(tensors, grid) if verb == "from-diffusers" else dit_to_diffusers(tensors)
+    save_file({name: np.ascontiguousarray(value) for name, value in out.items()}, target, {"format": "pt"})  # which readers of PyTorch's look for
+    print(f"{target}: {len(out)} tensors")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scorelab", description="What scorelab recorded, for other programs.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("tensorboard", help="metrics and pictures of every run as TensorBoard's event files")
     verb.add_argument("experiment", type=pathlib.Path, help="its folder, results/NAME")
     verb.add_argument("events", type=pathlib.Path, help="where to write; then: tensorboard --logdir EVENTS")
+    verb = verbs.add_parser("from-diffusers", help="weights of diffusers' DiTTransformer2DModel as those of scorelab's dit")
+    verb.add_argument("source", type=pathlib.Path, help="a safetensors file, such as transformer/diffusion_pytorch_model.safetensors")
+    verb.add_argument("target", type=pathlib.Path, help="the safetensors file to write")
+    verb.add_argument("--grid", type=int, required=True, help="patches a side: the side of image or latent over the patch's")
+    verb = verbs.add_parser("to-diffusers", help="the other way")
+    verb.add_argument("source", type=pathlib.Path, help="a safetensors file, as `scorelab export NAME --weights` writes it")
+    verb.add_argument("target", type=pathlib.Path, help="the safetensors file to write")
     given = parser.parse_args()
     try:
-        if tensorboard(given.experiment, given.events) == 0:
+        if given.verb != "tensorboard":
+            convert(given.verb, given.source, given.target, getattr(given, "grid", 0))
+        elif tensorboard(given.experiment, given.events) == 0:
             print(f"error: {given.experiment} holds no run.h5; give an experiment's folder, results/NAME", file=sys.stderr)
             return 5
     except ModuleNotFoundError as e:
-        print(f"error: {e}; pip install tensorboardX", file=sys.stderr)
+        print(f"error: {e}; pip install {'tensorboardX' if given.verb == 'tensorboard' else 'safetensors'}", file=sys.stderr)
         return 4
-    except OSError as e:
+    except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-for folder in ("resume", "clients"):  # lab.py drives the program, philox.py is its noise written again
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / folder))
+for folder in ("tests/resume", "tests/clients", "python"):  # lab.py drives the program, philox.py is its noise written again
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / folder))
 
 
 @pytest.fixture(scope="session", autouse=True)
