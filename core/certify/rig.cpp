@@ -28,6 +28,13 @@ bool needs(const Json& request, const std::string& what) {
   });
 }
 
+Json value_of(const std::string& text, const std::string& type) {
+  if (type == "bool") return text == "true";
+  if (type == "int") return std::stoll(text);
+  if (type == "float") return std::stod(text);
+  return text;
+}
+
 }  // namespace
 
 Json own(const Json& request, const std::string& kind, const std::string& name, Json params) {
@@ -188,11 +195,7 @@ Json activated(const schema::Schema& schema, const schema::Param& p) {
     } else if (std::find(w.values.begin(), w.values.end(), schema::text(key->initial)) ==
                    w.values.end() &&
                !w.values.empty()) {
-      const std::string& v = w.values.front();
-      out[w.key] = key->type == "bool"    ? Json(v == "true")
-                   : key->type == "int"   ? Json(std::stoll(v))
-                   : key->type == "float" ? Json(std::stod(v))
-                                          : Json(v);
+      out[w.key] = value_of(w.values.front(), key->type);
     }
   }
   return out;

@@ -58,7 +58,7 @@ Json effect(const Json& request) {
     bool changes = false;
     std::string refused;
     for (const auto& [w, end] : places) {
-      const auto samples = [&](const Json& own) -> std::optional<at::Tensor> {
+      const auto samples = [&, &w = w, &end = end](const Json& own) -> std::optional<at::Tensor> {
         Rig rig(request, w);
         Json changed = steps(request, 6);
         changed.update(end);

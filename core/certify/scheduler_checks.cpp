@@ -8,8 +8,6 @@
 
 namespace scorelab::certify {
 
-using host::make_as;
-
 namespace {
 
 /// The time at this share of the process, from its clean end to its noisy one.
@@ -88,9 +86,12 @@ Json check_inverse(const Scheduler& q) {
 }  // namespace
 
 Json check_scheduler(const std::string& check, const Json& request) {
-  auto q = make_as<Scheduler>(request["component"]);
   host::check_all(request["component"]);
-  host::prepare(q, request["component"], {.options = at::kDouble, .shape = {2}});
+  const host::Setup setup({{"dataset", own(request, "dataset", "gaussian")},
+                           {"scheduler", request["component"]},
+                           {"run", {{"precision", "float64"}}}},
+                          at::kCPU, false);
+  const Scheduler* q = setup.scheduler.get();
   if (q->t_min() == q->t_max()) throw Skipped("it has one level");
   if (check == "marginals") return check_marginals(*q);
   if (check == "slopes") return check_slopes(*q);

@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/results.h"
+#include "params/walk.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -29,17 +30,16 @@ std::uintmax_t size_of(const fs::path& path) {
   return out;
 }
 
-/// The files that a stored spec runs: frozen plugins.
-void frozen_in(const Json& value, std::set<std::string>& out) {
-  if (value.is_object() && value.contains("sha256") && value["sha256"].is_string())
-    out.insert(value["sha256"].get<std::string>());
-  if (value.is_structured())
-    for (const auto& inner : value) frozen_in(inner, out);
-}
-
 std::string size_text(std::uintmax_t bytes) {
   const double mib = static_cast<double>(bytes) / 1048576;
   return mib >= 1024 ? fmt::format("{:.1f} GiB", mib / 1024) : fmt::format("{:.1f} MiB", mib);
+}
+
+/// The files that a stored spec runs: frozen plugins.
+void add_plugins(const Json& spec, std::set<std::string>& out) {
+  schema::for_each_component(spec, [&](const Json& component) {
+    if (const Json hash = component.value("sha256", Json()); hash.is_string()) out.insert(hash);
+  });
 }
 
 /// Whether an entry of .plugins has a name of ours.
@@ -75,7 +75,7 @@ std::vector<Garbage> garbage(const fs::path& results) {
         for (const auto& r : j.at("replicates"))
           for (const auto& s : r.at("stages")) add_parents(results, s.at("key"), folders);
         for (const auto& key : j.at("searched")) add_parents(results, key, folders);
-        frozen_in(j.at("cells"), plugins);
+        add_plugins(j.at("cells"), plugins);
       });
     } catch (const Error& e) {
       throw Error(
@@ -95,7 +95,7 @@ std::vector<Garbage> garbage(const fs::path& results) {
     } catch (const record::Damaged&) {  // it says nothing of what it was
     }
     if (folders.contains(name) || record::is_claimed(entry.path())) {
-      frozen_in(spec, plugins);
+      add_plugins(spec, plugins);
     } else {
       out.push_back({entry.path(),
                      spec.is_object() ? fmt::format("{} of {}", spec.value("label", "a stage"),

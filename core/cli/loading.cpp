@@ -78,8 +78,10 @@ void name_by_changes(manifest::Node& root, const ManifestArguments& arguments) {
                  ? c
                  : '_';
   auto* name = root.member("name");
-  if (!name)
-    root.members.push_back({"name", root.at, {}, false, false}), name = &root.members.back();
+  if (!name) {
+    root.members.push_back({"name", root.at, {}, false, false});
+    name = &root.members.back();
+  }
   if (name->value.kind != manifest::Node::Kind::string) {
     // its kind is a problem of its own
     if (!name->value.members.empty() || name->value.kind != manifest::Node::Kind::table) return;

@@ -20,6 +20,7 @@
 #include "cli/summary.h"
 #include "cli/terminal.h"
 #include "manifest/text.h"
+#include "params/walk.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -62,11 +63,10 @@ Json resolved_of(const manifest::Comparison& c, const manifest::Experiment& e) {
 /// What this manifest runs may be run from the results later too, where its plugins lie as copies.
 void remember_programs(const Json& value) {
   static std::set<std::string> remembered;
-  if (value.is_object() && value.contains("sha256") && value["sha256"].is_string() &&
-      remembered.insert(value["sha256"]).second)
-    catalog::remember_program(value["sha256"]);
-  if (value.is_structured())
-    for (const auto& inner : value) remember_programs(inner);
+  schema::for_each_component(value, [&](const Json& component) {
+    if (component.contains("sha256") && remembered.insert(component["sha256"]).second)
+      catalog::remember_program(component["sha256"]);
+  });
 }
 
 Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments& a) {
@@ -102,11 +102,9 @@ Launched launch(const plan::Plan& plan, const Loaded& loaded, const RunArguments
                                    [i = i](const auto& m) { return m.second == i; });
       const bool named = of != r.models.end();
       auto& stages = l.replicates.back().stages;
-      stages.push_back({named ? "model" : s.kind, s.key,
-                        named               ? "train " + of->first
-                        : s.kind == "train" ? "train"
-                                            : s.what,
-                        s.label});
+      const std::string what = s.kind == "train" ? "train" : s.what;
+      stages.push_back(
+          {named ? "model" : s.kind, s.key, named ? "train " + of->first : what, s.label});
       if (s.kind != "sample") continue;
       s.spec["sample"]["count"].get_to(stages.back().count);
       s.spec["sample"]["trace"].get_to(stages.back().trace);

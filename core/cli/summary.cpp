@@ -5,6 +5,7 @@
 
 #include "cli/observations.h"
 #include "cli/terminal.h"
+#include "compare/table.h"
 #include "record/files.h"
 
 namespace scorelab::cli {
@@ -19,13 +20,10 @@ std::string stage_text(const Json& d) {
                        figure(d["nfe"]), time);
   std::string out;
   for (const auto& v : d["values"]) {
-    const std::string goal = v["goal"], unit = v["unit"];
+    const std::string goal = compare::better(v["goal"]), unit = v["unit"];
     out += fmt::format("{}{} {}{}{}", out.empty() ? "" : "; ", v["name"].get<std::string>(),
                        v["value"].is_number() ? figure(v["value"]) : v["value"].get<std::string>(),
-                       unit == "1" ? "" : " " + unit,
-                       goal == "min"   ? " (lower is better)"
-                       : goal == "max" ? " (higher is better)"
-                                       : "");
+                       unit == "1" ? "" : " " + unit, goal.empty() ? "" : " (" + goal + ")");
   }
   for (const auto& a : d.value("arrays", Json::array()))
     out += fmt::format("{}{}: {} values along {}", out.empty() ? "" : "; ",

@@ -8,15 +8,14 @@
 
 #include "cli/hosts.h"
 #include "params/sha256.h"
+#include "params/walk.h"
 
 namespace scorelab::cli {
 namespace {
 
-/// Parameters with the plugins in their slots named by what they are, not by where they lie.
+/// Components named by what they are, not by where they lie.
 Json without_files(Json value) {
-  if (value.is_object()) value.erase("file");
-  if (value.is_structured())
-    for (auto& inner : value) inner = without_files(inner);
+  schema::for_each_component(value, [](Json& component) { component.erase("file"); });
   return value;
 }
 

@@ -30,6 +30,18 @@ std::optional<double> number(const std::string& text) {
              : std::nullopt;
 }
 
+std::optional<double> number(const Json& value) {
+  if (value.is_number()) return value.get<double>();
+  return value.is_string() ? number(value.get<std::string>()) : std::nullopt;
+}
+
+/// Below 0, 0 or above 0, as of strings; NaN where one of them is NaN.
+double order(double a, double b) {
+  if (a < b) return -1;
+  if (a > b) return 1;
+  return a == b ? 0 : std::numeric_limits<double>::quiet_NaN();
+}
+
 bool compare(const std::string& op, double c) {
   if (op == "<") return c < 0;
   if (op == "<=") return c <= 0;
@@ -143,14 +155,8 @@ bool Where::holds(const Json& run) const {
     if (!run.contains(n.name)) return false;
     const Json& v = run[n.name];
     const auto wanted = number(n.value);
-    const auto own = v.is_number()   ? std::optional(v.get<double>())
-                     : v.is_string() ? number(v.get<std::string>())
-                                     : std::nullopt;
-    if (wanted && own)
-      return compare(n.op, *own < *wanted    ? -1
-                           : *own > *wanted  ? 1
-                           : *own == *wanted ? 0
-                                             : std::numeric_limits<double>::quiet_NaN());
+    const auto own = number(v);
+    if (wanted && own) return compare(n.op, order(*own, *wanted));
     return compare(n.op, (v.is_string() ? v.get<std::string>() : v.dump()).compare(n.value));
   };
   return test(*root_);

@@ -88,14 +88,14 @@ const std::vector<Quantity>& known_costs() {
   static const std::vector<Quantity> all{
       {"nfe", "1", "min", "network evaluations of a sample"},
       {"sample.seconds", "s", "min", "time of sampling"},
-      {"sample.peak_memory", "B", "min", "largest resident memory while sampling"},
+      {"sample.peak_memory", "B", "min", "largest memory while sampling"},
       {"train.seconds", "s", "min", "time of training"},
       {"train.steps", "1", "none", "optimiser steps"},
       {"train.loss", "1", "min", "loss of training, mean over the last tenth of its steps"},
       {"train.loss_spread", "1", "none", "standard deviation of the loss over these steps"},
       {"train.first_loss", "1", "none", "loss before the first update"},
       {"train.parameters", "1", "none", "parameters of the network"},
-      {"train.peak_memory", "B", "min", "largest resident memory while training"},
+      {"train.peak_memory", "B", "min", "largest memory while training"},
       {"train.evaluations", "1", "min", "network evaluations of training, one a row"},
       {"train.vjps", "1", "min", "vector-Jacobian products of training, one a row"},
       {"train.jvps", "1", "min", "Jacobian-vector products of training, one a row"}};

@@ -411,7 +411,10 @@ std::optional<double> value(const Formula::Node& n, const Coordinates& at, const
     case Formula::Kind::binary: {
       const auto a = inner(0, at), b = inner(1, at);
       if (!a || !b) return {};
-      return n.name == "+" ? *a + *b : n.name == "-" ? *a - *b : n.name == "*" ? *a * *b : *a / *b;
+      if (n.name == "+") return *a + *b;
+      if (n.name == "-") return *a - *b;
+      if (n.name == "*") return *a * *b;
+      return *a / *b;
     }
     case Formula::Kind::call:
       break;

@@ -61,10 +61,9 @@ std::vector<std::vector<std::string>> lines_of(const Data& data, const Table& t)
 }
 
 std::string title_of(const Quantity& q) {
+  const std::string goal = better(q.goal);
   return fmt::format("{}{}{}{}", q.name, q.unit == "1" ? "" : " in " + q.unit,
-                     q.goal == "min"   ? " (lower is better)"
-                     : q.goal == "max" ? " (higher is better)"
-                                       : "",
+                     goal.empty() ? "" : " (" + goal + ")",
                      q.long_name.empty() || q.long_name == q.name ? "" : ": " + q.long_name);
 }
 

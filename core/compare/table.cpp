@@ -90,6 +90,11 @@ std::optional<double> paper_at(const Data& data, const Quantity& q, const Coordi
 
 }  // namespace
 
+std::string better(const std::string& goal) {
+  if (goal == "min") return "lower is better";
+  return goal == "max" ? "higher is better" : "";
+}
+
 std::string digits(double v) {
   if (!std::isfinite(v)) return std::isnan(v) ? "nan" : v > 0 ? "inf" : "-inf";
   return fmt::format("{:.4g}", v);

@@ -55,6 +55,8 @@ std::string pivot(const Data& data, const Table& table, const std::vector<std::s
 std::string csv_quoted(const std::string& text);
 /// Four digits and without needless zeros.
 std::string digits(double value);
+/// "lower is better" for the goal "min", "higher is better" for "max", otherwise empty.
+std::string better(const std::string& goal);
 /// The mean of a cost in a cell; NaN where it has none.
 double cost(const Data& data, std::size_t cell, const std::string& name);
 

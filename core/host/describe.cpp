@@ -50,10 +50,16 @@ namespace {
 Json worth_a_warning(const Json& spec, const Setup& setup, const Setup& judges) {
   Json out = Json::array();
   const Scheduler& q = *setup.scheduler;
-  const double alpha = q.alpha(q.t_max()).one(), sigma = q.sigma(q.t_max()).one();
+  double alpha = 0, sigma = 0;
+  bool levels = false;
+  call(title(spec["scheduler"]), [&] {
+    alpha = q.alpha(q.t_max()).one();
+    sigma = q.sigma(q.t_max()).one();
+    levels = q.t_min() < q.t_max();
+  });
   const bool from_noise =
       spec["sample"]["initial"].is_object() && spec["sample"]["initial"]["plugin"] == "prior";
-  if (from_noise && q.t_min() < q.t_max() && alpha * alpha > sigma * sigma)
+  if (from_noise && levels && alpha * alpha > sigma * sigma)
     out.push_back(
         {{"plugin", title(spec["scheduler"])},
          {"why",
@@ -65,7 +71,8 @@ Json worth_a_warning(const Json& spec, const Setup& setup, const Setup& judges) 
     if (config["of"] == "model" || spec["sample"]["moments"] == "exact") continue;
     const auto metric = make_as<Metric>(config);
     prepare(metric, config, judges.setting(), judges.models);
-    const auto needed = metric->needs_samples(setup.data->shape());
+    std::int64_t needed = 0;
+    call(title(config), [&] { needed = metric->needs_samples(setup.data->shape()); });
     if (spec["sample"]["count"] < needed)
       out.push_back(
           {{"plugin", title(config)},
@@ -127,7 +134,8 @@ Json set_up(const Json& whole) {
     const Sampling sampling = setup.sampling(sampler, spec.at("sample"), spec, never);
     const Json& params = sampler.at("params");
     // its steps are not known yet
-    const bool budget = params.contains("nfe") && params["nfe"].is_number() && params["nfe"] > 0;
+    const bool budget = params.contains(GridKeys::nfe) && params[GridKeys::nfe].is_number() &&
+                        params[GridKeys::nfe] > 0;
     if (!budget) call(title(sampler), [&] { sampling.sampler->start(*setup.scheduler); });
     if (!whole.contains("models")) {
       out["warnings"] = worth_a_warning(spec, setup, setup);

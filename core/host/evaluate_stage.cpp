@@ -63,11 +63,11 @@ const DataSet& reference(const StageRun& run, const Setup& setup) {
 
 Json timed(StageRun& run, const Metric& metric, const Setup& setup, const Subject& subject) {
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<Measurement> measured;
-  call(title(run.spec["metric"]), [&] {
-    measured =
-        scorelab::evaluate(metric, reference(run, setup), *setup.space, subject, run.spec["seed"]);
-  });
+  const auto measured =
+      scorelab::evaluate(metric, reference(run, setup), *setup.space, subject, run.spec["seed"],
+                         [](const Component& component, const std::function<void()>& body) {
+                           call(title_of(component), body);
+                         });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   Json out = keep(run, measured);

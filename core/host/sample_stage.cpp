@@ -18,29 +18,26 @@
 namespace scorelab::host {
 namespace {
 
-/// Collects the paths of the first samples of a call.
-class Tracing {
+/// The paths of the first samples of a call.
+class Trace {
  public:
-  Tracing(Sampling& sampling, std::int64_t count) : sampling_(sampling) {
-    if (count == 0) return;
-    sampling.trace = [this, count](const Times& t, const at::Tensor& x) {
-      const std::int64_t n = std::min(count, x.size(0));
-      t_.push_back(t.vector(t.shared() ? n : static_cast<std::int64_t>(t.rows()), at::kDouble)
-                       .narrow(0, 0, n));
-      x_.push_back(x.narrow(0, 0, n).clone());
-    };
+  explicit Trace(std::int64_t count) : count_(count) {}
+  void add(const Times& t, const at::Tensor& x) {
+    const std::int64_t n = std::min(count_, x.size(0));
+    t_.push_back(t.vector(t.shared() ? n : static_cast<std::int64_t>(t.rows()), at::kDouble)
+                     .narrow(0, 0, n));
+    x_.push_back(x.narrow(0, 0, n).clone());
   }
-  ~Tracing() { sampling_.trace = nullptr; }
   void save(const std::filesystem::path& folder) const {
     if (!x_.empty()) record::save_trace(folder, {to_array(at::stack(t_)), to_array(at::stack(x_))});
   }
 
  private:
-  Sampling& sampling_;
+  std::int64_t count_;
   std::vector<at::Tensor> t_, x_;
 };
 
-Json run_moments(StageRun& run, Sampling& sampling) {
+Json run_moments(StageRun& run, const Sampling& sampling) {
   ExactMoments exact;
   call(title(run.spec["sampler"]), [&] { exact = exact_moments(sampling); });
   const auto list = [](const at::Tensor& x) {
@@ -56,7 +53,7 @@ Json run_moments(StageRun& run, Sampling& sampling) {
 }
 
 /// Draws samples first, .., first + n - 1 and stores them, with the paths of `traced` of them.
-void draw_chunk(StageRun& run, Sampling& sampling, const std::string& owner, std::int64_t first,
+void draw_chunk(StageRun& run, Sampling sampling, const std::string& owner, std::int64_t first,
                 std::int64_t n, std::int64_t traced) {
   const auto begin = std::chrono::steady_clock::now();
   std::int64_t step = 0;
@@ -64,10 +61,11 @@ void draw_chunk(StageRun& run, Sampling& sampling, const std::string& owner, std
     run.progress(first, sampling.options.count,
                  {{"unit", "samples"}, {"t", t.max_value()}, {"step", ++step}});
   };
+  Trace trace(traced);
+  if (traced > 0) sampling.trace = [&](const Times& t, const at::Tensor& x) { trace.add(t, x); };
   Sampled drawn;
-  const Tracing tracing(sampling, traced);
   call(owner, [&] { drawn = draw_samples(sampling, first, n); });
-  tracing.save(run.folder);
+  trace.save(run.folder);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   record::SampleChunk chunk{first, to_array(drawn.x), drawn.nfe, seconds, {}};
@@ -97,7 +95,7 @@ Json run_sample(StageRun& run) {
     sampler = fitted;
     record::write_json(run.folder / "resolved.json", run.resolved);
   }
-  Sampling sampling = setup.sampling(sampler, sample, run.spec, run.stop);
+  const Sampling sampling = setup.sampling(sampler, sample, run.spec, run.stop);
   if (!run.resolved.contains("threads")) {
     const c10::AutoGradMode no_grad(false);
     run.resolved["threads"] = setup.measure_threads(sampling.model, sampling.context);

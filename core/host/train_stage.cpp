@@ -61,8 +61,8 @@ class Writing final : public TrainState {
   record::Checkpoint& to_;
 };
 
-/// `missing`: what a checkpoint lacks, the first of it; looked for before anything is read, so that
-/// a state is read whole or not at all.
+/// `wrong`: how a checkpoint differs from the state, the first of it; looked for before anything is
+/// read, so that a state is read whole or not at all.
 class Reading final : public TrainState {
  public:
   explicit Reading(const record::Checkpoint& from) : from_(from) {}
@@ -71,9 +71,12 @@ class Reading final : public TrainState {
     if (found == from_.groups.end()) return lacks(group);
     if (!looking) arena.fill(flat, to_tensors(found->second));
   }
+  /// One that was undefined when the checkpoint was written is not in it.
   void tensor(const std::string& name, at::Tensor& value) override {
-    if (const auto* a = find(name); a && !looking)
-      value = value.defined() ? to_tensor(*a).to(value.device()) : to_tensor(*a);
+    const auto* a = find(name);
+    if (!a && value.defined()) lacks(name);
+    if (!a || looking) return;
+    value = value.defined() ? to_tensor(*a).to(value.device()) : to_tensor(*a);
   }
   void number(const std::string& name, double& value) override {
     if (const auto* a = needed(name, record::Array::Type::f64)) value = a->as<double>()[0];
@@ -81,14 +84,21 @@ class Reading final : public TrainState {
   void integer(const std::string& name, std::int64_t& value) override {
     if (const auto* a = needed(name, record::Array::Type::i64)) value = a->as<std::int64_t>()[0];
   }
+  /// After the state was looked for: it must have asked for all that there is.
+  void expect_all_known() {
+    if (const auto group = from_.groups.find(rest); group != from_.groups.end())
+      for (const auto& [name, array] : group->second)
+        if (wrong.empty() && !asked_.contains(name)) wrong = "it has an unknown `" + name + "`";
+  }
   bool looking = true;
-  std::string missing;
+  std::string wrong;
 
  private:
   void lacks(const std::string& name) {
-    if (missing.empty()) missing = name;
+    if (wrong.empty()) wrong = "it has no `" + name + "`";
   }
-  const record::Array* find(const std::string& name) const {
+  const record::Array* find(const std::string& name) {
+    asked_.insert(name);
     const auto group = from_.groups.find(rest);
     if (group == from_.groups.end()) return nullptr;
     const auto found = std::find_if(group->second.begin(), group->second.end(),
@@ -104,6 +114,7 @@ class Reading final : public TrainState {
     return looking ? nullptr : found;
   }
   const record::Checkpoint& from_;
+  std::set<std::string> asked_;
 };
 
 class Port final : public TrainPort {
@@ -122,11 +133,13 @@ class Port final : public TrainPort {
     if (!found) return;
     Reading reading(*found);
     trainer_.state(reading);
-    if (!reading.missing.empty())
+    reading.expect_all_known();
+    if (!reading.wrong.empty())
       return run_.journal.event("restart", 0,
-                                fmt::format("the checkpoint is of another release, or of other "
-                                            "averages: it has no `{}`; training starts again",
-                                            reading.missing));
+                                fmt::format("the checkpoint does not fit this training's state "
+                                            "(of another release or plugin, or other averages): "
+                                            "{}; training starts again",
+                                            reading.wrong));
     const Json& every = run_.spec["train"]["log_every"];
     if (every > 0 && found->step >= every &&
         !record::read_journal(run_.folder / "journal.jsonl").streams.contains("train"))
@@ -200,7 +213,8 @@ class Port final : public TrainPort {
     sampling.stream = "preview";
     const std::int64_t n =
         std::min(run_.spec["train"]["preview_count"].get<std::int64_t>(), sampling.rows());
-    const Sampled drawn = draw_samples(sampling, 0, n);
+    Sampled drawn;
+    call(title(p["sampler"]), [&] { drawn = draw_samples(sampling, 0, n); });
     const auto folder = run_.folder / "previews" / fmt::format("{:08}", step);
     record::save_samples(folder, {0, to_array(drawn.x), drawn.nfe, 0});
   }
@@ -295,7 +309,13 @@ Json run_train(StageRun& run) {
   std::vector<double> ema = run.spec["ema"].get<std::vector<double>>();
   const auto options = read_table<TrainOptions>(run.spec["train"]);
   const std::string owner = title(run.spec["objective"]);
-  for (const OwnNetwork* own : objective->networks())
+  std::vector<OwnNetwork*> networks;
+  bool averages = false;
+  call(owner, [&] {
+    networks = objective->networks();
+    averages = objective->average_rate(0, std::max<std::int64_t>(1, options.steps)).has_value();
+  });
+  for (const OwnNetwork* own : networks)
     if (*own)
       setup.expect_conditions(own->network()->conditions(),
                               fmt::format("{}, its network `{}`", owner, own->name()), true);
@@ -307,7 +327,7 @@ Json run_train(StageRun& run) {
                             bool held, const auto& body) { call(held ? other : set, body); };
   call(owner, [&] { trainer.take_networks(); });
   if (setup.held_out) trainer.evaluate_on(setup.held_out);
-  if (objective->average_rate(0, std::max<std::int64_t>(1, options.steps))) {
+  if (averages) {
     auto averaged = make_as<Network>(run.spec["network"]);
     prepare(averaged, run.spec["network"], setup.setting(), setup.models);
     trainer.average_in(std::move(averaged));

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -115,9 +116,10 @@ Json made(const fs::path& results, const std::string& key, const record::Claim& 
   const KeepGenerator generator(device);
   reset_peak_memory(device);
   const std::string kind = spec.at("stage");
-  Json result = kind == "train"    ? run_train(run)
-                : kind == "sample" ? run_sample(run)
-                                   : run_evaluate(run);
+  static const std::map<std::string, Json (*)(StageRun&)> kinds{
+      {"train", run_train}, {"sample", run_sample}, {"evaluate", run_evaluate}};
+  if (!kinds.contains(kind)) throw Error(fmt::format("there is no stage of the kind `{}`", kind));
+  Json result = kinds.at(kind)(run);
   if (generator.changed()) {
     for (const char* made :
          {"samples", "trace.h5", "previews", "kept", "checkpoint.h5", "checkpoint.previous.h5"})

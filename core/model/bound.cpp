@@ -38,7 +38,8 @@ void Bound::prepare(const Setting& setting) {
     throw Error("the bound of grey levels needs to know the space that they are mapped to");
   const auto map = setting.space->affine();
   if (!map) return;
-  bin_ = map->scale / static_cast<double>(grey.levels - 1), low_ = map->shift,
+  bin_ = map->scale / static_cast<double>(grey.levels - 1);
+  low_ = map->shift;
   high_ = map->shift + map->scale;
 }
 

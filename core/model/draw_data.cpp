@@ -23,7 +23,7 @@ DataItems take_items(const DataSet& data, std::int64_t rows, const Noise& noise)
   DataItems out;
   out.x = data.get(index, own, out.condition);
   if (!out.x.defined() || out.x.dim() == 0 || out.x.size(0) != rows)
-    throw Error(c10::str("the data set gave ",
+    throw Error(c10::str("it gave ",
                          out.x.defined() ? c10::str(out.x.sizes()) : std::string("nothing"),
                          " when it was asked for ", rows, " items"));
   const auto types = data.conditions();
@@ -35,7 +35,7 @@ DataItems take_items(const DataSet& data, std::int64_t rows, const Noise& noise)
         given.defined() && given.sizes() == at::IntArrayRef(shape) &&
         (type.dtype == at::kLong ? given.scalar_type() == at::kLong : given.is_floating_point());
     if (!fits)
-      throw Error(c10::str("the data set gave the condition `", type.name, "` as ",
+      throw Error(c10::str("it gave the condition `", type.name, "` as ",
                            given.defined() ? given.sizes() : at::IntArrayRef(), " of ",
                            given.defined() ? c10::str(given.scalar_type()) : "nothing",
                            "; it says ", at::IntArrayRef(shape), " of ",
@@ -43,8 +43,8 @@ DataItems take_items(const DataSet& data, std::int64_t rows, const Noise& noise)
   }
   if (out.condition.size() != types.size())
     throw Error(
-        "the data set gave a condition that its conditions() does not name, or its conditions() "
-        "names one twice");
+        "it gave a condition that its conditions() does not name, or its conditions() names one "
+        "twice");
   return out;
 }
 
@@ -56,14 +56,20 @@ at::Tensor encode_items(DataItems items, const Space& space, const Noise& noise,
   Noise encoding = noise.stream("encode");
   const at::Tensor z = space.encode(items.x, &encoding);
   if (z.dim() == 0 || z.size(0) != rows || z.sizes().slice(1) != at::IntArrayRef(space.shape()))
-    throw Error(c10::str("the space encoded ", items.x.sizes(), " as ", z.sizes(), "; expected [",
-                         rows, "] of ", at::IntArrayRef(space.shape())));
+    throw Error(c10::str("it encoded ", items.x.sizes(), " as ", z.sizes(), "; expected [", rows,
+                         "] of ", at::IntArrayRef(space.shape())));
   return z.to(options);
 }
 
 at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows, const Noise& noise,
-                     const at::TensorOptions& options, Condition& condition) {
-  return encode_items(take_items(data, rows, noise), space, noise, options, condition);
+                     const at::TensorOptions& options, Condition& condition,
+                     const InItsName& call) {
+  DataItems items;
+  run_as(call, data, [&] { items = take_items(data, rows, noise); });
+  at::Tensor out;
+  run_as(call, space,
+         [&] { out = encode_items(std::move(items), space, noise, options, condition); });
+  return out;
 }
 
 std::vector<std::int64_t> reference_order(const DataSet& data, std::int64_t rows,

@@ -1,7 +1,17 @@
 #pragma once
 #include <scorelab/dataset.h>
 
+#include <functional>
+
 namespace scorelab {
+
+/// Runs code of a component in its name, so that the host can tell whose it is where it fails;
+/// null: it is run as it is.
+using InItsName = std::function<void(const Component&, const std::function<void()>&)>;
+inline void run_as(const InItsName& call, const Component& owner,
+                   const std::function<void()>& body) {
+  call ? call(owner, body) : body();
+}
 
 /// Items as their data set gives them: on the CPU, in data units.
 struct DataItems {
@@ -18,9 +28,10 @@ DataItems take_items(const DataSet& data, std::int64_t rows, const Noise& noise)
 at::Tensor encode_items(DataItems items, const Space& space, const Noise& noise,
                         const at::TensorOptions& options, Condition& condition);
 
-/// take_items, then encode_items.
+/// take_items in the name of the data set, then encode_items in that of the space.
 at::Tensor draw_data(const DataSet& data, const Space& space, std::int64_t rows, const Noise& noise,
-                     const at::TensorOptions& options, Condition& condition);
+                     const at::TensorOptions& options, Condition& condition,
+                     const InItsName& call = {});
 
 /// Which items stand for the data: of a stored set different ones, in random order, as many as
 /// there are.

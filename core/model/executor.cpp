@@ -102,7 +102,13 @@ Input Executor::input(const at::Tensor& in, const Times& t, const Condition& con
   const std::int64_t rows = in.size(0);
   // One transfer to x's device for all that is known of each row.
   at::Tensor of_rows = at::empty({3, rows}, at::kDouble);
-  const PerRow columns[] = {parts_.output.time(q, t), q.alpha(t), q.sigma(t)};
+  PerRow columns[3];
+  const auto ask = [&] {
+    columns[0] = parts_.output.time(q, t);
+    columns[1] = q.alpha(t);
+    columns[2] = q.sigma(t);
+  };
+  context_.call ? context_.call(q, ask) : ask();
   for (int k = 0; k < 3; ++k)
     for (std::int64_t r = 0; r < rows; ++r)
       of_rows.mutable_data_ptr<double>()[k * rows + r] = columns[k][r];

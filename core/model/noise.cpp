@@ -62,6 +62,16 @@ std::uint64_t hash(std::uint64_t seed, std::string_view text) {
   return mix(h);
 }
 
+void fill(const noise::Draw& draw) {
+  if (draw.device < 0) return noise::draw_cpu(draw);
+  if (!noise::draw_cuda)
+    throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
+  noise::draw_cuda(draw);
+}
+
+/// The CUDA device of a tensor; -1: the CPU.
+int cuda_device(const at::Tensor& x) { return x.is_cuda() ? x.get_device() : -1; }
+
 }  // namespace
 
 struct Noise::State {
@@ -166,18 +176,17 @@ at::Tensor Noise::path_at(const at::Tensor& like, const PerRow& path, const Time
     const at::Tensor part = zero.narrow(0, begin, n);
     return brownian_at(time, part, [&](std::uint64_t node) {
       at::Tensor out = at::empty(part.sizes(), part.options());
-      const noise::Draw draw{mix(key + mix(node)),
-                             state_->first + begin,
-                             n,
-                             n ? part.numel() / n : 0,
-                             nullptr,
-                             nullptr,
-                             0,
-                             static_cast<int>(Law::normal),
-                             8,
-                             out.data_ptr(),
-                             out.get_device()};
-      out.is_cuda() ? noise::draw_cuda(draw) : noise::draw_cpu(draw);
+      fill({.key = mix(key + mix(node)),
+            .first = state_->first + begin,
+            .rows = n,
+            .width = n ? part.numel() / n : 0,
+            .counts = nullptr,
+            .active = nullptr,
+            .count = 0,
+            .law = static_cast<int>(Law::normal),
+            .dtype = 8,
+            .out = out.data_ptr(),
+            .device = cuda_device(out)});
       return out;
     });
   };
@@ -219,24 +228,17 @@ at::Tensor Noise::draw(const at::Tensor& like, Law law) {
   if (!s.counts.empty() && static_cast<std::int64_t>(s.counts.size()) != rows)
     throw Error("one noise stream drew for " + std::to_string(s.counts.size()) + " and for " +
                 std::to_string(rows) + " rows");
-  const noise::Draw draw{s.key,
-                         s.first,
-                         rows,
-                         rows ? like.numel() / rows : 0,
-                         s.counts.empty() ? nullptr : s.counts.data(),
-                         active.empty() ? nullptr : active.data(),
-                         s.shared_count,
-                         static_cast<int>(law),
-                         dtype == at::kDouble ? 8 : 4,
-                         out.data_ptr(),
-                         out.get_device()};
-  if (like.is_cuda()) {
-    if (!noise::draw_cuda)
-      throw Error("noise on a CUDA device needs libscorelab_cuda, which is not loaded");
-    noise::draw_cuda(draw);
-  } else {
-    noise::draw_cpu(draw);
-  }
+  fill({.key = s.key,
+        .first = s.first,
+        .rows = rows,
+        .width = rows ? like.numel() / rows : 0,
+        .counts = s.counts.empty() ? nullptr : s.counts.data(),
+        .active = active.empty() ? nullptr : active.data(),
+        .count = s.shared_count,
+        .law = static_cast<int>(law),
+        .dtype = dtype == at::kDouble ? 8 : 4,
+        .out = out.data_ptr(),
+        .device = cuda_device(out)});
   if (s.counts.empty()) ++s.shared_count;
   for (std::int64_t r = 0; r < static_cast<std::int64_t>(s.counts.size()); ++r)
     s.counts[r] += active.empty() || active[r];

@@ -84,6 +84,7 @@ Capability& Capability::above(std::string key, double bound) {
   return *this;
 }
 Capability& Capability::as(std::string r) {
+  if (r != "sampler") throw Error("a capability counts in the role \"sampler\", not \"" + r + "\"");
   role = std::move(r);
   return *this;
 }

@@ -106,6 +106,19 @@ const Param* Schema::find(const std::string& name) const {
   return it == params.end() ? nullptr : &*it;
 }
 
+namespace {
+
+/// A condition on a parameter that does not exist would never hold, and say nothing.
+void expect_known(const Params& declared, const std::vector<When>& whens, const std::string& of) {
+  for (const auto& w : whens)
+    if (std::none_of(declared.specs.begin(), declared.specs.end(),
+                     [&](const auto& s) { return s->name == w.key; }))
+      throw Error(
+          fmt::format("{} depends on the parameter \"{}\", which is not declared", of, w.key));
+}
+
+}  // namespace
+
 Schema of(const Params& declared) {
   Schema out;
   for (const auto& s : declared.specs) {
@@ -114,14 +127,20 @@ Schema of(const Params& declared) {
             s->low,          s->high,    s->words,
             s->whens,        s->is_file, s->is_required,
             s->is_reporting, s->former,  s->group};
+    expect_known(declared, s->whens, "the parameter \"" + s->name + "\"");
     if (const auto* slot = std::get_if<SlotBase*>(&s->target)) p.slot = (*slot)->kind();
     if (const auto* ref = std::get_if<ModelRef*>(&s->target)) p.slot = (*ref)->gives();
     if (p.required) p.initial = nullptr;
     out.params.push_back(std::move(p));
   }
-  for (const auto& c : declared.capabilities)
+  for (const auto& c : declared.capabilities) {
+    expect_known(declared, c->whens, "the capability \"" + c->name + "\"");
     (c->needed ? out.needs : out.gives).push_back({c->name, c->reason, c->role, c->whens});
-  for (const auto& r : declared.readings) out.reads.push_back({r->name, r->is_optional, r->whens});
+  }
+  for (const auto& r : declared.readings) {
+    expect_known(declared, r->whens, "the file \"" + r->name + "\"");
+    out.reads.push_back({r->name, r->is_optional, r->whens});
+  }
   take_presets(declared, out);
   return out;
 }

@@ -24,7 +24,7 @@ void OutputOptions::params(Params& p) {
   p.needs("finite-velocity",
           "the velocity is infinite where alpha ends at 0 like a root; predict x0 or v")
       .when("predict", {"velocity"});
-  p.needs("variance", "`variance` takes a second answer beside the mean")
+  p.needs("variance", "a learned `variance` is a second output of the network, beside the mean")
       .when("variance", {"learned-range", "learned"});
   p.needs("teaches-variance", "without that the variance stays as random as it began")
       .when("variance", {"learned-range", "learned"});

@@ -169,12 +169,11 @@ std::string detail(const Data& data, const compare::Table& t) {
 std::string results(const Report& r) {
   std::string out = "<h2>Comparison</h2>";
   for (const auto& t : r.tables) {
+    const std::string goal = compare::better(t.quantity.goal);
     out +=
         fmt::format("<h3>{}{}{}{}</h3>", html(t.quantity.name),
                     t.quantity.unit == "1" ? "" : " [" + html(t.quantity.unit) + "]",
-                    t.quantity.goal == "min"   ? ", lower is better"
-                    : t.quantity.goal == "max" ? ", higher is better"
-                                               : "",
+                    goal.empty() ? "" : ", " + goal,
                     t.quantity.long_name.empty() ? "" : " &middot; " + html(t.quantity.long_name));
     out += pivot(*r.data, t);
     out += "<ul class=\"notes\">";

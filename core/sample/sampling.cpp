@@ -24,13 +24,9 @@ at::Tensor batch_of(const Sampling& s, std::int64_t rows) {
   return at::empty(shape, s.tensors);
 }
 
-void called(const Sampling& s, const Component& component, const std::function<void()>& body) {
-  s.call ? s.call(component, body) : body();
-}
-
 double start_of(const Sampling& s) {
   double t = 0;
-  called(s, *s.sampler, [&] { t = s.sampler->start(*s.model->scheduler); });
+  run_as(s.call, *s.sampler, [&] { t = s.sampler->start(*s.model->scheduler); });
   return t;
 }
 
@@ -42,10 +38,10 @@ void with_start(const Sampling& s, std::int64_t first, std::int64_t rows,
   const at::Tensor like = batch_of(s, rows);
   const auto clean = [&](Noise& noise) {
     Condition condition;
-    return draw_data(*s.data, *s.model->space, rows, noise, s.tensors, condition);
+    return draw_data(*s.data, *s.model->space, rows, noise, s.tensors, condition, s.call);
   };
   const Start start{*s.model->scheduler, start_of(s), first, like, clean, *s.model->space};
-  called(s, *initial, [&] { f(*initial, start); });
+  run_as(s.call, *initial, [&] { f(*initial, start); });
 }
 
 /// How many draws of a recording a call has taken: the start's come first, then the sampler's.
@@ -148,7 +144,7 @@ std::shared_ptr<Model::Context> context_of(const Sampling& s, Model::Context set
     if (!*drawn) {
       Noise own(s.seed, s.stream + "/data", rows.first);
       Companions c;
-      c.x = draw_data(*s.data, *s.model->space, rows.count, own, s.tensors, c.condition);
+      c.x = draw_data(*s.data, *s.model->space, rows.count, own, s.tensors, c.condition, s.call);
       drawn->emplace(std::move(c));
     }
     return **drawn;
@@ -254,8 +250,12 @@ std::int64_t Sampling::rows() const {
 Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
   const c10::AutoGradMode no_grad(false);
   const std::int64_t rows = s.rows();
+  const Space& space = *s.model->space;
   const auto data_units = [&](const at::Tensor& y) {
-    return s.model->space->decode(y.narrow(0, 0, n)).to(at::kCPU, y.scalar_type()).contiguous();
+    at::Tensor x;
+    run_as(s.call, space,
+           [&] { x = space.decode(y.narrow(0, 0, n)).to(at::kCPU, y.scalar_type()).contiguous(); });
+    return x;
   };
   const auto taken = std::make_shared<std::int64_t>(0);
   const at::Tensor start = initial(s, first, rows, taken);
@@ -276,11 +276,13 @@ Sampled draw_samples(const Sampling& s, std::int64_t first, std::int64_t n) {
                          "; expected ", at::IntArrayRef(shape), " of ", s.tensors.dtype()));
   if (!std::isfinite(x.sum().item<double>())) find_non_finite(s, first, rows, n);
   Sampled out{data_units(x), context->counts.evaluations};
-  if (out.x.sizes().slice(1) != at::IntArrayRef(s.data->shape()) ||
-      !std::isfinite(out.x.sum().item<double>()))
-    throw Error(c10::str("the space decoded ", x.sizes(), " to ", out.x.sizes(),
-                         "; expected finite values, each item of ",
-                         at::IntArrayRef(s.data->shape())));
+  run_as(s.call, space, [&, &x = x] {
+    const auto item = s.data->shape();
+    if (out.x.sizes().slice(1) != at::IntArrayRef(item) ||
+        !std::isfinite(out.x.sum().item<double>()))
+      throw Error(c10::str("it decoded ", x.sizes(), " to ", out.x.sizes(),
+                           "; expected finite values, each item of ", at::IntArrayRef(item)));
+  });
   out.nfe.resize(static_cast<std::size_t>(n));
   for (const auto& type : s.conditions) {
     const auto found = context->condition.find(type.name);

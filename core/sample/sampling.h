@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "model/draw_data.h"
 #include "model/evaluation.h"
 #include "params/tables.h"
 
@@ -29,8 +30,7 @@ struct Sampling {
   std::string stream = "sample";
   /// [draws, samples, ..] what is drawn, the start's first; undefined: fresh normals
   at::Tensor recorded = {};
-  /// runs a slot's plugin, naming it
-  std::function<void(const Component&, const std::function<void()>&)> call;
+  InItsName call;
   std::function<void(const Times&, const at::Tensor&)> observe;
   /// x in data units, from the start to the last step
   std::function<void(const Times&, const at::Tensor&)> trace;

@@ -121,6 +121,10 @@ std::string title_of(const Component& component) {
   return it == titles().end() ? "component" : it->second;
 }
 
+void set_title(const Component& component, const std::string& title) {
+  titles()[&component] = title;
+}
+
 std::shared_ptr<Sampler> make_sampler(const Json& config) {
   if (config.at("kind") == "sampler") return make_as<Sampler>(config);
   std::shared_ptr<Sampler> out;

@@ -37,6 +37,8 @@ std::shared_ptr<T> make_as(const Json& config) {
 
 /// What make() called this component: "step `langevin`".
 std::string title_of(const Component& component);
+/// Gives a component that is not made of a config the title of the one whose code it runs.
+void set_title(const Component& component, const std::string& title);
 
 /// Calls check() of a component and of what its slots hold.
 void check_all(const Json& config);

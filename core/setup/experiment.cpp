@@ -20,6 +20,14 @@
 namespace scorelab::host {
 namespace {
 
+/// What a component answers; where that fails, the error names it.
+template <class Ask>
+auto answer(const Json& config, const Ask& ask) {
+  std::optional<decltype(ask())> out;
+  call(title(config), [&] { out.emplace(ask()); });
+  return *std::move(out);
+}
+
 /// Throws Error unless a model works in the experiment's space, where parts of the experiment ask
 /// it.
 void expect_same_space(const std::string& name, const Json& own_spec, const Space& own,
@@ -58,7 +66,8 @@ std::shared_ptr<Model> load_model(const Json& spec, const Setup& setup,
   if (!spec.at("trained").get<std::string>().empty())
     load_weights(results, spec, *setup.network, read_table<SampleOptions>(spec.at("sample")),
                  [](const std::string&) {});
-  for (auto& [name_of_it, parameter] : setup.network->parameters()) parameter.requires_grad_(false);
+  const auto parameters = answer(spec.at("network"), [&] { return setup.network->parameters(); });
+  for (const auto& [name, parameter] : parameters) parameter.requires_grad_(false);
   return std::make_shared<Model>(
       setup.model(spec), std::make_shared<Model::Context>(setup.context(
                              stop ? *stop : never, read_table<RunOptions>(spec.at("run")).chunk)));
@@ -117,34 +126,39 @@ void Setup::make_data(const Json& spec) {
   if (const Json holdout = spec.value("holdout", Json()); holdout.is_object()) {
     held_out = make_as<DataSet>(holdout);
     host::prepare(held_out, holdout, {.options = tensors});
-    if (held_out->shape() != data->shape())
+    const auto own = answer(holdout, [&] { return held_out->shape(); }),
+               other = answer(spec.at("dataset"), [&] { return data->shape(); });
+    if (own != other)
       throw PluginError(title(holdout), fmt::format("its items are [{}], and the data set's [{}]",
-                                                    fmt::join(held_out->shape(), ", "),
-                                                    fmt::join(data->shape(), ", ")));
+                                                    fmt::join(own, ", "), fmt::join(other, ", ")));
   } else if (holdout.is_number()) {
-    try {
-      std::tie(data, held_out) = hold_out(data, holdout);
-    } catch (const Error& e) {
-      throw PluginError(title(spec.at("dataset")), e.what());
-    }
+    const std::string set = title(spec.at("dataset"));
+    call(set, [&] { std::tie(data, held_out) = hold_out(data, holdout); });
+    set_title(*data, set);
+    set_title(*held_out, set);
   }
 }
 
 void Setup::make_space(const Json& spec) {
-  space = std::make_shared<DataRange>(*data);
+  const Json& set = spec.at("dataset");
+  const Json& owner = spec.contains("space") ? spec["space"] : set;
+  space = answer(set, [&] { return std::make_shared<DataRange>(*data); });
+  set_title(*space, title(set));
   if (spec.contains("space")) {
-    space = make_as<Space>(spec["space"]);
+    const auto items = space->shape();
+    space = make_as<Space>(owner);
     // what a space computes from the data must not depend on the cores of this stage
     const OneThread same_bits;
-    host::prepare(space, spec["space"],
-                  {.options = tensors, .shape = data->shape(), .data = data.get()});
+    host::prepare(space, owner, {.options = tensors, .shape = items, .data = data.get()});
   }
-  const auto map = space->affine();
+  const auto map = answer(owner, [&] { return space->affine(); });
   if (!map) return;
   if (!(map->scale > 0))
-    throw Error(fmt::format("the data's values are mapped by {} x + {}; the factor must be above 0",
-                            map->scale, map->shift));
-  law = data->exact();
+    throw PluginError(
+        title(owner),
+        fmt::format("the data's values are mapped by {} x + {}; the factor must be above 0",
+                    map->scale, map->shift));
+  law = answer(set, [&] { return data->exact(); });
   if (law) law = law->mapped(map->scale, map->shift);
 }
 
@@ -157,8 +171,8 @@ void Setup::load_models(const Json& spec, bool with_network, const std::filesyst
     // them about values of the experiment's model.
     if (with_network) expect_same_space(name, model, *own.space, spec, *space);
     models[name] = load_model(model, own, results, stop);
-    expect_conditions(own.network->conditions(), fmt::format("model `{}`", name), false);
-    join_conditions(own.network->conditions(), fmt::format("model `{}`", name));
+    expect_conditions(own.conditions, fmt::format("model `{}`", name), false);
+    join_conditions(own.conditions, fmt::format("model `{}`", name));
   }
 }
 
@@ -166,17 +180,20 @@ void Setup::make_network(const Json& spec) {
   network = make_as<Network>(spec.at("network"));
   parts = Output(read_table<OutputOptions>(spec.at("output"))).parts();
   host::prepare(network, spec.at("network"), setting());
-  expect_conditions(network->conditions(), title(spec.at("network")), true);
+  const auto taken = answer(spec.at("network"), [&] { return network->conditions(); });
+  expect_conditions(taken, title(spec.at("network")), true);
   // samples are stored with the network's own nulls
-  const auto of_models = std::exchange(conditions, network->conditions());
+  const auto of_models = std::exchange(conditions, taken);
   join_conditions(of_models, title(spec.at("network")));
   if (!held_out) return;
+  const auto given = answer(spec.at("dataset"), [&] { return data->conditions(); });
+  const Json& other = spec["holdout"].is_object() ? spec["holdout"] : spec["dataset"];
+  const auto given_there = answer(other, [&] { return held_out->conditions(); });
   try {
-    const auto given = data->conditions();
     for (const auto& type : conditions) {
       const bool known = std::any_of(given.begin(), given.end(),
                                      [&](const ConditionType& g) { return g.name == type.name; });
-      expect_given(held_out->conditions(), type, known);
+      expect_given(given_there, type, known);
     }
   } catch (const Error& e) {
     throw PluginError(title(spec.at("network")), "of the held-out data: " + std::string(e.what()));
@@ -193,9 +210,11 @@ void Setup::join_conditions(const std::vector<ConditionType>& more, const std::s
 
 void Setup::expect_conditions(const std::vector<ConditionType>& taken, const std::string& who,
                               bool strict) const {
+  std::vector<ConditionType> given;
+  call(title_of(*data), [&] { given = data->conditions(); });
   try {
     expect_valid(taken);
-    for (const auto& one : taken) expect_given(data->conditions(), one, strict);
+    for (const auto& one : taken) expect_given(given, one, strict);
   } catch (const Error& e) {
     throw PluginError(who, e.what());
   }

@@ -17,6 +17,18 @@ namespace scorelab {
 
 TrainPort::~TrainPort() = default;
 
+namespace {
+
+/// A network's parameters with their first values, which its own code gives.
+Arena arena_of(const InItsName& call, Network& network, std::uint64_t seed,
+               const std::string& stream) {
+  std::optional<Arena> out;
+  run_as(call, network, [&] { out.emplace(network, seed, stream); });
+  return *std::move(out);
+}
+
+}  // namespace
+
 Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context context,
                  std::shared_ptr<DataSet> data, std::shared_ptr<Objective> objective,
                  TrainOptions options, std::vector<double> ema, std::uint64_t seed,
@@ -30,7 +42,7 @@ Trainer::Trainer(std::shared_ptr<const Model::Parts> model, Model::Context conte
       tensors_(tensors),
       stop_(stop),
       others_(others),
-      model_learner_(*model_->network, seed),
+      model_learner_(arena_of(context_.call, *model_->network, seed, "initialise/")),
       poison_(at::zeros({}, tensors.dtype(at::kDouble))),
       poisoned_(at::zeros({}, tensors.dtype(at::kFloat))),
       ahead_([this](const std::string& stream) {
@@ -56,7 +68,8 @@ void Trainer::take_networks() {
       throw Error(
           "a network of its own cannot be called `average`: its checkpoint has a group of that "
           "name");
-    own_.push_back(std::make_unique<Learner>(*own->network(), seed_, own));
+    own_.push_back(std::make_unique<Learner>(
+        arena_of(context_.call, *own->network(), seed_, own->name() + "/initialise/"), own));
     Arena& its = own_.back()->arena;
     try {
       if (own->from()) its.fill(its.values, own->from().network().parameters());
@@ -66,8 +79,8 @@ void Trainer::take_networks() {
   }
 }
 
-Learner::Learner(Network& network, std::uint64_t seed, const OwnNetwork* own)
-    : arena(network, seed, own ? own->name() + "/initialise/" : "initialise/"),
+Learner::Learner(Arena parameters, const OwnNetwork* own)
+    : arena(std::move(parameters)),
       moment1(at::zeros_like(arena.values)),
       moment2(at::zeros_like(arena.values)),
       updates(at::zeros({}, arena.values.options().dtype(at::kFloat))),
@@ -83,7 +96,7 @@ void Learner::state(TrainState& s, const std::string& prefix) {
 void Trainer::average_in(std::shared_ptr<Network> network) {
   const c10::AutoGradMode no_grad(false);
   average_network_ = std::move(network);
-  average_.emplace(*average_network_, seed_);
+  average_.emplace(arena_of(context_.call, *average_network_, seed_, "initialise/"));
   average_->values.copy_(arena().values);
   average_->require_gradients(false);
 }
@@ -139,7 +152,10 @@ Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t n, std::int
   Noise noise(seed_, stream);
   Draws out;
   TrainBatch& b = out.batch;
-  b.x0 = encode_items(items(stream, n, rows, aim), *model_->space, noise, tensors_, b.condition);
+  DataItems got = items(stream, n, rows, aim);
+  const Space& space = *model_->space;
+  run_as(context_.call, space,
+         [&] { b.x0 = encode_items(std::move(got), space, noise, tensors_, b.condition); });
   const bool check = aim == Aim::search;
   if (check) expect_finite(b.x0, "the data");
   if (aim != Aim::evaluation && options_.drop_condition > 0) {
@@ -149,12 +165,17 @@ Trainer::Draws Trainer::draw(const std::string& stream, std::int64_t n, std::int
   }
   Noise times = noise.stream("times"), eps = noise.stream("eps");
   const at::Tensor u = times.uniform(at::empty({rows, 1}, at::kDouble));
-  const TimeLaw::Drawn drawn =
-      law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
-  b.t = drawn.t;
-  b.importance = drawn.importance;
+  PerRow alpha, sigma;
+  run_as(context_.call, q, [&] {
+    const TimeLaw::Drawn drawn =
+        law.draw(q, {u.const_data_ptr<double>(), u.const_data_ptr<double>() + rows});
+    b.t = drawn.t;
+    b.importance = drawn.importance;
+    alpha = q.alpha(b.t);
+    sigma = q.sigma(b.t);
+  });
   b.eps = eps.normal(b.x0);
-  b.x = combine(q.alpha(b.t), b.x0, q.sigma(b.t), b.eps);
+  b.x = combine(alpha, b.x0, sigma, b.eps);
   if (check) expect_finite(b.x, "x_t");
   return out;
 }
@@ -282,7 +303,8 @@ at::Tensor Trainer::gradient(Learner& learner, const std::string& stream, std::i
 void Trainer::learn(Learner& learner, const std::string& stream, std::int64_t n, Counts* counts) {
   {
     const c10::AutoGradMode no_grad(false);
-    (learner.own ? *learner.own->network() : *model_->network).constrain();
+    Network& network = learner.own ? *learner.own->network() : *model_->network;
+    run_as(context_.call, network, [&] { network.constrain(); });
   }
   const at::Tensor loss = gradient(learner, stream, n, Aim::training, counts);
   at::Tensor& gradients = learner.arena.gradients;
@@ -384,15 +406,10 @@ void Trainer::diverged(Learner& learner, const std::string& stream, std::int64_t
 }
 
 void Trainer::with_weights(const at::Tensor& weights, const std::function<void()>& body) {
-  Arena& arena = model_learner_.arena;
-  arena.show(weights);
-  try {
-    body();
-  } catch (...) {
-    arena.show(arena.values);
-    throw;
-  }
-  arena.show(arena.values);
+  Arena& own = model_learner_.arena;
+  const std::unique_ptr<Arena, void (*)(Arena*)> again(&own, [](Arena* a) { a->show(a->values); });
+  own.show(weights);
+  body();
 }
 
 void Trainer::evaluate(TrainPort& port, std::int64_t n) {

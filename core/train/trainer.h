@@ -46,7 +46,7 @@ class TrainState : public State {
 
 /// A network in training, and what Adam keeps of its parameters.
 struct Learner {
-  Learner(Network& network, std::uint64_t seed, const OwnNetwork* own = nullptr);
+  explicit Learner(Arena parameters, const OwnNetwork* own = nullptr);
   void state(TrainState& s, const std::string& prefix);
 
   Arena arena;

@@ -37,7 +37,8 @@ class Frechet final : public Metric {
     if (!known && (space_.learned() ? most <= few : most <= space_.dimensions(m.samples.shape()))) {
       const at::Tensor x = space_(m.samples), y = space_(m.reference);
       if (most <= x.size(1)) return of_few(x, y);
-      own = empirical(x), data = empirical(y);
+      own = empirical(x);
+      data = empirical(y);
     } else {
       own = empirical(m.samples);
       data = known ? Pair{m.law->mean(), m.law->covariance()} : empirical(m.reference);

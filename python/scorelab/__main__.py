@@ -68,7 +68,14 @@ def convert(verb: str, source: pathlib.Path, target: pathlib.Path, grid: int) ->
     except (SafetensorError, KeyError, TypeError) as e:  # the last two: of a type that NumPy has not
         raise ValueError(f"{source} cannot be read: {e}; it must be a safetensors file of float16, float32 or float64") from e
     out = dit_from_diffusers(tensors, grid) if verb == "from-diffusers" else dit_to_diffusers(tensors)
-    save_file({name: np.ascontiguousarray(value) for name, value in out.items()}, target, {"format": "pt"})  # which readers of PyTorch's look for
+    part = target.with_name(target.name + ".part")  # a name that stands for a whole file, or for none
+    try:
+        save_file({name: np.ascontiguousarray(value) for name, value in out.items()}, part, {"format": "pt"})  # which readers of PyTorch's look for
+        part.rename(target)
+    except SafetensorError as e:
+        raise OSError(f"{target} cannot be written: {e}") from e
+    finally:
+        part.unlink(missing_ok=True)
     print(f"{target}: {len(out)} tensors")
 
 

@@ -61,7 +61,7 @@ def scorelab(tmp_path, cache):
 def run(tmp_path, scorelab):
     """run(sampler, plugin folder, ..): a run of four samples of a 2-D Gaussian; beside code, out, err: keys, samples."""
 
-    def call(sampler, *folders, network="exact-gaussian", name="tiny", check_only=False, **options):
+    def call(sampler, *folders, network="exact-gaussian", name="tiny", check_only=False, arguments=(), **options):
         quoted = json.dumps([str(f) for f in folders])
         (tmp_path / "tiny.toml").write_text(
             f'name = "{name}"\nplugins = {quoted}\ndataset = {{ plugin = "gaussian", dim = 2 }}\nscheduler = "vp"\n'
@@ -69,7 +69,7 @@ def run(tmp_path, scorelab):
         )
         if check_only:
             return scorelab("check", "tiny.toml", **options)
-        r = scorelab("run", "tiny.toml", "--results", "results", **options)
+        r = scorelab("run", "tiny.toml", "--results", "results", *arguments, **options)
         experiment = tmp_path / "results" / name / "experiment.json"
         if experiment.exists():
             cell = json.loads(experiment.read_text())["replicates"][0]

@@ -27,6 +27,7 @@ UNLOADABLE = {
     "missing-library": ["will not load", "libgone.so: cannot open shared object file"],
     "throws-in-constructor": ["throws when it is made", "the moon is not full; wait for it"],
     "crashes-in-constructor": ["crashes when it is loaded or made"],
+    "unknown-key": ["the capability \"levels\" depends on the parameter \"solvr\", which is not declared"],
 }
 SKIPPED = ("not-elf", "empty", "truncated", "no-stamp", "nameless", "other-api", "other-sdk", "other-torch", "other-cxx-abi")
 
@@ -103,6 +104,13 @@ def test_fails_in_a_step(name, run, scorelab, plugins):
     assert again.code == FAILED and "0 done, 1 to do" in again.err
 
 
+def test_paths_of_a_tainted_run_are_removed(run, plugins, scorelab, tmp_path):
+    r = run(bare("default-generator"), plugins / "default-generator", arguments=("-s", "sample.trace=2"))
+    assert r.code == FAILED and "drew from LibTorch's default generator" in r.err
+    stages = [folder for folder in (tmp_path / "results/.stages").iterdir() if (folder / "failure.json").exists()]
+    assert len(stages) == 1 and not (stages[0] / "trace.h5").exists() and not (stages[0] / "samples").exists()
+
+
 @pytest.mark.parametrize("name", ["throws-in-step", "segfaults"])
 def test_failure_names_file_and_line(name, run, plugins):
     r = run(bare(name), plugins / name)
@@ -118,6 +126,30 @@ def test_failure_in_a_slot_names_the_slots_plugin(name, run, plugins):
 def test_crash_in_a_slot(run, plugins):
     r = run('{ plugin = "predictor-corrector", steps = 3, corrector = "segfaults" }', plugins / "segfaults")
     assert r.code == FAILED and "crashed (SIGSEGV)" in r.err
+
+
+OWNERS = [("space", method) for method in ("encode", "decode", "affine")]
+OWNERS += [("dataset", method) for method in ("get", "shape", "exact", "to_model")]
+OWNERS += [("network", method) for method in ("parameters", "initialise", "constrain", "conditions")]
+OWNERS += [("scheduler", "at")]
+
+
+@pytest.mark.parametrize("kind, method", OWNERS)
+def test_an_error_names_the_part_whose_code_failed(kind, method, scorelab, plugins, tmp_path):
+    """Not the objective, the sampler, the start or the metric that was at work."""
+    parts = {"dataset": '"gaussian-mixture"', "scheduler": '"vp"', "network": '{ plugin = "mlp", width = 8, depth = 1 }'}
+    parts[kind] = f'{{ plugin = "throwing-{kind}", in = "{method}" }}'
+    lines = "".join(f"{name} = {value}\n" for name, value in parts.items())
+    folder = plugins / f"throwing-{kind}"
+    (tmp_path / "m.toml").write_text(
+        f'name = "owner"\nplugins = ["{folder}"]\nobjective = "denoising-score-matching"\ntrain = {{ steps = 3, batch = 4 }}\n'
+        f'sampler = "ddim"\nsample = {{ count = 4 }}\nmetrics = ["moments"]\nrun = {{ chunk = 4 }}\n{lines}'
+    )
+    r = scorelab("run", "m.toml", "--results", "results")
+    assert r.code in (FAILED, USAGE)
+    assert f"{kind} `throwing-{kind}`" in r.err and f" in {method}" in r.err
+    for other in ("denoising-score-matching", "ddim", "prior", "moments"):
+        assert f"`{other}`: " not in r.err and f"`{other}` cannot" not in r.err
 
 
 def test_network_makes_nan(run, plugins):

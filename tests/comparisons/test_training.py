@@ -124,3 +124,13 @@ def test_tf32_is_of_gpus(lab):
     done = lab.call("run", "m.toml")
     if done.returncode:  # there is no GPU
         assert done.returncode == 4 and 'run.precision = "tf32" is a GPU\'s' in done.stdout + done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("projections", [1, 5])
+def test_sliced_score_matching_evaluates_once_for_all_projections(lab, projections):
+    """The score at the batch's points serves them all; what a projection costs is a product with the Jacobian."""
+    objective = f'{{ plugin = "sliced-score-matching", projections = {projections} }}'
+    lab.run(TRAINED.replace('"denoising-score-matching"', objective).replace('"trained"', f'"sliced-{projections}"'))
+    done, = (stage for stage in map(json.loads, (file.read_text() for file in lab.results.glob(".stages/*/stage.json"))) if stage["stage"] == "train")
+    assert done["evaluations"] == 20 * 8
+    assert done["vjps"] + done["jvps"] == 20 * 8 * projections

@@ -88,6 +88,12 @@ def test_nothing_is_started_by_a_wrong_manifest(tiny):
 
 # --- help and suggestions
 
+def test_a_walk_that_does_not_go_down_is_found_before_anything_starts(tiny):
+    done = scorelab("run", "tiny.toml", "-s", "sampler.from=0.1", "-s", "sampler.to=0.5", cwd=tiny)
+    assert done.returncode == 2 and "step `ancestral` cannot be used here" in done.stderr and "tiny.toml:6:" in done.stderr
+    assert "no steps go down from `from` = 0.1 to `to` = 0.5" in done.stderr and not (tiny / "results").exists()
+
+
 def test_help_lists_verbs_and_exit_codes():
     text = scorelab("--help").stdout
     for verb in VERBS:

@@ -68,7 +68,7 @@ def test_what_is_wrong_is_said(files, tmp_path):
     (tmp_path / "text.safetensors").write_text("not one")
     cases += [(("from-diffusers", tmp_path / "text.safetensors", tmp_path / "out", "--grid", 5), "cannot be read"), (("from-diffusers", theirs, tmp_path / "out", "--grid", 0), "0 patches a side"),
               (("from-diffusers", tmp_path / "none", tmp_path / "out", "--grid", 5), "none"), (("to-diffusers", theirs, tmp_path / "out"), "no tensor is of a block"),
-              (("to-diffusers", ours, theirs), "is there; remove it, or name another file")]
+              (("to-diffusers", ours, theirs), "is there; remove it, or name another file"), (("to-diffusers", ours, tmp_path / "none/out"), "none/out")]
     for arguments, words in cases:
         done = scorelab(*arguments)
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, (arguments, done.stderr)

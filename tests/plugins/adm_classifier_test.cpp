@@ -78,7 +78,7 @@ TEST(AdmClassifier, BeginsWithPositionsOfTheWidthsScale) {
     Noise noise(1, name);
     network->initialise(name, p, noise);
     const double size = p.square().mean().sqrt().item<double>();
-    const auto near = [&](const std::string& of, double expected) {
+    const auto near = [&, &name = name](const std::string& of, double expected) {
       if (name != of) return;
       EXPECT_NEAR(size, expected, 0.01) << name;
       ++seen;

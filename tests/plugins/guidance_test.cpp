@@ -271,11 +271,10 @@ at::Tensor projected(const Json& how, const at::Tensor& x, const at::Tensor& ran
           if (kind == "blocks")
             for (int k = 0; k < 4; ++k)
               to[r][c][i][j] += from[r][c][i / 2 * 2 + k / 2][j / 2 * 2 + k % 2] / 4;
-          const bool known = kind == "left"      ? j < 2
-                             : kind == "outside" ? !(i >= 1 && i < 3 && j >= 1 && j < 3)
-                             : kind == "first"   ? i < 2
-                             : kind == "random"  ? random[i][j].item<bool>()
-                                                 : false;
+          const bool known = (kind == "left" && j < 2) ||
+                             (kind == "outside" && !(i >= 1 && i < 3 && j >= 1 && j < 3)) ||
+                             (kind == "first" && i < 2) ||
+                             (kind == "random" && random[i][j].item<bool>());
           if (known) to[r][c][i][j] = from[r][c][i][j];
         }
   return out;

@@ -52,7 +52,7 @@ TEST(Precision, Bfloat16IsNearFloat32AndNotFloat32) {
 TEST(Precision, GradientsOfBfloat16AreFloat32AndNearby) {
   for (const auto& [config, shape] : networks)
     for (const bool twice : {false, true}) {
-      const auto gradient = [&](bool bf16) {
+      const auto gradient = [&, &config = config, &shape = shape](bool bf16) {
         const World w = of(config, shape, bf16);
         const at::Tensor x = some_x(shape);
         Model model = w.model();

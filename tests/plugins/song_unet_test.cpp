@@ -109,7 +109,7 @@ TEST(SongUNet, BeginsWithThePapersWeights) {
     Noise noise(1, name);
     const c10::AutoGradMode no_grad(false);
     network->initialise(name, p, noise);
-    const auto largest_is = [&](double bound) {
+    const auto largest_is = [&, &name = name, &p = p](double bound) {
       EXPECT_LE(p.abs().max().item<double>(), bound) << name;
       EXPECT_GT(p.abs().max().item<double>(), 0.9 * bound) << name;
       ++seen;
