@@ -14,9 +14,9 @@ class Bound {
   /// `variance` as a parameter, for metrics of the bound, and what the bound needs:
   /// `bound_.params(p)`.
   void params(Params& p);
-  /// variance of a reverse step: "auto" is "learned" where the network says one, otherwise "large";
-  /// "large" is the forward kernel's, "small" the posterior's, "learned" what the network says;
-  /// "analytic" that of x_s given x_t where the data are independent Gaussians, as their law says.
+  /// variance of a reverse step: "auto" is "learned" where the network predicts one, otherwise
+  /// "large"; "large" is the forward kernel's, "small" the posterior's, "learned" the network's;
+  /// "analytic" the exact Var[x_s | x_t], for data whose law is independent Gaussians.
   explicit Bound(std::string variance = "auto") : variance_(std::move(variance)) {}
   /// For grey levels that are not dequantised, in an affine space, the last term is that of a
   /// discretised Gaussian (Ho et al. 2020, equation 13); otherwise it is its density.
@@ -25,7 +25,7 @@ class Bound {
   /// KL(q(x_s | x_t, x_0) || p(x_s | x_t)); where s = 0, -log p(x_0 | x_t). `p` is the model's
   /// answer at x_t.
   at::Tensor term(const Prediction& p, const at::Tensor& x0, const Times& s) const;
-  /// KL(q(x_T | x_0) || prior), which no network enters.
+  /// KL(q(x_T | x_0) || prior), which does not depend on the network.
   static at::Tensor prior(const Scheduler& scheduler, const at::Tensor& x0);
 
  private:

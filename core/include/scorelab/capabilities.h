@@ -7,7 +7,7 @@ namespace scorelab {
 /// these names and no others.
 struct CapabilityName {
   std::string_view name;
-  /// the part that is asked for it; empty: it is said to the host, and no part needs it
+  /// the part that must give it; empty: it informs the host, and no part can need it
   std::string_view giver;
   std::string_view says;
 };

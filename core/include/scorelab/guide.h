@@ -12,8 +12,8 @@ class GuideRun {
   struct Call;
   GuideRun(Model model, Noise noise, Call& call);
 
-  /// what the guide stands before: the network behind the guides before this one, for the active
-  /// rows
+  /// the network with the guides that come before this one already applied to it; it evaluates
+  /// the active rows only
   Model model;
   Noise noise;  ///< the guide's own in this sampling call; inactive rows draw zero
 
@@ -40,11 +40,11 @@ class Guide : public Component {
   static constexpr const char* kind = "guide";
   ~Guide() override;
   /// Called at every evaluation that a sampler makes; with gradients where a later guide or the
-  /// sampler asks for them, so that x must not be changed in place, nor what the model says
-  /// detached. What is said at (x, t): usually run.model's answer with a quantity changed,
-  /// `p.with(quantity, value)`; but the model may also be asked elsewhere, twice, or for gradients:
-  /// every evaluation is counted. Elementwise over rows, or row by row, so that a sample's bits do
-  /// not depend on its neighbours.
+  /// sampler asks for them, so that x must not be changed in place, nor the model's output
+  /// detached. Returns the guided prediction at (x, t): usually run.model(x, t) with one quantity
+  /// changed, `p.with(quantity, value)`. The model may also be evaluated at other points, several
+  /// times, or for gradients: every evaluation is counted. Rows must not depend on each other, so
+  /// that a sample's bits do not depend on its neighbours.
   virtual Prediction guide(GuideRun& run, const at::Tensor& x, const Times& t) const = 0;
 };
 

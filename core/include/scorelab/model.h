@@ -46,18 +46,18 @@ class Prediction {
   at::Tensor error_of_output(const at::Tensor& x0, const at::Tensor& eps) const;
   /// Whether the network says the variance of a reverse step beside its mean: output.variance.
   bool learns_variance() const { return variance_.defined(); }
-  /// log Var[x_s | x_t] that it says, in x's shape, for a step down to s.
+  /// The predicted log Var[x_s | x_t], in x's shape, for a step down to s.
   at::Tensor log_variance(const Times& s) const;
-  /// The same with what the network says of the variance. range: from -1 to 1, between the
-  /// posterior's and the forward kernel's, in the logarithm (Nichol & Dhariwal 2021, equation 15);
-  /// otherwise the logarithm of its ratio to the kernel's.
+  /// The same prediction with the network's raw output for the variance. range: from -1 to 1, the
+  /// log variance runs from the posterior's to the forward kernel's (Nichol & Dhariwal 2021,
+  /// equation 15); otherwise it is the logarithm of the variance's ratio to the kernel's.
   Prediction with_variance(at::Tensor raw, bool range) const;
   /// The same x0 at another x of the same times: eps and all that follows from it change.
   Prediction at(at::Tensor x) const;
   /// The same without a graph for gradients, stated as `quantity`.
   Prediction detach(at::Tensor x, Quantity quantity) const;
-  /// The same, where the network's own F is an affine map of the stated quantity: of that slope,
-  /// one a row.
+  /// The same prediction, with d(stated quantity)/dF of each row: the stated quantity is an affine
+  /// function of the network's raw output F.
   Prediction with_slope(PerRow of_output) const;
   /// A changed prediction at the same point, for guides. The predicted variance stays.
   Prediction with(Quantity quantity, at::Tensor value) const;

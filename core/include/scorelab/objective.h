@@ -15,8 +15,8 @@ struct TrainBatch {
   at::Tensor x0, eps, x;  ///< clean, noise, and x = alpha x0 + sigma eps
   Times t;
   PerRow importance = 1;  ///< of each t: the loss of a row is multiplied by it
-  /// what the data set gives with x0, all of it; the model is told it but for the rows that are
-  /// dropped
+  /// the conditions that the data set gives with x0, for every row; the model does not see those of
+  /// rows that train.drop_condition drops
   Condition condition = {};
 };
 

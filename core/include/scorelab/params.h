@@ -145,12 +145,12 @@ class ModelRef {
   const std::string& name() const { return name_; }  ///< empty: none is named
   const std::string& gives() const { return gives_; }
   explicit operator bool() const { return !name_.empty(); }
-  /// The model for the rows and under the condition of the caller's: a conditional teacher is told
-  /// what the samples are told. From prepare on, as the next.
+  /// The model with the rows and the condition of the calling model: a conditional teacher is given
+  /// the samples' own labels. To be called from prepare on, as are the next two.
   Model under(const Model& caller) const;
-  /// The model outside of any call: asked without a condition, such as a classifier that measures.
+  /// The model on its own, without a condition: for instance a classifier that judges samples.
   Model alone() const;
-  Network& network() const;  ///< for the host, as the next
+  Network& network() const;  ///< this and the next are for the host
   void assign(std::string name) { name_ = std::move(name); }
   void bind(std::shared_ptr<Model> model);
 

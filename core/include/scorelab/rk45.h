@@ -17,8 +17,8 @@ inline constexpr double a[7][6] = {
 inline constexpr double e[7] = {71 / 57600.,      0,         -71 / 16695., 71 / 1920.,
                                 -17253 / 339200., 22 / 525., -1 / 40.};
 
-/// The length of the next step over that of the last, whose error was `error` of what is allowed;
-/// it was accepted if that is at most 1.
+/// The factor from the length of the last step to that of the next. `error`: the last step's error
+/// divided by the tolerance; a step whose `error` is at most 1 was accepted.
 inline PerRow stretch(const PerRow& error) {
   return min(max(0.9 * pow(max(error, 1e-10), -0.2), 0.2), where(error <= 1, 5, 1));
 }

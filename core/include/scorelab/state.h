@@ -7,8 +7,8 @@
 namespace scorelab {
 
 /// Goes through what a component carries from one training step to the next: each part once, under
-/// a name of its own. The host writes checkpoints and reads them by such visits, so that what is
-/// written is what is read.
+/// a name of its own, and the same names at every visit. The host writes checkpoints and reads them
+/// by such visits, so that what is written is what is read.
 ///
 ///     void state(State& s) override {
 ///       s.tensor("history", history_);
