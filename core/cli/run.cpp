@@ -160,6 +160,15 @@ std::vector<std::size_t> unfinished(const plan::Plan& plan,
   return out;
 }
 
+/// What the claims make of a run that has ended: failed where one of them fails.
+int judged(const Launched& launched) {
+  const auto verdicts = compare::judge(observations(launched));
+  return std::any_of(verdicts.begin(), verdicts.end(),
+                     [](const auto& v) { return v.outcome == compare::Outcome::fail; })
+             ? failed
+             : done;
+}
+
 }  // namespace
 
 int run_loaded(const Loaded& loaded, const RunArguments& a) {
@@ -219,11 +228,7 @@ int run_loaded(const Loaded& loaded, const RunArguments& a) {
     std::cerr << fmt::format("{} stopped; the same command goes on from the last checkpoint\n",
                              plan.name);
   if (code != done || !until.empty() || launched.comparison["claims"].empty()) return code;
-  const auto verdicts = compare::judge(observations(launched));
-  return std::any_of(verdicts.begin(), verdicts.end(),
-                     [](const auto& v) { return v.outcome == compare::Outcome::fail; })
-             ? failed
-             : done;
+  return judged(launched);
 }
 
 namespace {
