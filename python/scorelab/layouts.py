@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -34,11 +35,7 @@ def dit_from_diffusers(tensors: Mapping[str, Array], grid: int) -> dict[str, Arr
     if depth == 0:
         raise ValueError("no tensor is of a transformer's block (transformer_blocks.0.…): this is not the layout of diffusers' DiTTransformer2DModel")
 
-    def take(name: str) -> Array:
-        if name not in left:
-            raise ValueError(f"`{name}` is missing: diffusers' DiTTransformer2DModel of {depth} blocks has it")
-        return left.pop(name)
-
+    take = functools.partial(_take, left, f"diffusers' DiTTransformer2DModel of {depth} blocks")
     out = {f"{ours}.{kind}": take(f"{theirs}.{kind}") for theirs, ours in _OTHERS.items() for kind in ("weight", "bias")}
     for k in range(depth):
         block = f"transformer_blocks.{k}"
@@ -65,11 +62,7 @@ def dit_to_diffusers(tensors: Mapping[str, Array]) -> dict[str, Array]:
     if depth == 0:
         raise ValueError("no tensor is of a block (blocks.0.…): these are not the weights of scorelab's `dit`")
 
-    def take(name: str) -> Array:
-        if name not in left:
-            raise ValueError(f"`{name}` is missing: a `dit` of {depth} blocks has it")
-        return left.pop(name)
-
+    take = functools.partial(_take, left, f"a `dit` of {depth} blocks")
     take("pos_embed")
     out = {f"{theirs}.{kind}": take(f"{ours}.{kind}") for theirs, ours in _OTHERS.items() for kind in ("weight", "bias")}
     embedder = {f"{theirs}.{kind}": take(f"{ours}.{kind}") for theirs, ours in _EMBEDDER.items() for kind in _kinds(theirs)}
@@ -83,6 +76,12 @@ def dit_to_diffusers(tensors: Mapping[str, Array]) -> dict[str, Array]:
     if left:
         raise ValueError(f"`{min(left)}` is not of scorelab's `dit`; {len(left)} such tensors are left")
     return out
+
+
+def _take(left: dict[str, Array], owner: str, name: str) -> Array:
+    if name not in left:
+        raise ValueError(f"`{name}` is missing: {owner} has it")
+    return left.pop(name)
 
 
 def _kinds(module: str) -> tuple[str, ...]:
